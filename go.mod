@@ -1,0 +1,3 @@
+module github.com/kamailio-exporter/kamailio_exporter
+
+go 1.26
