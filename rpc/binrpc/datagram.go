@@ -1,0 +1,265 @@
+package binrpc
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Datagram is a client of ctl over a datagram socket: unix datagram or UDP. It
+// is a [rpc.Client] that lives as long as its socket does.
+//
+// It asks one call after another, since ctl drops replies that do not fit the
+// reader's queue. A reply may come in several datagrams, of which only the first
+// has a header; one that is too large for the socket never comes (ctl sends
+// pieces of at most 65,535 bytes, a unix socket takes about 200 KB at once), so
+// streams are the better choice where a server offers both. Each call may take
+// its share of the time that is left, so that one that is never answered does
+// not cost the others their turn.
+type Datagram struct {
+	network, address string
+	options          Options
+	turn             chan struct{} // holds a token while a batch is under way
+	cookie           uint32        // owned, like the fields below, by whoever has the turn
+	socket           *datagramSocket
+	buf              []byte
+	closed           chan struct{}
+}
+
+// largestDatagram is as large as any that ctl sends (DGRAM_BUF_SIZE in its
+// io_listener.c).
+const largestDatagram = 65535
+
+// DialDatagram opens a socket towards a datagram socket of ctl; network is
+// "unixgram" or "udp". It sends nothing, so for UDP it is no sign that a server
+// is there.
+func DialDatagram(ctx context.Context, network, address string, options Options) (*Datagram, error) {
+	socket, err := openDatagram(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &Datagram{
+		network: network,
+		address: address,
+		options: options.withDefaults(),
+		turn:    make(chan struct{}, 1),
+		cookie:  rand.Uint32(),
+		socket:  socket,
+		buf:     make([]byte, largestDatagram+1),
+		closed:  make(chan struct{}),
+	}, nil
+}
+
+// datagramSocket is a connected datagram socket, and what it left in the file
+// system.
+type datagramSocket struct {
+	net.Conn
+	dir string
+}
+
+func (s *datagramSocket) Close() error {
+	err := s.Conn.Close()
+	if s.dir != "" {
+		err = errors.Join(err, os.RemoveAll(s.dir))
+	}
+	return err
+}
+
+func openDatagram(ctx context.Context, network, address string) (*datagramSocket, error) {
+	socket := &datagramSocket{}
+	var dialer net.Dialer
+	if network == "unixgram" {
+		// ctl answers to the address that a request came from, so there must
+		// be one.
+		local, err := socket.localAddress()
+		if err != nil {
+			return nil, fmt.Errorf("make an address for the answers: %w", err)
+		}
+		dialer.LocalAddr = &net.UnixAddr{Name: local, Net: network}
+	}
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		if socket.dir != "" {
+			err = errors.Join(err, os.RemoveAll(socket.dir))
+		}
+		return nil, err
+	}
+	socket.Conn = conn
+	return socket, nil
+}
+
+// localAddress is a name in Linux' abstract space, which needs no file that ctl
+// would have to be allowed to write to. Elsewhere it is a file.
+func (s *datagramSocket) localAddress() (string, error) {
+	if runtime.GOOS == "linux" {
+		return fmt.Sprintf("@binrpc-%d-%x", os.Getpid(), rand.Uint64()), nil
+	}
+	dir, err := os.MkdirTemp("", "binrpc")
+	if err != nil {
+		return "", err
+	}
+	s.dir = dir
+	return filepath.Join(dir, "reply"), nil
+}
+
+// Usable tells whether the socket can take a batch.
+func (d *Datagram) Usable() bool {
+	select {
+	case <-d.closed:
+		return false
+	default:
+		return true
+	}
+}
+
+// Close closes the socket, once a batch that is under way has ended. It may be
+// called again.
+func (d *Datagram) Close() error {
+	d.turn <- struct{}{}
+	defer func() { <-d.turn }()
+	return d.end()
+}
+
+func (d *Datagram) end() error {
+	if !d.Usable() {
+		return nil
+	}
+	close(d.closed)
+	return d.socket.Close()
+}
+
+// Call implements [rpc.Client].
+func (d *Datagram) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+	return func(yield func(int, rpc.Reply) bool) {
+		select {
+		case d.turn <- struct{}{}:
+			defer func() { <-d.turn }()
+		case <-ctx.Done():
+			yieldError(yield, unanswered(len(calls)), ctx.Err())
+			return
+		}
+		for i, call := range calls {
+			if !yield(i, d.one(ctx, call, len(calls)-i)) {
+				return
+			}
+		}
+	}
+}
+
+// one makes one call, the first of those that are left.
+func (d *Datagram) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
+	if err := ctx.Err(); err != nil {
+		return rpc.Reply{Err: err}
+	}
+	if !d.Usable() {
+		return rpc.Reply{Err: ErrClosed}
+	}
+	d.cookie++
+	request, err := AppendRequest(nil, d.cookie, call)
+	if err != nil {
+		return rpc.Reply{Err: err}
+	}
+	reply, err := d.exchange(ctx, request, left)
+	if err == nil {
+		return reply
+	}
+	if ctx.Err() != nil {
+		_ = d.end()
+		return rpc.Reply{Err: ctx.Err()}
+	}
+	// What may still come must not be taken for the answer to another call.
+	if reopenErr := d.reopen(ctx); reopenErr != nil {
+		_ = d.end()
+	}
+	return rpc.Reply{Err: err}
+}
+
+func (d *Datagram) reopen(ctx context.Context) error {
+	socket, err := openDatagram(ctx, d.network, d.address)
+	if err != nil {
+		return err
+	}
+	_ = d.socket.Close()
+	d.socket = socket
+	return nil
+}
+
+// exchange sends a request and reads its reply.
+func (d *Datagram) exchange(ctx context.Context, request []byte, left int) (rpc.Reply, error) {
+	stop := context.AfterFunc(ctx, func() { _ = d.socket.Close() }) // ends what waits below
+	defer stop()
+	deadline := time.Time{}
+	stall := d.options.Stall
+	if end, ok := ctx.Deadline(); ok {
+		share := time.Until(end) / time.Duration(left+1)
+		deadline, stall = time.Now().Add(share), min(stall, share)
+	}
+	if err := d.socket.SetDeadline(deadline); err != nil {
+		return rpc.Reply{}, err
+	}
+	if _, err := d.socket.Write(request); err != nil {
+		return rpc.Reply{}, err
+	}
+	h, records, err := d.readReply(stall)
+	if err != nil {
+		return rpc.Reply{}, err
+	}
+	reply := decodeReply(h, records, time.Now(), d.options.Limits)
+	if spoiled(reply.Err) {
+		return rpc.Reply{}, reply.Err
+	}
+	return reply, nil
+}
+
+// readReply reads the reply to the last request: datagrams until one starts
+// with its header, then as many as the header says.
+func (d *Datagram) readReply(stall time.Duration) (header, []byte, error) {
+	var h header
+	var records bytes.Buffer
+	for {
+		n, err := d.socket.Read(d.buf)
+		if err != nil {
+			return h, nil, err
+		}
+		h, err = parseHeader(d.buf[:n])
+		if err == nil && h.cookie == d.cookie {
+			records.Write(d.buf[h.size:n])
+			break
+		}
+		if _, foreign := errors.AsType[*SyntaxError](err); foreign || errors.Is(err, io.ErrUnexpectedEOF) {
+			return h, nil, err
+		}
+		// A reply to somebody who had this address before: not ours.
+	}
+	if h.length > d.options.Limits.Packet {
+		return h, nil, &LimitError{"bytes", d.options.Limits.Packet}
+	}
+	for records.Len() < h.length {
+		if err := d.socket.SetReadDeadline(time.Now().Add(stall)); err != nil {
+			return h, nil, err
+		}
+		n, err := d.socket.Read(d.buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = &StallError{h.size + records.Len(), h.size + h.length, stall}
+		}
+		if err != nil {
+			return h, nil, err
+		}
+		records.Write(d.buf[:n])
+	}
+	if records.Len() > h.length {
+		return h, nil, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", records.Len()-h.length)}
+	}
+	return h, records.Bytes(), nil
+}

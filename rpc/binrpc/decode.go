@@ -1,0 +1,209 @@
+package binrpc
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// The types of records.
+const (
+	typeInt    = 0
+	typeString = 1
+	typeDouble = 2
+	typeStruct = 3
+	typeArray  = 4
+	typeName   = 5 // an avp: the name of the value that follows
+	typeBytes  = 6
+)
+
+// nullText is how Kamailio sends a string that is NULL.
+const nullText = "<null string>"
+
+// bytesAValue is how many bytes of a packet there are to a value, about, in
+// what Kamailio sends. A packet with more values makes the tape grow.
+const bytesAValue = 10
+
+// parseRecords decodes the records of a packet, of any kind. It takes one pass
+// and keeps no stack of its own, so nesting costs nothing but the limit.
+func parseRecords(records []byte, limits Limits) (rpc.Value, error) {
+	d := decoder{
+		text:    string(records),
+		limits:  limits,
+		builder: rpc.NewBuilder(min(len(records)/bytesAValue+1, limits.Values)),
+	}
+	for d.at < len(d.text) {
+		if err := d.record(); err != nil {
+			return rpc.Value{}, err
+		}
+	}
+	if d.named {
+		return rpc.Value{}, d.wrong(d.at, "a name without a value")
+	}
+	if d.builder.Depth() > 0 {
+		return rpc.Value{}, d.wrong(d.at, "%s without an end", d.builder.Inside())
+	}
+	return d.builder.Finish(d.text), nil
+}
+
+type decoder struct {
+	text    string
+	at      int
+	limits  Limits
+	builder *rpc.Builder
+	name    rpc.Span // of the next value
+	named   bool     // whether name is to be used
+}
+
+func (d *decoder) wrong(at int, format string, args ...any) error {
+	return &SyntaxError{at, fmt.Sprintf(format, args...)}
+}
+
+// record decodes what starts at d.at: a value, a name, or the start or the end
+// of a struct or an array.
+func (d *decoder) record() error {
+	start := d.at
+	mark := d.text[start]
+	kind := mark & 0x0f
+	if kind == typeStruct || kind == typeArray {
+		d.at++
+		return d.container(start, mark>>4, kind)
+	}
+	size, err := d.size(mark)
+	if err != nil {
+		return err
+	}
+	if size > len(d.text)-d.at {
+		return d.wrong(start, "a record of %d bytes where %d are left", size, len(d.text)-d.at)
+	}
+	at := d.at
+	d.at += size
+	if kind == typeName {
+		return d.setName(start, at, size)
+	}
+	if d.builder.Len() >= d.limits.Values {
+		return &LimitError{"values", d.limits.Values}
+	}
+	return d.value(start, kind, at, size)
+}
+
+// size reads how long the value of a record is, and moves on to that value.
+func (d *decoder) size(mark byte) (int, error) {
+	start := d.at
+	d.at++
+	size := int(mark >> 4)
+	if mark&0x0f == typeDouble || size < 8 {
+		return size, nil
+	}
+	sizeOfSize := size & 7
+	if sizeOfSize == 0 || sizeOfSize > 4 {
+		return 0, d.wrong(start, "a size of %d bytes, 1 to 4 are allowed", sizeOfSize)
+	}
+	if sizeOfSize > len(d.text)-d.at {
+		return 0, d.wrong(start, "a size of %d bytes where %d are left", sizeOfSize, len(d.text)-d.at)
+	}
+	size = int(d.number(d.at, sizeOfSize))
+	d.at += sizeOfSize
+	return size, nil
+}
+
+// number reads a big-endian number of at most eight bytes.
+func (d *decoder) number(at, size int) uint64 {
+	var n uint64
+	for _, c := range []byte(d.text[at : at+size]) {
+		n = n<<8 | uint64(c)
+	}
+	return n
+}
+
+func (d *decoder) setName(start, at, size int) error {
+	switch {
+	case d.named:
+		return d.wrong(start, "a name behind a name")
+	case d.builder.Inside() != rpc.Struct:
+		return d.wrong(start, "a name outside of a struct")
+	}
+	d.name, d.named = d.string(at, size), true
+	return nil
+}
+
+// takeName returns the name of the value at hand, the empty one where it has
+// none.
+func (d *decoder) takeName() rpc.Span {
+	name := d.name
+	d.name, d.named = rpc.Span{}, false
+	return name
+}
+
+// string is a string without the zero byte at its end. One that lacks it is
+// taken whole: Kamailio always sends it, but nothing depends on it here.
+func (d *decoder) string(at, size int) rpc.Span {
+	if size > 0 && d.text[at+size-1] == 0 {
+		size--
+	}
+	return rpc.Span{At: uint32(at), Len: uint32(size)}
+}
+
+func (d *decoder) value(start int, kind byte, at, size int) error {
+	switch kind {
+	case typeInt:
+		if size > 4 {
+			return d.wrong(start, "an int of %d bytes, at most 4 are allowed", size)
+		}
+		d.builder.Int(d.takeName(), int64(int32(d.number(at, size))))
+	case typeDouble:
+		if size > 8 {
+			return d.wrong(start, "a double of %d bytes, at most 8 are allowed", size)
+		}
+		d.builder.Double(d.takeName(), float64(int64(d.number(at, size)))/1000)
+	case typeString:
+		span := d.string(at, size)
+		if d.text[at:at+int(span.Len)] == nullText {
+			d.builder.Null(d.takeName())
+			return nil
+		}
+		d.builder.Text(rpc.String, d.takeName(), span)
+	case typeBytes:
+		d.builder.Text(rpc.Bytes, d.takeName(), rpc.Span{At: uint32(at), Len: uint32(size)})
+	default:
+		return d.wrong(start, "a record of unknown type %d", kind)
+	}
+	return nil
+}
+
+func (d *decoder) container(start int, size, kind byte) error {
+	opened := rpc.Struct
+	if kind == typeArray {
+		opened = rpc.Array
+	}
+	switch size {
+	case 0:
+		if d.builder.Depth() >= d.limits.Depth {
+			return &LimitError{"structs and arrays inside each other", d.limits.Depth}
+		}
+		if d.builder.Len() >= d.limits.Values {
+			return &LimitError{"values", d.limits.Values}
+		}
+		d.builder.Open(opened, d.takeName())
+	case 8:
+		if d.builder.Inside() != opened {
+			return d.wrong(start, "the end of %s that was not started", withArticle(opened))
+		}
+		if d.named {
+			return d.wrong(start, "a name without a value")
+		}
+		d.builder.Close()
+	default:
+		return d.wrong(start, "%s with the size %d, which is neither start nor end", withArticle(opened), size)
+	}
+	return nil
+}
+
+func withArticle(kind rpc.Kind) string {
+	article := "a "
+	if strings.HasPrefix(kind.String(), "a") {
+		article = "an "
+	}
+	return article + kind.String()
+}

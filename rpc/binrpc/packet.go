@@ -1,0 +1,284 @@
+package binrpc
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+const (
+	magicVersion  = 0xA1 // magic number 0xA, version 1
+	minHeaderSize = 4
+	maxHeaderSize = 10
+)
+
+// Kind tells what a packet is.
+type Kind uint8
+
+// The kinds of packets, with their values on the wire.
+const (
+	Request Kind = 0
+	Reply   Kind = 1
+	Fault   Kind = 3
+)
+
+// Limits bound what a packet may cost whoever receives it. Zero means the
+// default, for each of them.
+type Limits struct {
+	// Packet is the largest length of a packet's records, in bytes; 16 MB
+	// (16,777,216) by default.
+	Packet int
+	// Values is how many values a packet may have, structs and arrays among
+	// them; 1,000,000 by default. One takes 24 bytes of memory.
+	Values int
+	// Depth is how deep structs and arrays may nest; 64 by default.
+	Depth int
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Packet == 0 {
+		l.Packet = 16 << 20
+	}
+	if l.Values == 0 {
+		l.Values = 1_000_000
+	}
+	if l.Depth == 0 {
+		l.Depth = 64
+	}
+	return l
+}
+
+// LimitError says that a packet is beyond one of the [Limits]. It may be a
+// good packet all the same.
+type LimitError struct {
+	// What is what there is too much of, with its unit.
+	What string
+	// Limit is the number allowed.
+	Limit int
+}
+
+// Error says what there is too much of.
+func (e *LimitError) Error() string {
+	return fmt.Sprintf("the packet is beyond the limit of %d %s", e.Limit, e.What)
+}
+
+// SyntaxError says that bytes are not BINRPC.
+type SyntaxError struct {
+	// Offset is where in the packet, counted from its first byte.
+	Offset int
+	// Problem is what is wrong there.
+	Problem string
+}
+
+// Error says what is wrong, and where.
+func (e *SyntaxError) Error() string {
+	return fmt.Sprintf("not BINRPC: %s at byte %d", e.Problem, e.Offset)
+}
+
+// header is the start of a packet.
+type header struct {
+	kind   Kind
+	length int // of the records, in bytes
+	cookie uint32
+	size   int // of the header itself, in bytes
+}
+
+// parseHeader reads a header. Where b is too short for it, the error is
+// io.ErrUnexpectedEOF and size says how many bytes it takes, as far as is known.
+func parseHeader(b []byte) (header, error) {
+	if len(b) > 0 && b[0] != magicVersion {
+		return header{}, &SyntaxError{0, fmt.Sprintf("0x%02x where a packet starts with 0x%02x", b[0], magicVersion)}
+	}
+	if len(b) < minHeaderSize {
+		return header{size: minHeaderSize}, io.ErrUnexpectedEOF
+	}
+	h := header{kind: Kind(b[1] >> 4)}
+	if h.kind != Request && h.kind != Reply && h.kind != Fault {
+		return header{}, &SyntaxError{1, fmt.Sprintf("unknown packet flags 0x%x", b[1]>>4)}
+	}
+	lengthSize, cookieSize := int(b[1]>>2&3)+1, int(b[1]&3)+1
+	h.size = 2 + lengthSize + cookieSize
+	if len(b) < h.size {
+		return h, io.ErrUnexpectedEOF
+	}
+	h.length = int(bigEndian(b[2 : 2+lengthSize]))
+	h.cookie = bigEndian(b[2+lengthSize : h.size])
+	return h, nil
+}
+
+// bigEndian reads at most four bytes as a number.
+func bigEndian(b []byte) uint32 {
+	var n uint32
+	for _, c := range b {
+		n = n<<8 | uint32(c)
+	}
+	return n
+}
+
+// byteLen is how many bytes a number takes; none for zero.
+func byteLen(n uint64) int { return (bits.Len64(n) + 7) / 8 }
+
+func appendBigEndian(b []byte, n uint64, size int) []byte {
+	for shift := 8 * (size - 1); shift >= 0; shift -= 8 {
+		b = append(b, byte(n>>shift))
+	}
+	return b
+}
+
+// appendHeader writes a header in the fewest bytes, as Kamailio does.
+func appendHeader(b []byte, kind Kind, length int, cookie uint32) []byte {
+	lengthSize := max(byteLen(uint64(length)), 1)
+	cookieSize := max(byteLen(uint64(cookie)), 1)
+	b = append(b, magicVersion, byte(kind)<<4|byte(lengthSize-1)<<2|byte(cookieSize-1))
+	b = appendBigEndian(b, uint64(length), lengthSize)
+	return appendBigEndian(b, uint64(cookie), cookieSize)
+}
+
+// Message is a parsed packet.
+type Message struct {
+	Kind Kind
+	// Cookie is the number that a reply has from its request.
+	Cookie uint32
+	// Value is what the packet holds: the record of it where there is one, an
+	// Array of its records otherwise. A request's first record is the method,
+	// a fault's are code and reason.
+	Value rpc.Value
+}
+
+// Parse decodes one whole packet, and nothing behind it. It copies what it
+// needs of packet. The errors are [*SyntaxError] and [*LimitError], and
+// io.ErrUnexpectedEOF, wrapped, where the packet is longer than the bytes.
+func Parse(packet []byte, limits Limits) (Message, error) {
+	limits = limits.withDefaults()
+	h, err := parseHeader(packet)
+	if err != nil {
+		return Message{}, fmt.Errorf("a packet of %d bytes: %w", len(packet), err)
+	}
+	if h.length > limits.Packet {
+		return Message{}, &LimitError{"bytes", limits.Packet}
+	}
+	have := len(packet) - h.size
+	if have < h.length {
+		return Message{}, fmt.Errorf("%d bytes of a packet of %d: %w", len(packet), h.size+h.length, io.ErrUnexpectedEOF)
+	}
+	if have > h.length {
+		return Message{}, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", have-h.length)}
+	}
+	value, err := parseRecords(packet[h.size:], limits)
+	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
+		syntax.Offset += h.size
+	}
+	return Message{h.kind, h.cookie, value}, err
+}
+
+// Fault is the message's fault, nil if its Kind is another. One that does not
+// hold a code and a reason has what there is of them.
+func (m Message) Fault() *rpc.Fault {
+	if m.Kind != Fault {
+		return nil
+	}
+	fault := &rpc.Fault{}
+	for record := range m.Value.Rows() {
+		if code, ok := record.Int(); ok {
+			fault.Code = int(code)
+		}
+		if text := record.Text(); text != "" {
+			fault.Reason = text
+		}
+	}
+	return fault
+}
+
+// Call is the method and the arguments of a request.
+func (m Message) Call() (rpc.Call, error) {
+	var call rpc.Call
+	if m.Kind != Request {
+		return call, errors.New("the packet is no request")
+	}
+	for record := range m.Value.Rows() {
+		if call.Method != "" {
+			call.Args = append(call.Args, record.Interface())
+			continue
+		}
+		if call.Method = record.Text(); call.Method == "" {
+			break
+		}
+	}
+	if call.Method == "" {
+		return call, errors.New("the request does not start with the name of a method")
+	}
+	return call, nil
+}
+
+// firstChunk is how much of a packet is made room for before any of it is
+// there. The rest is made room for as it arrives, so that a length in a header
+// costs nothing by itself.
+const firstChunk = 64 << 10
+
+// readPacket reads one packet's records into buf, which it grows. Before it
+// reads something that is not in r's buffer yet, it calls waiting.
+func readPacket(r *bufio.Reader, limits Limits, buf []byte, waiting func() error) (header, []byte, error) {
+	h, err := readHeader(r, waiting)
+	if err != nil {
+		return h, buf, err
+	}
+	if h.length > limits.Packet {
+		return h, buf, &LimitError{"bytes", limits.Packet}
+	}
+	buf = buf[:0]
+	for len(buf) < h.length {
+		if len(buf) == cap(buf) {
+			buf = append(make([]byte, 0, min(h.length, max(2*cap(buf), firstChunk))), buf...)
+		}
+		if r.Buffered() == 0 {
+			if err := waiting(); err != nil {
+				return h, buf, err
+			}
+		}
+		n, err := r.Read(buf[len(buf):min(cap(buf), h.length)])
+		buf = buf[:len(buf)+n]
+		if err != nil {
+			return h, buf, fmt.Errorf("after %d bytes of a reply of %d: %w", h.size+len(buf), h.size+h.length, noEOF(err))
+		}
+	}
+	return h, buf, nil
+}
+
+func readHeader(r *bufio.Reader, waiting func() error) (header, error) {
+	size := minHeaderSize
+	for {
+		if r.Buffered() > 0 && r.Buffered() < size {
+			if err := waiting(); err != nil {
+				return header{}, err
+			}
+		}
+		b, err := r.Peek(size)
+		h, headerErr := parseHeader(b)
+		if headerErr == nil {
+			_, err = r.Discard(h.size)
+			return h, err
+		}
+		if headerErr != io.ErrUnexpectedEOF {
+			return h, headerErr
+		}
+		if err != nil {
+			if len(b) > 0 {
+				err = fmt.Errorf("after %d bytes of a reply: %w", len(b), noEOF(err))
+			}
+			return h, err
+		}
+		size = h.size
+	}
+}
+
+// noEOF tells an end in the middle of a packet from one between two.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,384 @@
+package binrpc
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"math/rand/v2"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Stream is a connection to ctl over a stream socket: unix or TCP. It is a
+// [rpc.Client] that lives as long as its connection does; package dial has one
+// that connects again. Batches are pipelined: all requests are written at once,
+// and replies are taken in as they come.
+//
+// A goroutine reads the socket from DialStream to Close, whatever else goes on,
+// because ctl does not wait for a slow reader: it drops the rest of the reply.
+type Stream struct {
+	conn    net.Conn
+	options Options
+	turn    chan struct{} // holds a token while a batch is under way
+	cookie  uint32        // of the last request; owned by whoever has the turn
+	ended   chan struct{} // closed when the reader has ended, after err is set
+
+	mu    sync.Mutex
+	batch *batch
+	err   error // why the connection can't be used any more
+}
+
+// batch is what the reader knows of the requests that are under way.
+type batch struct {
+	packets chan packet // has room for all replies, so the reader never waits
+	left    int
+	stall   time.Duration
+}
+
+// packet is a reply as it was read, its records in a pooled buffer.
+type packet struct {
+	header
+	records  *[]byte
+	received time.Time
+}
+
+// readBuffers holds buffers for replies between their reading and decoding.
+var readBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// largestPooled is the size up to which a buffer is kept for the next reply.
+const largestPooled = 4 << 20
+
+func putReadBuffer(b *[]byte) {
+	if cap(*b) <= largestPooled {
+		readBuffers.Put(b)
+	}
+}
+
+// DialStream connects to a stream socket; network is "unix" or "tcp".
+func DialStream(ctx context.Context, network, address string, options Options) (*Stream, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return NewStream(conn, options), nil
+}
+
+// NewStream speaks BINRPC over a connection that exists. It owns conn from now
+// on.
+func NewStream(conn net.Conn, options Options) *Stream {
+	s := &Stream{
+		conn:    conn,
+		options: options.withDefaults(),
+		turn:    make(chan struct{}, 1),
+		cookie:  rand.Uint32(),
+		ended:   make(chan struct{}),
+	}
+	go s.read()
+	return s
+}
+
+// Usable tells whether the connection can take a batch, as far as is known. It
+// becomes false as soon as the server closes the connection, and stays so.
+func (s *Stream) Usable() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err == nil
+}
+
+// Close closes the connection and waits for its reader. Calls under way fail
+// with ErrClosed. It may be called again.
+func (s *Stream) Close() error {
+	s.fail(ErrClosed)
+	<-s.ended
+	return nil
+}
+
+// fail marks the connection as unusable, for the first reason given, and closes
+// it.
+func (s *Stream) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
+		s.err = err
+		_ = s.conn.Close() // nothing could be done about an error
+	}
+}
+
+func (s *Stream) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// read takes in packets until the connection ends.
+func (s *Stream) read() {
+	defer close(s.ended)
+	r := bufio.NewReaderSize(s.conn, firstChunk)
+	for {
+		if err := s.readOne(r); err != nil {
+			s.fail(err)
+			return
+		}
+	}
+}
+
+func (s *Stream) readOne(r *bufio.Reader) error {
+	if _, err := r.Peek(1); err != nil { // between two replies: as long as it takes
+		if err == io.EOF {
+			return fmt.Errorf("%w by the server", ErrClosed)
+		}
+		return err
+	}
+	stall, err := s.expected()
+	if err != nil {
+		return err
+	}
+	timed := false
+	waiting := func() error {
+		timed = true
+		return s.conn.SetReadDeadline(time.Now().Add(stall))
+	}
+	buf := readBuffers.Get().(*[]byte)
+	var h header
+	h, *buf, err = readPacket(r, s.options.Limits, *buf, waiting)
+	if err != nil {
+		have := h.size + len(*buf)
+		putReadBuffer(buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return &StallError{have, h.size + h.length, stall}
+		}
+		return err
+	}
+	if timed {
+		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+			return err
+		}
+	}
+	s.deliver(packet{h, buf, time.Now()})
+	return nil
+}
+
+// expected tells whether a reply is due at all, and how long it may stall.
+func (s *Stream) expected() (time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.batch == nil || s.batch.left == 0 {
+		return 0, fmt.Errorf("%w: something came that nobody asked for", ErrOutOfStep)
+	}
+	return s.batch.stall, nil
+}
+
+// deliver hands a packet to the batch under way, if that still is.
+func (s *Stream) deliver(p packet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.batch == nil {
+		putReadBuffer(p.records)
+		return
+	}
+	s.batch.left--
+	s.batch.packets <- p
+}
+
+// start announces a batch to the reader.
+func (s *Stream) start(ctx context.Context, n int) (*batch, error) {
+	b := &batch{packets: make(chan packet, n), left: n, stall: s.options.Stall}
+	if deadline, ok := ctx.Deadline(); ok {
+		b.stall = max(min(b.stall, time.Until(deadline)/2), time.Millisecond)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return nil, s.err
+	}
+	s.batch = b
+	return b, nil
+}
+
+// finish ends a batch. Where replies are missing, those that may come later
+// would be taken for somebody else's, so the connection ends too.
+func (s *Stream) finish(b *batch) {
+	s.mu.Lock()
+	left := b.left
+	s.batch = nil
+	s.mu.Unlock()
+	if left > 0 {
+		s.fail(fmt.Errorf("%w: an earlier batch was given up", ErrClosed))
+	}
+	for len(b.packets) > 0 {
+		putReadBuffer((<-b.packets).records)
+	}
+}
+
+// Call implements [rpc.Client]. When a batch ends without all its replies, for
+// whatever reason, the connection is closed.
+func (s *Stream) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+	return func(yield func(int, rpc.Reply) bool) {
+		select {
+		case s.turn <- struct{}{}:
+			defer func() { <-s.turn }()
+		case <-ctx.Done():
+			yieldError(yield, unanswered(len(calls)), ctx.Err())
+			return
+		}
+		s.call(ctx, calls, yield)
+	}
+}
+
+// unanswered is all indices of a batch.
+func unanswered(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
+}
+
+func yieldError(yield func(int, rpc.Reply) bool, indices []int, err error) {
+	for _, i := range indices {
+		if !yield(i, rpc.Reply{Err: err}) {
+			return
+		}
+	}
+}
+
+func (s *Stream) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc.Reply) bool) {
+	first := s.cookie + 1
+	requests, due, ok := s.encode(calls, yield)
+	if !ok || len(due) == 0 {
+		return
+	}
+	b, err := s.start(ctx, len(due))
+	if err != nil {
+		yieldError(yield, due, err)
+		return
+	}
+	defer s.finish(b)
+	if err := s.write(ctx, requests); err != nil {
+		s.fail(err)
+	}
+	for len(due) > 0 {
+		p, err := s.next(ctx, b)
+		if err != nil {
+			yieldEnd(yield, due, err)
+			return
+		}
+		// ctl answers a connection's requests in their order.
+		i := due[0]
+		if p.cookie != first+uint32(i) {
+			putReadBuffer(p.records)
+			s.fail(fmt.Errorf("%w: the reply has cookie %#x, that of %s has %#x", ErrOutOfStep, p.cookie, calls[i].Method, first+uint32(i)))
+			yieldError(yield, due, s.failure())
+			return
+		}
+		reply := s.decode(p)
+		if spoiled(reply.Err) {
+			s.fail(fmt.Errorf("%w: %w", ErrOutOfStep, reply.Err))
+		}
+		due = due[1:]
+		if !yield(i, reply) {
+			return
+		}
+	}
+}
+
+// encode makes one buffer of all requests, each with its index in the batch
+// added to the cookie, and yields the error of those that have no form. It
+// returns the indices of the others, and false if the caller wants no more.
+func (s *Stream) encode(calls []rpc.Call, yield func(int, rpc.Reply) bool) ([]byte, []int, bool) {
+	var requests []byte
+	due := make([]int, 0, len(calls))
+	for i, call := range calls {
+		s.cookie++
+		longer, err := AppendRequest(requests, s.cookie, call)
+		if err != nil {
+			if !yield(i, rpc.Reply{Err: err}) {
+				return nil, nil, false
+			}
+			continue
+		}
+		requests = longer
+		due = append(due, i)
+	}
+	return requests, due, true
+}
+
+// write sends the requests. Replies are read meanwhile, by the reader.
+func (s *Stream) write(ctx context.Context, requests []byte) error {
+	stop := context.AfterFunc(ctx, func() { s.fail(ctx.Err()) })
+	defer stop()
+	_, err := s.conn.Write(requests)
+	return err
+}
+
+// next waits for a packet, for the end of the connection, or for ctx.
+func (s *Stream) next(ctx context.Context, b *batch) (packet, error) {
+	select { // what has come counts, also when the connection ended after it
+	case p := <-b.packets:
+		return p, nil
+	default:
+	}
+	select {
+	case p := <-b.packets:
+		return p, nil
+	case <-ctx.Done():
+		return packet{}, ctx.Err()
+	case <-s.ended:
+	}
+	select {
+	case p := <-b.packets:
+		return p, nil
+	default:
+	}
+	if err := ctx.Err(); err != nil {
+		return packet{}, err
+	}
+	return packet{}, s.failure()
+}
+
+func (s *Stream) decode(p packet) rpc.Reply {
+	defer putReadBuffer(p.records)
+	return decodeReply(p.header, *p.records, p.received, s.options.Limits)
+}
+
+// yieldEnd yields the error that ended a connection. A reply that is too large
+// is the fault of the call it answers alone.
+func yieldEnd(yield func(int, rpc.Reply) bool, due []int, err error) {
+	if _, ok := errors.AsType[*LimitError](err); ok {
+		if !yield(due[0], rpc.Reply{Err: err}) {
+			return
+		}
+		due, err = due[1:], fmt.Errorf("%w after a reply beyond the limits", ErrClosed)
+	}
+	yieldError(yield, due, err)
+}
+
+// decodeReply makes a reply of a packet's records.
+func decodeReply(h header, records []byte, received time.Time, limits Limits) rpc.Reply {
+	value, err := parseRecords(records, limits)
+	switch {
+	case err != nil:
+		return rpc.Reply{Err: err, Received: received}
+	case h.kind == Reply:
+		return rpc.Reply{Value: value, Received: received}
+	case h.kind == Fault:
+		return rpc.Reply{Err: Message{Kind: Fault, Value: value}.Fault(), Received: received}
+	default:
+		return rpc.Reply{Err: &SyntaxError{1, "a request where a reply was due"}, Received: received}
+	}
+}
+
+// spoiled tells whether a reply's content shows that the connection is out of
+// step, though its header looked right.
+func spoiled(err error) bool {
+	_, syntax := errors.AsType[*SyntaxError](err)
+	return syntax
+}

@@ -1,0 +1,227 @@
+// Package dial turns the URI of a Kamailio into a client, which keeps one
+// connection and makes a new one when it must.
+package dial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+)
+
+// Options are what the user of a client may choose. The zero Options are good.
+type Options struct {
+	// BINRPC is for the binrpc transport.
+	BINRPC binrpc.Options
+}
+
+// Client is a [rpc.Client] for one target. It connects at the first call, keeps
+// the connection, and connects again when the server closed it (ctl does so
+// after 120 s without a request, or when Kamailio restarts) or when it is out of
+// step. What a batch got no answer to is asked once more, on a fresh connection,
+// within the same context; so a call may reach Kamailio twice, and one that must
+// not (as dlg.end_dlg) is better made on a [binrpc.Stream].
+type Client struct {
+	target  Target
+	options Options
+	turn    chan struct{} // holds a token while a batch is under way
+
+	mu      sync.Mutex
+	conn    conn
+	methods []string // of conn; nil if not asked yet
+	closed  bool
+}
+
+// conn is a connection that can wear out.
+type conn interface {
+	rpc.Client
+	Usable() bool
+}
+
+// New makes a client for the target that uri names; see [ParseTarget]. It does
+// not connect yet, so the only error is a bad URI.
+func New(uri string) (*Client, error) {
+	target, err := ParseTarget(uri)
+	if err != nil {
+		return nil, err
+	}
+	return NewTarget(target, Options{}), nil
+}
+
+// NewTarget makes a client for a target. It does not connect yet.
+func NewTarget(target Target, options Options) *Client {
+	return &Client{target: target, options: options, turn: make(chan struct{}, 1)}
+}
+
+// Target is what the client connects to.
+func (c *Client) Target() Target { return c.target }
+
+// Close ends the connection and waits for what served it. Calls after it fail
+// with [binrpc.ErrClosed].
+func (c *Client) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	if c.conn == nil {
+		return nil
+	}
+	return c.conn.Close()
+}
+
+// connect returns the live connection, a new one if need be. Only whoever has
+// the turn may call it.
+func (c *Client) connect(ctx context.Context) (conn, error) {
+	c.mu.Lock()
+	current, closed := c.conn, c.closed
+	c.mu.Unlock()
+	if closed {
+		return nil, binrpc.ErrClosed
+	}
+	if current != nil && current.Usable() {
+		return current, nil
+	}
+	if current != nil {
+		_ = current.Close() // it has failed already
+	}
+	fresh, err := c.dial(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.conn, c.methods = nil, nil
+	if err != nil {
+		return nil, err
+	}
+	if c.closed {
+		_ = fresh.Close()
+		return nil, binrpc.ErrClosed
+	}
+	c.conn = fresh
+	return fresh, nil
+}
+
+func (c *Client) dial(ctx context.Context) (conn, error) {
+	switch c.target.Network {
+	case "unix", "tcp":
+		return binrpc.DialStream(ctx, c.target.Network, c.target.Address, c.options.BINRPC)
+	case "unixgram", "udp":
+		return binrpc.DialDatagram(ctx, c.target.Network, c.target.Address, c.options.BINRPC)
+	default:
+		return nil, fmt.Errorf("unknown network %q", c.target.Network)
+	}
+}
+
+// Call implements [rpc.Client].
+func (c *Client) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+	return func(yield func(int, rpc.Reply) bool) {
+		all := make([]int, len(calls))
+		for i := range all {
+			all[i] = i
+		}
+		if err := c.takeTurn(ctx); err != nil {
+			fail(yield, all, err)
+			return
+		}
+		defer c.endTurn()
+		again, err := c.attempt(ctx, calls, all, false, yield)
+		if err != nil || len(again) == 0 {
+			fail(yield, again, err)
+			return
+		}
+		again, err = c.attempt(ctx, calls, again, true, yield)
+		fail(yield, again, err)
+	}
+}
+
+func (c *Client) takeTurn(ctx context.Context) error {
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (c *Client) endTurn() { <-c.turn }
+
+func fail(yield func(int, rpc.Reply) bool, indices []int, err error) {
+	for _, i := range indices {
+		if !yield(i, rpc.Reply{Err: err}) {
+			return
+		}
+	}
+}
+
+// attempt makes the calls that indices name, and yields the replies. The calls
+// that another attempt may still get an answer to are returned instead, unless
+// this is the last; with an error if no connection could be made. After yield
+// returned false there is nothing left to do.
+func (c *Client) attempt(ctx context.Context, calls []rpc.Call, indices []int, last bool, yield func(int, rpc.Reply) bool) ([]int, error) {
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return indices, err
+	}
+	batch := make([]rpc.Call, len(indices))
+	for i, index := range indices {
+		batch[i] = calls[index]
+	}
+	var again []int
+	for i, reply := range conn.Call(ctx, batch...) {
+		if !last && mayRetry(reply) {
+			again = append(again, indices[i])
+			continue
+		}
+		if !yield(indices[i], reply) {
+			return nil, nil
+		}
+	}
+	return again, nil
+}
+
+// mayRetry tells whether a call got no answer, and might get one on a new
+// connection.
+func mayRetry(reply rpc.Reply) bool {
+	var fault *rpc.Fault
+	var limit *binrpc.LimitError
+	switch err := reply.Err; {
+	case err == nil, errors.As(err, &fault), errors.As(err, &limit):
+		return false
+	default:
+		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	}
+}
+
+// Methods are the names of the RPC methods that the server has, as
+// system.listMethods gives them. The set is fixed until Kamailio restarts, so it
+// is asked once for each connection; over datagrams, which do not show a
+// restart, each time.
+func (c *Client) Methods(ctx context.Context) ([]string, error) {
+	if known := c.knownMethods(); known != nil {
+		return known, nil
+	}
+	list, err := rpc.One(ctx, c, "system.listMethods")
+	if err != nil {
+		return nil, err
+	}
+	methods := []string{}
+	for name := range list.Rows() {
+		methods = append(methods, name.Text())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, stream := c.conn.(*binrpc.Stream); stream {
+		c.methods = methods
+	}
+	return methods, nil
+}
+
+func (c *Client) knownMethods() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.conn == nil || !c.conn.Usable() {
+		return nil
+	}
+	return c.methods
+}

@@ -1,0 +1,65 @@
+package rpc
+
+import (
+	"encoding/json"
+	"math"
+	"strconv"
+)
+
+// MarshalJSON writes the value as JSON. A Struct in which no value has a name
+// becomes an array, any other an object, in Kamailio's order and with repeated
+// names repeated; bytes that are not UTF-8 become U+FFFD, and a
+// number that JSON has no form for becomes null. It never fails.
+func (v Value) MarshalJSON() ([]byte, error) { return v.appendJSON(nil), nil }
+
+// String is the value as JSON, for logs and debuggers.
+func (v Value) String() string { return string(v.appendJSON(nil)) }
+
+func (v Value) appendJSON(b []byte) []byte {
+	switch v.Kind() {
+	case Int:
+		i, _ := v.Int()
+		return strconv.AppendInt(b, i, 10)
+	case Double:
+		f, _ := v.Float()
+		if math.IsNaN(f) || math.IsInf(f, 0) {
+			return append(b, "null"...)
+		}
+		return strconv.AppendFloat(b, f, 'f', -1, 64)
+	case String, Bytes:
+		return appendQuoted(b, v.Text())
+	case Struct:
+		if v.hasName() {
+			return v.appendList(b, '{', '}')
+		}
+		return v.appendList(b, '[', ']')
+	case Array:
+		return v.appendList(b, '[', ']')
+	default:
+		return append(b, "null"...)
+	}
+}
+
+func (v Value) appendList(b []byte, open, end byte) []byte {
+	b = append(b, open)
+	first := true
+	for member := range v.All() {
+		if !first {
+			b = append(b, ',')
+		}
+		first = false
+		if open == '{' {
+			b = append(appendQuoted(b, member.Name()), ':')
+		}
+		b = member.appendJSON(b)
+	}
+	return append(b, end)
+}
+
+func appendQuoted(b []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil { // never for a string
+		return append(b, `""`...)
+	}
+	return append(b, quoted...)
+}
