@@ -1,0 +1,91 @@
+// Command kamailio_exporter serves the metrics of a Kamailio SIP server to
+// Prometheus.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/common/promslog"
+	"github.com/prometheus/common/version"
+	toolkit "github.com/prometheus/exporter-toolkit/web"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/internal/web"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+)
+
+func main() {
+	flags := parseFlags(os.Args[1:])
+	logger := promslog.New(&flags.log)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, flags, logger); err != nil {
+		logger.Error("Ending", "err", err)
+		os.Exit(1)
+	}
+}
+
+// run serves until ctx is done.
+func run(ctx context.Context, flags *flags, logger *slog.Logger) error {
+	client, err := dial.New(flags.scrapeURI)
+	if err != nil {
+		return fmt.Errorf("--kamailio.scrape-uri: %w", err)
+	}
+	defer client.Close()
+	named, auto, err := flags.collectors()
+	if err != nil {
+		return fmt.Errorf("--kamailio.methods: %w", err)
+	}
+	if flags.timeout <= 0 {
+		return fmt.Errorf("--kamailio.timeout: %v is no time to wait, use for example 5s", flags.timeout)
+	}
+	handler, err := web.NewHandler(web.Options{
+		Target: scrape.NewTarget(client, scrape.Options{
+			URI:     flags.scrapeURI,
+			Auto:    auto,
+			Named:   named,
+			Timeout: web.Budget(flags.timeout),
+			Logger:  logger,
+		}),
+		TelemetryPath:   flags.telemetryPath,
+		Timeout:         flags.timeout,
+		ExporterMetrics: !flags.disableExporterMetrics,
+		Logger:          logger,
+	})
+	if err != nil {
+		return fmt.Errorf("--web.telemetry-path: %w", err)
+	}
+	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", flags.scrapeURI)
+	return serve(ctx, handler, flags.web, logger)
+}
+
+// shutdownGrace is how long requests under way may take when the exporter ends.
+const shutdownGrace = 5 * time.Second
+
+func serve(ctx context.Context, handler http.Handler, flags *toolkit.FlagConfig, logger *slog.Logger) error {
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
+	ended := make(chan error, 1)
+	go func() { ended <- toolkit.ListenAndServe(server, flags, logger) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+	}
+	logger.Info("Stopping")
+	grace, cancel := context.WithTimeout(context.Background(), shutdownGrace)
+	defer cancel()
+	err := server.Shutdown(grace)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = server.Close()
+	}
+	<-ended // http.ErrServerClosed
+	return err
+}

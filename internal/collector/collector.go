@@ -1,0 +1,191 @@
+// Package collector turns replies of Kamailio's RPC methods into metrics. There
+// is one collector for each method, in the file of the Kamailio module that the
+// method belongs to. A collector never touches the network: it says which call
+// it wants, and is a pure function from the reply to metrics.
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Collector is one RPC method and what it becomes. It is immutable and may be
+// used concurrently.
+type Collector struct {
+	// Method is the RPC method's name, which is also the collector's.
+	Method string
+	// Args are the method's arguments, nil for none.
+	Args []any
+	// Help says in a line what users get of it, and how many series that is.
+	Help string
+	// Auto tells whether it is used without being asked for. What costs
+	// Kamailio more the more traffic there is, is not.
+	Auto bool
+	// Large tells that the reply may not fit a socket's buffer. Such methods
+	// are asked last: if their reply is cut short, it harms no other.
+	Large bool
+	// Metrics are all families that it can give.
+	Metrics []*metric.Desc
+
+	// collect turns the reply into samples.
+	collect func(out *metric.Set, reply rpc.Reply)
+	// noRows is the reason of the fault with which the method says that there
+	// is nothing to tell, "" if it does not.
+	noRows string
+}
+
+// All are all collectors, in the order in which they are asked.
+var All = []*Collector{
+	coreUptime,
+	coreInfo,
+	coreShmmem,
+	coreTCPInfo,
+	tmStats,
+	slStats,
+	tlsInfo,
+	dlgStatsActive,
+	dmqListNodes,
+	dispatcherList,
+}
+
+// Call is what to ask Kamailio.
+func (c *Collector) Call() rpc.Call { return rpc.Call{Method: c.Method, Args: c.Args} }
+
+// Collect adds what the reply says to out. The error is that of the reply, or
+// says that the reply is nothing like what the method answers.
+func (c *Collector) Collect(out *metric.Set, reply rpc.Reply) (err error) {
+	fault := (*rpc.Fault)(nil)
+	if c.noRows != "" && errors.As(reply.Err, &fault) && fault.Reason == c.noRows {
+		return nil
+	}
+	if reply.Err != nil {
+		return reply.Err
+	}
+	defer func() {
+		// A reply is foreign data. Should one be so odd that a collector
+		// breaks on it, that must not take the other collectors along.
+		if broken := recover(); broken != nil {
+			err = fmt.Errorf("the reply broke the collector, please report it: %v", broken)
+		}
+	}()
+	out.Begin(c.Method)
+	c.collect(out, reply)
+	return nil
+}
+
+// Select returns the collectors of these methods, in the order in which they
+// are asked. An unknown name is an error that lists the known ones.
+func Select(methods []string) ([]*Collector, error) {
+	var selected []*Collector
+	for _, c := range All {
+		if slices.Contains(methods, c.Method) {
+			selected = append(selected, c)
+		}
+	}
+	for _, method := range methods {
+		if !slices.ContainsFunc(All, func(c *Collector) bool { return c.Method == method }) {
+			return nil, fmt.Errorf("unknown method %q, known are auto, %s", method, strings.Join(Methods(), ", "))
+		}
+	}
+	return selected, nil
+}
+
+// Methods are the names of all collectors.
+func Methods() []string {
+	names := make([]string, len(All))
+	for i, c := range All {
+		names[i] = c.Method
+	}
+	slices.Sort(names)
+	return names
+}
+
+// number reads a value as one of a metric: a counter never is negative, a
+// gauge may be. Kamailio does not say which integers are signed, so field does.
+func number(v rpc.Value, unsigned bool) (float64, bool) {
+	if unsigned {
+		u, ok := v.Uint()
+		return float64(u), ok
+	}
+	f, ok := v.Float()
+	return f, ok && !math.IsNaN(f) && !math.IsInf(f, 0)
+}
+
+// field is a member of a reply's struct that is a number.
+type field struct {
+	name string
+	desc *metric.Desc
+	// unsigned tells that Kamailio keeps the number in an unsigned type, so
+	// that its upper half must not be read as negative.
+	unsigned bool
+	// scale multiplies the number, to get to a base unit; 0 means 1.
+	scale float64
+	// labels are the values of the metric's labels, where they are fixed.
+	labels []string
+}
+
+func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
+	value, ok := number(v, f.unsigned)
+	if !ok {
+		out.Skip(metric.NotANumber, f.name+" = "+v.String())
+		return
+	}
+	if f.scale != 0 {
+		value *= f.scale
+	}
+	out.Add(f.desc, value, labels...)
+}
+
+// fields collects a reply that is one struct of numbers. Names in known are no
+// metric, any other that is no field is new to us.
+func fields(all []field, known ...string) func(*metric.Set, rpc.Reply) {
+	byName := map[string]*field{}
+	for i := range all {
+		byName[all[i].name] = &all[i]
+	}
+	return func(out *metric.Set, reply rpc.Reply) {
+		for member := range reply.Value.All() {
+			f, ok := byName[member.Name()]
+			switch {
+			case ok:
+				f.add(out, member, f.labels...)
+			case !slices.Contains(known, member.Name()):
+				out.Skip(metric.UnknownField, member.Name())
+			}
+		}
+	}
+}
+
+// descsOf are the families of fields, each once.
+func descsOf(all []field) []*metric.Desc {
+	var descs []*metric.Desc
+	for _, f := range all {
+		if !slices.Contains(descs, f.desc) {
+			descs = append(descs, f.desc)
+		}
+	}
+	return descs
+}
+
+// gauge and counter make descriptions in a line.
+func gauge(name, help string, labels ...string) *metric.Desc {
+	return &metric.Desc{Name: name, Help: help, Type: metric.Gauge, Labels: labels}
+}
+
+func counter(name, help string, labels ...string) *metric.Desc {
+	return &metric.Desc{Name: name, Help: help, Type: metric.Counter, Labels: labels}
+}
+
+// is makes a metric's value of a condition.
+func is(condition bool) float64 {
+	if condition {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,148 @@
+package collector
+
+import (
+	"math"
+	"strings"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields in this file: Kamailio's src/core/core_cmd.c.
+
+var (
+	uptimeTotal = counter("kamailio_core_uptime_uptime_total",
+		"Seconds since Kamailio started. Field uptime of core.uptime.")
+	startTime = gauge("kamailio_start_time_seconds",
+		"When Kamailio started, in seconds since 1970 by the clock of its host. Field up_since of core.uptime.")
+)
+
+var coreUptime = &Collector{
+	Method:  "core.uptime",
+	Help:    "how long Kamailio has been running, and since when; 2 series",
+	Auto:    true,
+	Metrics: []*metric.Desc{uptimeTotal, startTime},
+	collect: collectUptime,
+}
+
+func collectUptime(out *metric.Set, reply rpc.Reply) {
+	for member := range reply.Value.All() {
+		switch member.Name() {
+		case "uptime":
+			seconds, ok := number(member, true)
+			if !ok {
+				out.Skip(metric.NotANumber, "uptime = "+member.String())
+				continue
+			}
+			out.Add(uptimeTotal, seconds)
+			addStartTime(out, reply, time.Duration(seconds)*time.Second)
+		case "up_since", "now":
+		default:
+			out.Skip(metric.UnknownField, member.Name())
+		}
+	}
+}
+
+func addStartTime(out *metric.Set, reply rpc.Reply, uptime time.Duration) {
+	since := reply.Value.Get("up_since")
+	if !since.Exists() {
+		return
+	}
+	started, err := started(since.Text(), reply.Received.Add(-uptime))
+	if err != nil {
+		out.Skip(metric.BadValue, "up_since: "+err.Error())
+		return
+	}
+	out.Add(startTime, float64(started.UnixMilli())/1000)
+}
+
+// zoneStep is what the time zones of the world, and their summer times, differ
+// by at the least.
+const zoneStep = 15 * time.Minute
+
+// started is when Kamailio started. It says so as a text in its own zone, which
+// it does not name, but the text is the same in every reply. The time of the
+// reply less the uptime is right only to a second or so and would move from
+// scrape to scrape, but tells which of all zones must be meant. It is wrong if
+// the clocks of the two hosts are further apart than half a step of the zones.
+func started(text string, about time.Time) (time.Time, error) {
+	local, err := time.Parse(time.ANSIC, strings.TrimSpace(text))
+	if err != nil {
+		return time.Time{}, err
+	}
+	steps := math.Round(float64(local.Sub(about)) / float64(zoneStep))
+	return local.Add(-time.Duration(steps) * zoneStep), nil
+}
+
+var buildInfo = gauge("kamailio_build_info",
+	"Always 1; the labels say which Kamailio this is. Fields version, id, compiler and compiled of core.info.",
+	"compiled", "compiler", "name", "revision", "version")
+
+var coreInfo = &Collector{
+	Method:  "core.info",
+	Help:    "Kamailio's version and build; 1 series",
+	Auto:    true,
+	Metrics: []*metric.Desc{buildInfo},
+	collect: func(out *metric.Set, reply rpc.Reply) {
+		info := reply.Value
+		version := info.Get("version")
+		if !version.Exists() {
+			return
+		}
+		name, number, found := strings.Cut(version.Text(), " ") // "kamailio 6.0.1"
+		if !found {
+			name, number = "", version.Text()
+		}
+		text := func(field string) string { return strings.TrimSpace(info.Get(field).Text()) }
+		out.Add(buildInfo, 1, text("compiled"), text("compiler"), name, text("id"), strings.TrimSpace(number))
+	},
+}
+
+// shmmem's fields are unsigned long in Kamailio. As far as 5.6 they travel in 32
+// bits, so that a memory of 4 GB or more shows modulo 2³².
+var shmmemFields = []field{
+	{name: "total", unsigned: true, desc: gauge("kamailio_core_shmmem_total",
+		"Bytes of shared memory. Field total of core.shmmem.")},
+	{name: "free", unsigned: true, desc: gauge("kamailio_core_shmmem_free",
+		"Bytes of shared memory that are free. Field free of core.shmmem.")},
+	{name: "used", unsigned: true, desc: gauge("kamailio_core_shmmem_used",
+		"Bytes of shared memory in use, without the allocator's overhead. Field used of core.shmmem.")},
+	{name: "real_used", unsigned: true, desc: gauge("kamailio_core_shmmem_real_used",
+		"Bytes of shared memory in use, with the allocator's overhead. Field real_used of core.shmmem.")},
+	{name: "max_used", unsigned: true, desc: gauge("kamailio_core_shmmem_max_used",
+		"Most bytes of shared memory that were ever in use, with the allocator's overhead. Field max_used of core.shmmem.")},
+	{name: "fragments", unsigned: true, desc: gauge("kamailio_core_shmmem_fragments",
+		"Fragments of free shared memory. Field fragments of core.shmmem.")},
+}
+
+var coreShmmem = &Collector{
+	Method:  "core.shmmem",
+	Help:    "shared memory; 6 series",
+	Auto:    true,
+	Metrics: descsOf(shmmemFields),
+	collect: fields(shmmemFields),
+}
+
+var tcpInfoFields = []field{
+	{name: "readers", desc: gauge("kamailio_core_tcp_info_readers",
+		"Processes that read TCP connections. Field readers of core.tcp_info.")},
+	{name: "max_connections", desc: gauge("kamailio_core_tcp_info_max_connections",
+		"Most TCP connections, TLS included, that Kamailio opens. Field max_connections of core.tcp_info.")},
+	{name: "max_tls_connections", desc: gauge("kamailio_core_tcp_info_max_tls_connections",
+		"Most TLS connections that Kamailio opens. Field max_tls_connections of core.tcp_info.")},
+	{name: "opened_connections", desc: gauge("kamailio_core_tcp_info_opened_connections",
+		"TCP connections, TLS included, that are open. Field opened_connections of core.tcp_info.")},
+	{name: "opened_tls_connections", desc: gauge("kamailio_core_tcp_info_opened_tls_connections",
+		"TLS connections that are open. Field opened_tls_connections of core.tcp_info.")},
+	{name: "write_queued_bytes", desc: gauge("kamailio_core_tcp_info_write_queued_bytes",
+		"Bytes that wait to be written to TCP connections. Field write_queued_bytes of core.tcp_info.")},
+}
+
+var coreTCPInfo = &Collector{
+	Method:  "core.tcp_info",
+	Help:    "TCP and TLS connections; 6 series",
+	Auto:    true,
+	Metrics: descsOf(tcpInfoFields),
+	collect: fields(tcpInfoFields),
+}

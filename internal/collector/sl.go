@@ -1,0 +1,36 @@
+package collector
+
+import (
+	"strings"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/sl/sl_stats.c. A field is the
+// code of a reply, or a class for all codes of it that have no field of their
+// own; xxx is what belongs to no class.
+var slStatsCodes = counter("kamailio_sl_stats_codes_total",
+	"Replies sent without a transaction, by code; a class counts the codes that are not listed. Fields of sl.stats.", "code")
+
+var slStats = &Collector{
+	Method:  "sl.stats",
+	Help:    "replies sent without a transaction; a series for each code, about 19",
+	Auto:    true,
+	Metrics: []*metric.Desc{slStatsCodes},
+	collect: func(out *metric.Set, reply rpc.Reply) {
+		for member := range reply.Value.All() {
+			if !isCode(member.Name()) {
+				out.Skip(metric.UnknownField, member.Name())
+				continue
+			}
+			f := field{name: member.Name(), desc: slStatsCodes, unsigned: true}
+			f.add(out, member, member.Name())
+		}
+	},
+}
+
+// isCode tells whether s is a reply code such as 404, or a class such as 4xx.
+func isCode(s string) bool {
+	return len(s) == 3 && strings.Trim(s, "0123456789x") == ""
+}

@@ -1,0 +1,44 @@
+package collector
+
+// Source of the fields in this file: Kamailio's src/modules/tm/t_stats.c. All
+// are unsigned long there, sums over all processes that travel in 32 bits, so
+// that the counters wrap at 2³². waiting can fall below zero, and was seen to.
+
+var tmStatsFields = []field{
+	{name: "current", desc: gauge("kamailio_tm_stats_current",
+		"Transactions in memory. Field current of tm.stats.")},
+	{name: "waiting", desc: gauge("kamailio_tm_stats_waiting",
+		"Transactions that are over and wait to be freed. Field waiting of tm.stats.")},
+	{name: "total", unsigned: true, desc: counter("kamailio_tm_stats_total_total",
+		"Transactions created, those that Kamailio started itself included. Field total of tm.stats.")},
+	{name: "total_local", unsigned: true, desc: counter("kamailio_tm_stats_total_local_total",
+		"Transactions that Kamailio started itself. Field total_local of tm.stats.")},
+	{name: "rpl_received", unsigned: true, desc: counter("kamailio_tm_stats_rpl_received_total",
+		"Replies received. Field rpl_received of tm.stats.")},
+	{name: "rpl_generated", unsigned: true, desc: counter("kamailio_tm_stats_rpl_generated_total",
+		"Replies made by Kamailio itself. Field rpl_generated of tm.stats.")},
+	{name: "rpl_sent", unsigned: true, desc: counter("kamailio_tm_stats_rpl_sent_total",
+		"Replies sent, relayed and own ones. Field rpl_sent of tm.stats.")},
+	{name: "created", unsigned: true, desc: counter("kamailio_tm_stats_created_total",
+		"Transactions allocated. Field created of tm.stats.")},
+	{name: "freed", unsigned: true, desc: counter("kamailio_tm_stats_freed_total",
+		"Transactions freed. Field freed of tm.stats.")},
+	{name: "delayed_free", unsigned: true, desc: counter("kamailio_tm_stats_delayed_free_total",
+		"Transactions whose freeing was put off. Field delayed_free of tm.stats.")},
+	{name: "2xx", unsigned: true, desc: tmStatsCodes, labels: []string{"2xx"}},
+	{name: "3xx", unsigned: true, desc: tmStatsCodes, labels: []string{"3xx"}},
+	{name: "4xx", unsigned: true, desc: tmStatsCodes, labels: []string{"4xx"}},
+	{name: "5xx", unsigned: true, desc: tmStatsCodes, labels: []string{"5xx"}},
+	{name: "6xx", unsigned: true, desc: tmStatsCodes, labels: []string{"6xx"}},
+}
+
+var tmStatsCodes = counter("kamailio_tm_stats_codes_total",
+	"Transactions by the class of the final reply that they ended with. Fields 2xx to 6xx of tm.stats.", "code")
+
+var tmStats = &Collector{
+	Method:  "tm.stats",
+	Help:    "transactions and their replies; 15 series",
+	Auto:    true,
+	Metrics: descsOf(tmStatsFields),
+	collect: fields(tmStatsFields),
+}

@@ -1,0 +1,45 @@
+package metric
+
+import (
+	dto "github.com/prometheus/client_model/go"
+	"google.golang.org/protobuf/proto"
+)
+
+// Gather gives the Set to client_golang: it implements prometheus.Gatherer.
+// The error is always nil.
+func (s *Set) Gather() ([]*dto.MetricFamily, error) {
+	families := make([]*dto.MetricFamily, 0, len(s.order))
+	for _, family := range s.Families() {
+		families = append(families, family.gather())
+	}
+	return families, nil
+}
+
+func (f *Family) gather() *dto.MetricFamily {
+	metrics := make([]*dto.Metric, f.Len())
+	for i := range metrics {
+		value, labels := f.Sample(i)
+		metrics[i] = f.Desc.metric(value, labels)
+	}
+	typ := dto.MetricType_GAUGE
+	if f.Desc.Type == Counter {
+		typ = dto.MetricType_COUNTER
+	}
+	return &dto.MetricFamily{
+		Name:   proto.String(f.Desc.Name),
+		Help:   proto.String(f.Desc.Help),
+		Type:   &typ,
+		Metric: metrics,
+	}
+}
+
+func (d *Desc) metric(value float64, labels []string) *dto.Metric {
+	pairs := make([]*dto.LabelPair, len(labels))
+	for i := range labels {
+		pairs[i] = &dto.LabelPair{Name: &d.Labels[i], Value: &labels[i]}
+	}
+	if d.Type == Counter {
+		return &dto.Metric{Label: pairs, Counter: &dto.Counter{Value: &value}}
+	}
+	return &dto.Metric{Label: pairs, Gauge: &dto.Gauge{Value: &value}}
+}

@@ -1,0 +1,180 @@
+// Package metric holds what one scrape found: samples in families, checked as
+// they are added, so that what comes out is always valid for Prometheus.
+package metric
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+)
+
+// Type is a metric's type in Prometheus' sense.
+type Type uint8
+
+// The types that replies are turned into.
+const (
+	Gauge Type = iota
+	Counter
+)
+
+// Desc describes a family: what all its samples share. It is made once, at
+// start-up, and never changes.
+type Desc struct {
+	// Name is the family's full name.
+	Name string
+	// Help says in a sentence what is counted, and for which field of which RPC.
+	Help string
+	// Type is Counter only for what Kamailio never lowers, short of a restart.
+	Type Type
+	// Labels are the names of the labels, sorted.
+	Labels []string
+}
+
+// Family is the samples of one Desc.
+type Family struct {
+	Desc *Desc
+
+	values []float64
+	labels []string       // len(Desc.Labels) for each sample
+	seen   map[uint64]int // hash of a sample's labels to the sample
+}
+
+// Len is the number of samples.
+func (f *Family) Len() int { return len(f.values) }
+
+// Sample is the i-th sample's value, and the values of its labels in the order
+// of Desc.Labels. The slice is the family's own.
+func (f *Family) Sample(i int) (float64, []string) {
+	n := len(f.Desc.Labels)
+	return f.values[i], f.labels[i*n : (i+1)*n : (i+1)*n]
+}
+
+// Reason says why something was left out of a Set.
+type Reason string
+
+// The reasons, as they stand in the label of that name.
+const (
+	// Duplicate is a sample whose labels another one has already.
+	Duplicate Reason = "duplicate"
+	// NotANumber is a value that should be a number and is none.
+	NotANumber Reason = "not_a_number"
+	// UnknownField is a field of a reply that no metric is known for.
+	UnknownField Reason = "unknown_field"
+	// BadValue is a value outside of what its field can have.
+	BadValue Reason = "bad_value"
+)
+
+// Skip is what was left out of a Set for one reason.
+type Skip struct {
+	Collector string
+	Reason    Reason
+	Count     int
+	// Example is the first of them, for the log.
+	Example string
+}
+
+// Set is what one scrape found. It may be read concurrently once it is complete.
+type Set struct {
+	families  map[*Desc]*Family
+	order     []*Family
+	skips     []Skip
+	collector string
+}
+
+// NewSet makes an empty Set.
+func NewSet() *Set { return &Set{families: map[*Desc]*Family{}} }
+
+// Begin names the collector that adds what follows.
+func (s *Set) Begin(collector string) { s.collector = collector }
+
+// Add adds a sample, with a value for each of the family's labels. One that
+// repeats the labels of another is left out and counted.
+func (s *Set) Add(desc *Desc, value float64, labels ...string) {
+	if !s.add(desc, value, labels) {
+		s.Skip(Duplicate, desc.Name+"{"+strings.Join(labels, ",")+"}")
+	}
+}
+
+// AddOnce is Add for samples that are meant to repeat: only the first counts,
+// and nothing is lost with the others.
+func (s *Set) AddOnce(desc *Desc, value float64, labels ...string) {
+	s.add(desc, value, labels)
+}
+
+func (s *Set) add(desc *Desc, value float64, labels []string) bool {
+	if len(labels) != len(desc.Labels) {
+		panic("metric " + desc.Name + ": wrong number of labels") // a bug in a collector
+	}
+	family := s.family(desc)
+	start := len(family.labels)
+	for _, label := range labels {
+		// Kamailio's strings may be any bytes, Prometheus' are UTF-8.
+		family.labels = append(family.labels, strings.ToValidUTF8(label, "\uFFFD"))
+	}
+	if !family.claim(family.labels[start:]) {
+		family.labels = family.labels[:start]
+		return false
+	}
+	family.values = append(family.values, value)
+	return true
+}
+
+func (s *Set) family(desc *Desc) *Family {
+	family, ok := s.families[desc]
+	if !ok {
+		family = &Family{Desc: desc}
+		s.families[desc] = family
+		s.order = append(s.order, family)
+	}
+	return family
+}
+
+var seed = maphash.MakeSeed()
+
+// claim tells whether no sample has these labels yet, and notes that the next
+// one has.
+func (f *Family) claim(labels []string) bool {
+	if len(labels) == 0 {
+		return len(f.values) == 0
+	}
+	if f.seen == nil {
+		f.seen = map[uint64]int{}
+	}
+	var h maphash.Hash
+	h.SetSeed(seed)
+	for _, label := range labels {
+		h.WriteString(label)
+		h.WriteByte(0xff) // in no UTF-8
+	}
+	for sum := h.Sum64(); ; sum++ { // on to the next place where different labels have the same hash
+		i, taken := f.seen[sum]
+		if !taken {
+			f.seen[sum] = len(f.values)
+			return true
+		}
+		if _, other := f.Sample(i); slices.Equal(other, labels) {
+			return false
+		}
+	}
+}
+
+// Skip counts something that is left out, with an example of it.
+func (s *Set) Skip(reason Reason, example string) {
+	for i := range s.skips {
+		if s.skips[i].Collector == s.collector && s.skips[i].Reason == reason {
+			s.skips[i].Count++
+			return
+		}
+	}
+	s.skips = append(s.skips, Skip{s.collector, reason, 1, example})
+}
+
+// Skips are what was left out, by collector and reason.
+func (s *Set) Skips() []Skip { return s.skips }
+
+// Families are the families that have samples, by name.
+func (s *Set) Families() []*Family {
+	return slices.SortedFunc(slices.Values(s.order), func(a, b *Family) int {
+		return strings.Compare(a.Desc.Name, b.Desc.Name)
+	})
+}

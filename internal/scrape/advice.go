@@ -1,0 +1,92 @@
+package scrape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+)
+
+// advise says what whoever runs Kamailio and its exporter can do about an error,
+// "" where there is nothing to add.
+func advise(err error, uri string) string {
+	target, parseErr := dial.ParseTarget(uri)
+	if parseErr != nil {
+		return ""
+	}
+	socket := target.Network == "unix" || target.Network == "unixgram"
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && socket:
+		return fmt.Sprintf("no such socket: is Kamailio running, with loadmodule \"ctl.so\" and modparam(\"ctl\", \"binrpc\", %q)? "+
+			"If its socket is elsewhere, name it with --kamailio.scrape-uri", paramOf(target))
+	case errors.Is(err, fs.ErrPermission):
+		return adviseOnPermission(target)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("nothing listens there: is Kamailio running, with loadmodule \"ctl.so\" and modparam(\"ctl\", \"binrpc\", %q)?", paramOf(target))
+	case errors.Is(err, syscall.EAGAIN) && socket:
+		return "the socket is there, but Kamailio takes no more connections: it is overloaded, or hangs"
+	case errors.Is(err, syscall.EPROTOTYPE) && socket:
+		return "the socket is of the other kind: use unix: for a stream socket, unixd: for a datagram socket"
+	}
+	return adviseOnAnswer(err)
+}
+
+func adviseOnAnswer(err error) string {
+	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
+		return adviseOnFault(fault)
+	}
+	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok {
+		return "what answers there does not speak BINRPC: --kamailio.scrape-uri must name a socket that ctl opens by modparam(\"ctl\", \"binrpc\", …), not one for SIP, JSON-RPC or a fifo"
+	}
+	if _, ok := errors.AsType[*binrpc.LimitError](err); ok {
+		return "the reply is larger than any that this exporter was made for, please report it"
+	}
+	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
+		return "Kamailio gave up sending a reply that was not taken in fast enough: is this host, or the network to Kamailio, overloaded? A unix: socket is the safest choice"
+	}
+	if isTimeout(err) {
+		return "Kamailio's ctl process did not answer in time: it may be busy with an expensive RPC, or Kamailio hangs; try kamcmd core.uptime, and --kamailio.timeout if it is merely slow"
+	}
+	return ""
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func adviseOnFault(fault *rpc.Fault) string {
+	reason := strings.ToLower(fault.Reason)
+	switch {
+	case fault.NoSuchMethod():
+		return "this Kamailio does not have the method: load the module that it belongs to, or leave the method out of --kamailio.methods"
+	case fault.Code >= 500 && (strings.Contains(reason, "internal error") || strings.Contains(reason, "creating") || strings.Contains(reason, "buffer")):
+		return "the reply may be too large for ctl's buffers: set modparam(\"ctl\", \"binrpc_struct_max_body_size\", 64) " +
+			"and modparam(\"ctl\", \"binrpc_max_body_size\", 256) in Kamailio's configuration; both are in KiB, 8 and 32 if not set"
+	default:
+		return ""
+	}
+}
+
+func adviseOnPermission(target dial.Target) string {
+	advice := "ctl opens its sockets with mode 0600 unless told otherwise: set modparam(\"ctl\", \"mode\", 0660) in Kamailio's configuration, restart it, " +
+		"and add the exporter's user to the group of the socket"
+	info, err := os.Stat(target.Address)
+	if err != nil {
+		return advice + "; the directories above the socket must let that user pass too"
+	}
+	return fmt.Sprintf("the socket has mode %04o. %s%s", info.Mode().Perm(), advice, owner(info))
+}
+
+// paramOf is the target as ctl's parameter binrpc has it.
+func paramOf(target dial.Target) string {
+	return strings.Replace(target.String(), "://", ":", 1)
+}

@@ -1,0 +1,8 @@
+//go:build !unix
+
+package scrape
+
+import "io/fs"
+
+// owner is unknown here.
+func owner(fs.FileInfo) string { return "" }

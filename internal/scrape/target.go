@@ -1,0 +1,207 @@
+// Package scrape carries out scrapes of a Kamailio: which methods to ask, one
+// batch for all of them, each reply to its collector, and what it all cost.
+package scrape
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Client is what a Target asks; dial.Client is one.
+type Client interface {
+	rpc.Client
+	// Methods are the RPC methods that the server has.
+	Methods(ctx context.Context) ([]string, error)
+}
+
+// Options are the settings of a Target.
+type Options struct {
+	// URI names the target in logs, and tells how it is reached.
+	URI string
+	// Auto uses every collector whose method the server has and whose cost
+	// does not grow with the traffic.
+	Auto bool
+	// Named are collectors to use in any case.
+	Named []*collector.Collector
+	// Timeout is the most that a round of questions to Kamailio may take.
+	Timeout time.Duration
+	// Logger gets a line for each failure when it appears, and one when all
+	// is well again.
+	Logger *slog.Logger
+}
+
+// Target is one Kamailio. It may be used concurrently.
+type Target struct {
+	client  Client
+	options Options
+
+	mu      sync.Mutex
+	current *round
+
+	report report
+}
+
+// NewTarget makes a target that is asked through client.
+func NewTarget(client Client, options Options) *Target {
+	return &Target{client: client, options: options, report: newReport(options)}
+}
+
+// round is one round of questions, shared by all scrapes that come while it
+// lasts.
+type round struct {
+	waiting int // scrapes; guarded by Target.mu
+	cancel  context.CancelCauseFunc
+	done    chan struct{} // closed when result is there
+	result  *metric.Set
+
+	mu      sync.Mutex
+	outcome outcome
+}
+
+// outcome is what a round has brought so far.
+type outcome struct {
+	start    time.Time
+	answered bool // by whatever reply
+	asked    []*collector.Collector
+	replies  []rpc.Reply // of asked; one that is not there yet is zero
+	err      error       // why nothing could be asked
+}
+
+// Scrape asks Kamailio, or joins a round of questions that is under way, and
+// returns the samples. When ctx is done it returns with what has been answered
+// by then; ctx also bounds nobody else's scrape. The Set is not to be changed.
+func (t *Target) Scrape(ctx context.Context) *metric.Set {
+	r := t.join()
+	select {
+	case <-r.done:
+		t.leave(r, nil)
+		return r.result
+	case <-ctx.Done():
+	}
+	if t.leave(r, ctx.Err()) == 0 {
+		<-r.done // soon, it is cancelled
+		return r.result
+	}
+	return t.report.samples(r.snapshot())
+}
+
+// join starts a round, or joins the one that is under way.
+func (t *Target) join() *round {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current == nil {
+		ctx, cancel := context.WithCancelCause(context.Background())
+		t.current = &round{cancel: cancel, done: make(chan struct{})}
+		t.current.outcome.start = time.Now()
+		go t.run(ctx, t.current)
+	}
+	t.current.waiting++
+	return t.current
+}
+
+// leave tells that a scrape waits no longer, and why. A round that nobody waits
+// for is cancelled. It returns how many still wait.
+func (t *Target) leave(r *round, why error) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r.waiting--
+	if r.waiting == 0 {
+		r.cancel(why)
+		t.end(r)
+	}
+	return r.waiting
+}
+
+// end makes room for the next round. The caller holds mu.
+func (t *Target) end(r *round) {
+	if t.current == r {
+		t.current = nil
+	}
+}
+
+// run is a round. It ends soon after ctx.
+func (t *Target) run(ctx context.Context, r *round) {
+	defer close(r.done)
+	defer r.cancel(nil)
+	limited, cancel := context.WithTimeout(ctx, t.options.Timeout)
+	defer cancel()
+	t.ask(limited, r)
+	t.mu.Lock()
+	t.end(r)
+	t.mu.Unlock()
+	if context.Cause(ctx) == context.Canceled {
+		// Whoever asked went away, which says nothing about Kamailio.
+		r.result = t.report.samples(r.snapshot())
+		return
+	}
+	r.result = t.report.conclude(r.snapshot())
+}
+
+// ask puts all questions to Kamailio and notes the answers.
+func (t *Target) ask(ctx context.Context, r *round) {
+	collectors, err := t.choose(ctx, r)
+	if err != nil {
+		r.note(func(o *outcome) { o.err = err })
+		return
+	}
+	calls := make([]rpc.Call, len(collectors))
+	for i, c := range collectors {
+		calls[i] = c.Call()
+	}
+	r.note(func(o *outcome) {
+		o.asked = collectors
+		o.replies = make([]rpc.Reply, len(collectors))
+	})
+	for i, reply := range t.client.Call(ctx, calls...) {
+		r.note(func(o *outcome) {
+			o.replies[i] = reply
+			o.answered = o.answered || !reply.Received.IsZero()
+		})
+	}
+}
+
+// choose returns the collectors to use, in the order in which they are asked.
+func (t *Target) choose(ctx context.Context, r *round) ([]*collector.Collector, error) {
+	if !t.options.Auto {
+		return t.options.Named, nil
+	}
+	methods, err := t.client.Methods(ctx)
+	_, fault := errors.AsType[*rpc.Fault](err)
+	if err != nil && !fault {
+		return nil, err
+	}
+	r.note(func(o *outcome) { o.answered = true })
+	var chosen []*collector.Collector
+	for _, c := range collector.All {
+		// A server that cannot tell what it has makes us try each method.
+		offered := fault || slices.Contains(methods, c.Method)
+		if c.Auto && offered || slices.Contains(t.options.Named, c) {
+			chosen = append(chosen, c)
+		}
+	}
+	return chosen, nil
+}
+
+func (r *round) note(change func(*outcome)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change(&r.outcome)
+}
+
+// snapshot is what the round has brought so far, safe from what is still to
+// come.
+func (r *round) snapshot() outcome {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	copied := r.outcome
+	copied.replies = append([]rpc.Reply(nil), copied.replies...)
+	return copied
+}
