@@ -1,0 +1,181 @@
+package collector
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+func reply(t *testing.T, records ...any) rpc.Reply {
+	t.Helper()
+	value, err := rpc.ValueOf(records...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rpc.Reply{Value: value, Received: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
+}
+
+// collect returns the exposition of what a collector makes of a reply, without
+// its comments, and what was left out.
+func collect(t *testing.T, c *Collector, r rpc.Reply) ([]string, []metric.Skip) {
+	t.Helper()
+	set := metric.NewSet()
+	if err := c.Collect(set, r); err != nil {
+		t.Fatal(err)
+	}
+	var samples []string
+	for line := range strings.Lines(string(exposition(t, set))) {
+		if !strings.HasPrefix(line, "#") {
+			samples = append(samples, strings.TrimSpace(line))
+		}
+	}
+	return samples, set.Skips()
+}
+
+func checkSamples(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("samples\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func checkSkips(t *testing.T, got []metric.Skip, want ...metric.Skip) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("left out %+v, want %+v", got, want)
+	}
+}
+
+func TestIntegersAreReadAsTheFieldSays(t *testing.T) {
+	got, skips := collect(t, tmStats, reply(t, rpc.Members{
+		{Name: "current", Value: 7},
+		{Name: "waiting", Value: -811675},
+		{Name: "total", Value: int32(-1)},
+	}))
+	checkSamples(t, got,
+		"kamailio_tm_stats_current 7",
+		"kamailio_tm_stats_total_total 4.294967295e+09",
+		"kamailio_tm_stats_waiting -811675",
+	)
+	checkSkips(t, skips)
+}
+
+func TestBadFieldsCostOnlyThemselves(t *testing.T) {
+	got, skips := collect(t, coreTCPInfo, reply(t, rpc.Members{
+		{Name: "readers", Value: 2},
+		{Name: "max_connections", Value: "many"},
+		{Name: "opened_connections", Value: nil},
+		{Name: "from_the_future", Value: 1},
+		{Name: "readers", Value: 3},
+	}))
+	checkSamples(t, got, "kamailio_core_tcp_info_readers 2")
+	checkSkips(t, skips,
+		metric.Skip{Collector: "core.tcp_info", Reason: metric.NotANumber, Count: 2, Example: `max_connections = "many"`},
+		metric.Skip{Collector: "core.tcp_info", Reason: metric.UnknownField, Count: 1, Example: "from_the_future"},
+		metric.Skip{Collector: "core.tcp_info", Reason: metric.Duplicate, Count: 1, Example: "kamailio_core_tcp_info_readers{}"},
+	)
+}
+
+func TestNegativeCountersAreNoNumbers(t *testing.T) {
+	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: -1.5}, {Name: "free", Value: 8.0}}))
+	checkSamples(t, got, "kamailio_core_shmmem_free 8")
+	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.NotANumber, Count: 1, Example: "total = -1.5"})
+}
+
+// TestAnyReplyIsSurvived gives every collector every shape of reply.
+func TestAnyReplyIsSurvived(t *testing.T) {
+	shapes := map[string][]any{
+		"nothing":         {},
+		"empty struct":    {rpc.Members{}},
+		"empty array":     {[]any{}},
+		"null":            {nil},
+		"number":          {1},
+		"text":            {"text"},
+		"numbers":         {1, 2, 3},
+		"nameless":        {rpc.Members{{Value: 1}, {Value: rpc.Members{}}}},
+		"wrong types":     {rpc.Members{{Name: "RECORDS", Value: 1}, {Name: "uptime", Value: "x"}, {Name: "version", Value: 2}}},
+		"deep wrong type": {rpc.Members{{Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: rpc.Members{{Name: "DEST", Value: 3}}}}}}}}},
+	}
+	for name, records := range shapes {
+		for _, c := range All {
+			t.Run(name+"/"+c.Method, func(t *testing.T) {
+				if err := c.Collect(metric.NewSet(), reply(t, records...)); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+}
+
+func TestABrokenCollectorIsAnError(t *testing.T) {
+	c := &Collector{Method: "x", collect: func(*metric.Set, rpc.Reply) { panic("bug") }}
+	if err := c.Collect(metric.NewSet(), reply(t)); err == nil || !strings.Contains(err.Error(), "bug") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestErrorsOfTheReplyAreReturned(t *testing.T) {
+	fault := &rpc.Fault{Code: 500, Reason: "No Destination Sets"}
+	for _, c := range All {
+		err := c.Collect(metric.NewSet(), rpc.Reply{Err: fault})
+		if c == dispatcherList {
+			if err != nil {
+				t.Errorf("%s: an empty list is an error: %v", c.Method, err)
+			}
+			continue
+		}
+		if !errors.Is(err, fault) {
+			t.Errorf("%s: error %v", c.Method, err)
+		}
+	}
+}
+
+func TestSelect(t *testing.T) {
+	selected, err := Select([]string{"dispatcher.list", "tm.stats", "core.uptime"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var methods []string
+	for _, c := range selected {
+		methods = append(methods, c.Method)
+	}
+	if want := []string{"core.uptime", "tm.stats", "dispatcher.list"}; !slices.Equal(methods, want) {
+		t.Errorf("order %v, want %v", methods, want)
+	}
+	_, err = Select([]string{"tm.stats", "nosuch.method"})
+	if err == nil || !strings.Contains(err.Error(), `"nosuch.method"`) || !strings.Contains(err.Error(), "core.shmmem, core.tcp_info") {
+		t.Errorf("error %v does not name the unknown and list the known methods", err)
+	}
+}
+
+// TestTable checks what all collectors promise.
+func TestTable(t *testing.T) {
+	large := false
+	families := map[string]string{}
+	for _, c := range All {
+		if c.Help == "" || len(c.Metrics) == 0 {
+			t.Errorf("%s has no help or no metrics", c.Method)
+		}
+		if large && !c.Large {
+			t.Errorf("%s is asked after a method with a large reply", c.Method)
+		}
+		large = c.Large
+		for _, desc := range c.Metrics {
+			if other, ok := families[desc.Name]; ok {
+				t.Errorf("%s is of %s and %s", desc.Name, c.Method, other)
+			}
+			families[desc.Name] = c.Method
+			if !strings.HasSuffix(desc.Help, c.Method+".") {
+				t.Errorf("the help of %s does not end with its RPC method: %s", desc.Name, desc.Help)
+			}
+			if !slices.IsSorted(desc.Labels) {
+				t.Errorf("the labels of %s are not sorted", desc.Name)
+			}
+		}
+	}
+}

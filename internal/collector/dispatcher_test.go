@@ -1,0 +1,86 @@
+package collector
+
+import (
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+func destinations(setid any, all ...rpc.Members) rpc.Members {
+	targets := rpc.Members{}
+	for _, destination := range all {
+		targets = append(targets, rpc.Member{Name: "DEST", Value: destination})
+	}
+	set := rpc.Members{{Name: "ID", Value: setid}, {Name: "TARGETS", Value: targets}}
+	return rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}
+}
+
+func TestDestinationsThatDiffer(t *testing.T) {
+	attrs := func(duid, socket any) rpc.Members {
+		return rpc.Members{{Name: "DUID", Value: duid}, {Name: "SOCKET", Value: socket}, {Name: "WEIGHT", Value: 50}}
+	}
+	destination := func(flags string, attrs rpc.Members) rpc.Members {
+		return rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: flags}, {Name: "ATTRS", Value: attrs}}
+	}
+	got, skips := collect(t, dispatcherList, reply(t, destinations(0,
+		destination("AP", attrs(nil, nil)),
+		destination("AP", attrs("gw1", nil)),
+		destination("IP", attrs(nil, "udp:127.0.0.1:5060")),
+		destination("TX", attrs(nil, nil)), // identical to the first but for its flags
+	)))
+	checkSamples(t, got,
+		`kamailio_dispatcher_destination_probing{duid="",setid="0",socket="",uri="sip:a"} 1`,
+		`kamailio_dispatcher_destination_probing{duid="gw1",setid="0",socket="",uri="sip:a"} 1`,
+		`kamailio_dispatcher_destination_probing{duid="",setid="0",socket="udp:127.0.0.1:5060",uri="sip:a"} 1`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="",state="active",uri="sip:a"} 1`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="",state="disabled",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="",state="inactive",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="",state="trying",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="gw1",setid="0",socket="",state="active",uri="sip:a"} 1`,
+		`kamailio_dispatcher_destination_state{duid="gw1",setid="0",socket="",state="disabled",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="gw1",setid="0",socket="",state="inactive",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="gw1",setid="0",socket="",state="trying",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="udp:127.0.0.1:5060",state="active",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="udp:127.0.0.1:5060",state="disabled",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="udp:127.0.0.1:5060",state="inactive",uri="sip:a"} 1`,
+		`kamailio_dispatcher_destination_state{duid="",setid="0",socket="udp:127.0.0.1:5060",state="trying",uri="sip:a"} 0`,
+		`kamailio_dispatcher_destination_weight{duid="",setid="0",socket="",uri="sip:a"} 50`,
+		`kamailio_dispatcher_destination_weight{duid="gw1",setid="0",socket="",uri="sip:a"} 50`,
+		`kamailio_dispatcher_destination_weight{duid="",setid="0",socket="udp:127.0.0.1:5060",uri="sip:a"} 50`,
+		`kamailio_dispatcher_list_target{flags="AP",setid="0",uri="sip:a"} 1`,
+		`kamailio_dispatcher_list_target{flags="IP",setid="0",uri="sip:a"} 1`,
+		`kamailio_dispatcher_list_target{flags="TX",setid="0",uri="sip:a"} 1`,
+	)
+	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.Duplicate, Count: 1, Example: "sip:a in set 0"})
+}
+
+func TestDestinationNumbers(t *testing.T) {
+	got, skips := collect(t, dispatcherList, reply(t, destinations(4, rpc.Members{
+		{Name: "URI", Value: "sip:\xff"},
+		{Name: "FLAGS", Value: "Q?"},
+		{Name: "PRIORITY", Value: -3},
+		{Name: "LATENCY", Value: rpc.Members{{Name: "AVG", Value: 12.5}, {Name: "MAX", Value: 2000}, {Name: "TIMEOUT", Value: int32(-1)}, {Name: "EST", Value: "?"}}},
+		{Name: "RUNTIME", Value: rpc.Members{{Name: "DLGLOAD", Value: 8}}},
+		{Name: "IUID", Value: "from 6.1"},
+	})))
+	const labels = `{duid="",setid="4",socket="",uri="sip:` + "\uFFFD" + `"}`
+	checkSamples(t, got,
+		"kamailio_dispatcher_destination_latency_average_seconds"+labels+" 0.0125",
+		"kamailio_dispatcher_destination_latency_max_seconds"+labels+" 2",
+		"kamailio_dispatcher_destination_load"+labels+" 8",
+		"kamailio_dispatcher_destination_priority"+labels+" -3",
+		"kamailio_dispatcher_destination_timeouts_total"+labels+" 4.294967295e+09",
+		`kamailio_dispatcher_list_target{flags="Q?",setid="4",uri="sip:`+"\uFFFD"+`"} 1`,
+	)
+	checkSkips(t, skips,
+		metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS = Q?"},
+		metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: `EST = "?"`},
+	)
+}
+
+func TestSetWithoutID(t *testing.T) {
+	got, skips := collect(t, dispatcherList, reply(t, destinations("one", rpc.Members{{Name: "URI", Value: "sip:a"}})))
+	checkSamples(t, got)
+	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: `ID = "one"`})
+}
