@@ -1,0 +1,410 @@
+package scrape
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// script is a Kamailio that answers as it is told, at the times it is told, so
+// that tests can have scrapes meet at a chosen moment. The live tests have a
+// real one.
+type script struct {
+	methods    []string
+	methodsErr error
+	// answers are by method; a method without one is never answered.
+	answers map[string]answer
+
+	mu      sync.Mutex
+	batches [][]string
+}
+
+type answer struct {
+	after   time.Duration // since the answer before it
+	records []any
+	err     error
+}
+
+func (s *script) Methods(context.Context) ([]string, error) { return s.methods, s.methodsErr }
+
+func (s *script) Close() error { return nil }
+
+func (s *script) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+	return func(yield func(int, rpc.Reply) bool) {
+		var batch []string
+		for _, call := range calls {
+			batch = append(batch, call.Method)
+		}
+		s.mu.Lock()
+		s.batches = append(s.batches, batch)
+		s.mu.Unlock()
+		for i, call := range calls {
+			if !yield(i, s.answer(ctx, call)) {
+				return
+			}
+		}
+	}
+}
+
+func (s *script) answer(ctx context.Context, call rpc.Call) rpc.Reply {
+	a, ok := s.answers[call.Method]
+	if !ok {
+		<-ctx.Done()
+		return rpc.Reply{Err: ctx.Err()}
+	}
+	select {
+	case <-time.After(a.after):
+	case <-ctx.Done():
+		return rpc.Reply{Err: ctx.Err()}
+	}
+	_, fault := errors.AsType[*rpc.Fault](a.err)
+	if a.err != nil && !fault {
+		return rpc.Reply{Err: a.err}
+	}
+	value, err := rpc.ValueOf(a.records...)
+	if err != nil || fault {
+		return rpc.Reply{Err: errors.Join(err, a.err), Received: time.Now()}
+	}
+	return rpc.Reply{Value: value, Received: time.Now()}
+}
+
+func (s *script) asked() [][]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.batches)
+}
+
+var (
+	uptimeAnswer = answer{records: []any{rpc.Members{{Name: "uptime", Value: 42}}}}
+	tmAnswer     = answer{records: []any{rpc.Members{{Name: "current", Value: 7}}}}
+	notFound     = &rpc.Fault{Code: 500, Reason: "command x not found"}
+)
+
+func named(t *testing.T, methods ...string) []*collector.Collector {
+	t.Helper()
+	all, err := collector.Select(methods)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func newTestTarget(client Client, options Options) (*Target, *bytes.Buffer) {
+	var log bytes.Buffer
+	options.URI = "unix:/no/such/kamailio_ctl"
+	if options.Timeout == 0 {
+		options.Timeout = 5 * time.Second
+	}
+	options.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	return NewTarget(client, options), &log
+}
+
+// samples are those of the set whose name starts with one of the prefixes, but
+// for durations.
+func samples(set *metric.Set, prefixes ...string) string {
+	var b strings.Builder
+	for _, family := range set.Families() {
+		if family.Desc == collectorDuration || !slices.ContainsFunc(prefixes, func(prefix string) bool {
+			return strings.HasPrefix(family.Desc.Name, prefix)
+		}) {
+			continue
+		}
+		var lines []string
+		for i := range family.Len() {
+			value, labels := family.Sample(i)
+			lines = append(lines, fmt.Sprintf("%s%v %v\n", strings.TrimPrefix(family.Desc.Name, "kamailio_"), labels, value))
+		}
+		slices.Sort(lines)
+		b.WriteString(strings.Join(lines, ""))
+	}
+	return b.String()
+}
+
+func checkSamples(t *testing.T, set *metric.Set, want ...string) {
+	t.Helper()
+	if got, want := samples(set, "kamailio_"), strings.Join(want, "\n")+"\n"; got != want {
+		t.Errorf("samples\n%swant\n%s", got, want)
+	}
+}
+
+func TestOneFailureCostsOneCollector(t *testing.T) {
+	client := &script{answers: map[string]answer{
+		"core.uptime": uptimeAnswer,
+		"tm.stats":    {err: notFound},
+	}}
+	target, log := newTestTarget(client, Options{Named: named(t, "tm.stats", "core.uptime")})
+	checkSamples(t, target.Scrape(t.Context()),
+		"core_uptime_uptime_total[] 42",
+		"exporter_collector_success[core.uptime] 1",
+		"exporter_collector_success[tm.stats] 0",
+		"exporter_failed_scrapes[] 1",
+		"exporter_total_scrapes[] 1",
+		"up[] 1",
+	)
+	if text := log.String(); !strings.Contains(text, "collectors=tm.stats") || !strings.Contains(text, "load the module") {
+		t.Errorf("log %s", text)
+	}
+}
+
+func TestAnEmptyDispatcherIsASuccess(t *testing.T) {
+	client := &script{answers: map[string]answer{"dispatcher.list": {err: &rpc.Fault{Code: 500, Reason: "No Destination Sets"}}}}
+	target, log := newTestTarget(client, Options{Named: named(t, "dispatcher.list")})
+	checkSamples(t, target.Scrape(t.Context()),
+		"exporter_collector_success[dispatcher.list] 1",
+		"exporter_failed_scrapes[] 0",
+		"exporter_total_scrapes[] 1",
+		"up[] 1",
+	)
+	if log.Len() > 0 {
+		t.Errorf("log %s", log)
+	}
+}
+
+func TestAuto(t *testing.T) {
+	tests := []struct {
+		name   string
+		client *script
+		named  []string
+		asked  []string
+		want   []string
+	}{
+		{
+			name:   "what the server has",
+			client: &script{methods: []string{"tm.stats", "core.uptime", "core.kill", "dlg.stats_active"}},
+			asked:  []string{"core.uptime", "tm.stats"},
+			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
+		},
+		{
+			name:   "and what was named",
+			client: &script{methods: []string{"core.uptime"}},
+			named:  []string{"tm.stats"},
+			asked:  []string{"core.uptime", "tm.stats"},
+			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
+		},
+		{
+			name:   "a server that cannot tell",
+			client: &script{methodsErr: &rpc.Fault{Code: 500, Reason: "buffer overflow"}},
+			asked:  []string{"core.uptime", "core.info", "core.shmmem", "core.tcp_info", "tm.stats", "sl.stats", "tls.info", "dmq.list_nodes", "dispatcher.list"},
+			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.client.answers = map[string]answer{}
+			for _, c := range collector.All {
+				test.client.answers[c.Method] = answer{err: notFound}
+			}
+			test.client.answers["core.uptime"], test.client.answers["tm.stats"] = uptimeAnswer, tmAnswer
+			target, _ := newTestTarget(test.client, Options{Auto: true, Named: named(t, test.named...)})
+			set := target.Scrape(t.Context())
+			if got := test.client.asked()[0]; !slices.Equal(got, test.asked) {
+				t.Errorf("asked %v, want %v", got, test.asked)
+			}
+			got := samples(set, "kamailio_exporter_collector", "kamailio_exporter_failed")
+			if want := strings.Join(test.want, "\n") + "\n"; got != want {
+				t.Errorf("samples\n%swant\n%s", got, want)
+			}
+		})
+	}
+}
+
+func TestNoKamailio(t *testing.T) {
+	client := &script{methodsErr: errors.New("dial unix: no such file")}
+	target, _ := newTestTarget(client, Options{Auto: true})
+	checkSamples(t, target.Scrape(t.Context()),
+		"exporter_failed_scrapes[] 1",
+		"exporter_total_scrapes[] 1",
+		"up[] 0",
+	)
+}
+
+func TestScrapesThatMeetShareARound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := tmAnswer
+		slow.after = time.Second
+		client := &script{answers: map[string]answer{"tm.stats": slow}}
+		target, _ := newTestTarget(client, Options{Named: named(t, "tm.stats")})
+		start := time.Now()
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond)
+				checkSamples(t, target.Scrape(t.Context()),
+					"exporter_collector_success[tm.stats] 1",
+					"exporter_failed_scrapes[] 0",
+					"exporter_total_scrapes[] 1",
+					"tm_stats_current[] 7",
+					"up[] 1",
+				)
+			})
+		}
+		wg.Wait()
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("100 scrapes took %v", took)
+		}
+		if asked := client.asked(); len(asked) != 1 {
+			t.Errorf("Kamailio was asked %d times", len(asked))
+		}
+		target.Scrape(t.Context())
+		if asked := client.asked(); len(asked) != 2 {
+			t.Errorf("a scrape that came later shared an old round")
+		}
+	})
+}
+
+// TestEachScrapeHasItsOwnDeadline has two scrapes share a round in which one
+// method hangs. The more impatient one gets what is there, and does not take
+// the other along.
+func TestEachScrapeHasItsOwnDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		late := tmAnswer
+		late.after = 2 * time.Second
+		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": late}}
+		target, log := newTestTarget(client, Options{Named: named(t, "core.uptime", "tm.stats", "dispatcher.list")})
+		start := time.Now()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			set := target.Scrape(ctx)
+			if took := time.Since(start); took != time.Second {
+				t.Errorf("the impatient scrape took %v", took)
+			}
+			checkSamples(t, set,
+				"core_uptime_uptime_total[] 42",
+				"exporter_collector_success[core.uptime] 1",
+				"exporter_collector_success[dispatcher.list] 0",
+				"exporter_collector_success[tm.stats] 0",
+				"exporter_failed_scrapes[] 0",
+				"exporter_total_scrapes[] 0",
+				"up[] 1",
+			)
+		})
+		wg.Go(func() {
+			set := target.Scrape(t.Context())
+			if took := time.Since(start); took != 5*time.Second {
+				t.Errorf("the patient scrape took %v", took)
+			}
+			checkSamples(t, set,
+				"core_uptime_uptime_total[] 42",
+				"exporter_collector_success[core.uptime] 1",
+				"exporter_collector_success[dispatcher.list] 0",
+				"exporter_collector_success[tm.stats] 1",
+				"exporter_failed_scrapes[] 1",
+				"exporter_total_scrapes[] 1",
+				"tm_stats_current[] 7",
+				"up[] 1",
+			)
+		})
+		wg.Wait()
+		if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "collectors=dispatcher.list") || !strings.Contains(text, "did not answer in time") {
+			t.Errorf("log %s", text)
+		}
+	})
+}
+
+func TestAScrapeAloneThatRunsOutOfTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target, log := newTestTarget(&script{}, Options{Named: named(t, "core.uptime")})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		checkSamples(t, target.Scrape(ctx),
+			"exporter_collector_success[core.uptime] 0",
+			"exporter_failed_scrapes[] 1",
+			"exporter_total_scrapes[] 1",
+			"up[] 0",
+		)
+		if !strings.Contains(log.String(), "no answer in the time that the scrape had") {
+			t.Errorf("log %s", log)
+		}
+	})
+}
+
+func TestWhoGoesAwayIsNoFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target, log := newTestTarget(&script{}, Options{Named: named(t, "core.uptime")})
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		set := target.Scrape(ctx)
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("the scrape took %v", took)
+		}
+		if got := samples(set, "kamailio_exporter_failed"); got != "exporter_failed_scrapes[] 0\n" {
+			t.Errorf("samples %s", got)
+		}
+		if log.Len() > 0 {
+			t.Errorf("log %s", log)
+		}
+	})
+}
+
+func TestProblemsAreLoggedWhenTheyChange(t *testing.T) {
+	client := &script{answers: map[string]answer{"core.uptime": {err: notFound}}}
+	target, log := newTestTarget(client, Options{Named: named(t, "core.uptime")})
+	lines := func() (n int) {
+		n = strings.Count(log.String(), "\n")
+		log.Reset()
+		return n
+	}
+	for i, want := range []int{1, 0, 0} {
+		if target.Scrape(t.Context()); lines() != want {
+			t.Errorf("scrape %d did not log %d lines", i, want)
+		}
+	}
+	client.answers["core.uptime"] = answer{err: errors.New("connection reset")}
+	if target.Scrape(t.Context()); lines() != 1 {
+		t.Error("another problem was not logged")
+	}
+	client.answers["core.uptime"] = uptimeAnswer
+	if target.Scrape(t.Context()); !strings.Contains(log.String(), "works again") {
+		t.Errorf("log %s", log)
+	}
+}
+
+func TestWhatIsLeftOutIsCountedAndLoggedOnce(t *testing.T) {
+	odd := answer{records: []any{rpc.Members{{Name: "from_the_future", Value: 1}, {Name: "another", Value: 2}}}}
+	client := &script{answers: map[string]answer{"core.uptime": odd}}
+	target, log := newTestTarget(client, Options{Named: named(t, "core.uptime")})
+	target.Scrape(t.Context())
+	set := target.Scrape(t.Context())
+	if got, want := samples(set, "kamailio_exporter_skipped"), "exporter_skipped_total[core.uptime unknown_field] 4\n"; got != want {
+		t.Errorf("samples %s, want %s", got, want)
+	}
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "example=from_the_future") {
+		t.Errorf("log %s", text)
+	}
+}
+
+func TestDurationsAddUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := uptimeAnswer, tmAnswer
+		first.after, second.after = time.Second, 2*time.Second
+		client := &script{answers: map[string]answer{"core.uptime": first, "tm.stats": second}}
+		target, _ := newTestTarget(client, Options{Named: named(t, "core.uptime", "tm.stats")})
+		got := map[string]float64{}
+		for _, family := range target.Scrape(t.Context()).Families() {
+			for i := range family.Len() {
+				if value, labels := family.Sample(i); family.Desc == collectorDuration {
+					got[labels[0]] = value
+				}
+			}
+		}
+		if got["core.uptime"] != 1 || got["tm.stats"] != 2 {
+			t.Errorf("durations %v", got)
+		}
+	})
+}
