@@ -32,7 +32,9 @@ type flags struct {
 
 func parseFlags(args []string) *flags {
 	app, f := newApp()
-	kingpin.MustParse(app.Parse(args))
+	if _, err := app.Parse(args); err != nil {
+		app.Fatalf("%s, try --help", err)
+	}
 	return f
 }
 

@@ -47,6 +47,9 @@ func run(ctx context.Context, flags *flags, logger *slog.Logger) error {
 	if flags.timeout <= 0 {
 		return fmt.Errorf("--kamailio.timeout: %v is no time to wait, use for example 5s", flags.timeout)
 	}
+	if err := toolkit.Validate(*flags.web.WebConfigFile); err != nil {
+		return fmt.Errorf("--web.config.file: %w", err)
+	}
 	handler, err := web.NewHandler(web.Options{
 		Target: scrape.NewTarget(client, scrape.Options{
 			URI:     flags.scrapeURI,

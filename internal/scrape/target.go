@@ -69,7 +69,7 @@ type round struct {
 // outcome is what a round has brought so far.
 type outcome struct {
 	start    time.Time
-	answered bool // by whatever reply
+	answered bool // by any reply, a fault included
 	asked    []*collector.Collector
 	replies  []rpc.Reply // of asked; one that is not there yet is zero
 	err      error       // why nothing could be asked
@@ -147,7 +147,7 @@ func (t *Target) run(ctx context.Context, r *round) {
 
 // ask puts all questions to Kamailio and notes the answers.
 func (t *Target) ask(ctx context.Context, r *round) {
-	collectors, err := t.choose(ctx, r)
+	collectors, err := t.choose(ctx)
 	if err != nil {
 		r.note(func(o *outcome) { o.err = err })
 		return
@@ -169,7 +169,7 @@ func (t *Target) ask(ctx context.Context, r *round) {
 }
 
 // choose returns the collectors to use, in the order in which they are asked.
-func (t *Target) choose(ctx context.Context, r *round) ([]*collector.Collector, error) {
+func (t *Target) choose(ctx context.Context) ([]*collector.Collector, error) {
 	if !t.options.Auto {
 		return t.options.Named, nil
 	}
@@ -178,7 +178,6 @@ func (t *Target) choose(ctx context.Context, r *round) ([]*collector.Collector, 
 	if err != nil && !fault {
 		return nil, err
 	}
-	r.note(func(o *outcome) { o.answered = true })
 	var chosen []*collector.Collector
 	for _, c := range collector.All {
 		// A server that cannot tell what it has makes us try each method.

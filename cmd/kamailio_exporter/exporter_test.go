@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+)
+
+// asExporter makes this test's own program behave as the exporter, so that tests
+// run all of it, as users do, under the race detector.
+const asExporter = "KAMAILIO_EXPORTER_TEST_AS_EXPORTER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asExporter) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// exporter is a running exporter.
+type exporter struct {
+	t   *testing.T
+	url string
+	log *logBuffer
+}
+
+// logBuffer collects what the exporter logs, and tells where it listens.
+type logBuffer struct {
+	mu        sync.Mutex
+	text      bytes.Buffer
+	listening chan string
+	closed    chan struct{}
+}
+
+var listeningOn = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+
+func (b *logBuffer) read(r io.Reader) {
+	defer close(b.closed)
+	for scanner := bufio.NewScanner(r); scanner.Scan(); {
+		b.mu.Lock()
+		b.text.WriteString(scanner.Text() + "\n")
+		b.mu.Unlock()
+		if match := listeningOn.FindStringSubmatch(scanner.Text()); match != nil {
+			b.listening <- match[1]
+		}
+	}
+}
+
+func (b *logBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+// command is the exporter with these arguments, not yet started.
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	// Without the race detector's second of waiting at the end of a program.
+	cmd.Env = append(os.Environ(), asExporter+"=1", "GORACE=atexit_sleep_ms=0")
+	return cmd
+}
+
+// start starts an exporter on a free port, and ends it with the test.
+func start(t *testing.T, args ...string) *exporter {
+	t.Helper()
+	return startCommand(t, command(context.WithoutCancel(t.Context()), append([]string{"-l", "127.0.0.1:0"}, args...)...))
+}
+
+func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
+	t.Helper()
+	e := &exporter{t: t, log: &logBuffer{listening: make(chan string, 1), closed: make(chan struct{})}}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go e.log.read(stderr)
+	t.Cleanup(func() {
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Errorf("end the exporter: %v", err)
+		}
+		<-e.log.closed
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the exporter ended with %v", err)
+		}
+		if t.Failed() {
+			t.Logf("the exporter's log:\n%s", e.log)
+		}
+	})
+	select {
+	case address := <-e.log.listening:
+		e.url = "http://" + address
+	case <-e.log.closed:
+		t.Fatalf("the exporter ended:\n%s", e.log)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("the exporter does not listen:\n%s", e.log)
+	}
+	return e
+}
+
+// get fetches a page with these headers, given as name and value in turn.
+func (e *exporter) get(path string, headers ...string) (*http.Response, []byte) {
+	e.t.Helper()
+	request, err := http.NewRequestWithContext(e.t.Context(), http.MethodGet, e.url+path, http.NoBody)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return response, body
+}
+
+// page is a scrape's samples, by name and labels as text exposition has them.
+type page map[string]float64
+
+// scrape fetches the metrics. Every line must be valid.
+func (e *exporter) scrape(headers ...string) page {
+	e.t.Helper()
+	response, body := e.get("/metrics", headers...)
+	if response.StatusCode != http.StatusOK {
+		e.t.Fatalf("status %s: %s", response.Status, body)
+	}
+	return parsePage(e.t, body)
+}
+
+func parsePage(t *testing.T, body []byte) page {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, body)
+	}
+	found := page{}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			found[family.GetName()+labelText(m.GetLabel())] = sampleValue(m)
+		}
+	}
+	return found
+}
+
+func labelText(pairs []*dto.LabelPair) string {
+	if len(pairs) == 0 {
+		return ""
+	}
+	var texts []string
+	for _, pair := range pairs {
+		texts = append(texts, pair.GetName()+`="`+pair.GetValue()+`"`)
+	}
+	return "{" + strings.Join(texts, ",") + "}"
+}
+
+func sampleValue(m *dto.Metric) float64 {
+	switch {
+	case m.GetCounter() != nil:
+		return m.GetCounter().GetValue()
+	case m.GetUntyped() != nil:
+		return m.GetUntyped().GetValue()
+	default:
+		return m.GetGauge().GetValue()
+	}
+}
+
+// check compares one sample.
+func (p page) check(t *testing.T, series string, want float64) {
+	t.Helper()
+	if got, ok := p[series]; !ok || got != want {
+		t.Errorf("%s is %v (there: %t), want %v", series, got, ok, want)
+	}
+}

@@ -1,0 +1,563 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+)
+
+// suites are the Debian releases whose Kamailio is tested with.
+var suites = []string{lab.Bookworm, lab.Trixie}
+
+// TestLiveTransports scrapes over each kind of socket.
+func TestLiveTransports(t *testing.T) {
+	t.Parallel()
+	for _, suite := range suites {
+		k := lab.StartTest(t, lab.Options{Suite: suite})
+		for _, transport := range []string{"unix", "unixd", "tcp", "udp"} {
+			t.Run(suite+"/"+transport, func(t *testing.T) {
+				e := start(t, "-u", k.URI(transport))
+				for range 2 {
+					p := e.scrape()
+					p.check(t, "kamailio_up", 1)
+					p.check(t, "kamailio_exporter_failed_scrapes", 0)
+					p.check(t, "kamailio_core_shmmem_total", 128<<20)
+					p.check(t, `kamailio_dispatcher_list_target{flags="AX",setid="1",uri="sip:127.0.0.1:5071"}`, 1)
+				}
+			})
+		}
+	}
+}
+
+// TestLiveMinimal has a Kamailio with next to no modules.
+func TestLiveMinimal(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{Minimal: true})
+	p := start(t, "-u", k.URI("unix")).scrape()
+	p.check(t, "kamailio_up", 1)
+	p.check(t, "kamailio_exporter_failed_scrapes", 0)
+	p.check(t, `kamailio_exporter_collector_success{collector="tm.stats"}`, 1)
+	if p.has("kamailio_dispatcher_") || p.has(`kamailio_exporter_collector_success{collector="dispatcher.list"}`) {
+		t.Error("there is something of a dispatcher")
+	}
+
+	e := start(t, "-u", k.URI("unix"), "-m", "dispatcher.list,core.uptime")
+	p = e.scrape()
+	p.check(t, "kamailio_up", 1)
+	p.check(t, "kamailio_exporter_failed_scrapes", 1)
+	p.check(t, `kamailio_exporter_collector_success{collector="core.uptime"}`, 1)
+	p.check(t, `kamailio_exporter_collector_success{collector="dispatcher.list"}`, 0)
+	if p.has("kamailio_tm_stats") {
+		t.Error("there is a method that was not named")
+	}
+	if !strings.Contains(e.log.String(), "load the module that it belongs to") {
+		t.Error("the log does not say that the method is missing")
+	}
+}
+
+func TestLiveEmptyDispatcher(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{NoDestinations: true})
+	p := start(t, "-u", k.URI("unix")).scrape()
+	p.check(t, `kamailio_exporter_collector_success{collector="dispatcher.list"}`, 1)
+	p.check(t, "kamailio_exporter_failed_scrapes", 0)
+	if p.has("kamailio_dispatcher_") {
+		t.Error("there are destinations")
+	}
+}
+
+// TestLiveSmallBuffers has a ctl whose buffers are so small that it cannot even
+// list its methods.
+func TestLiveSmallBuffers(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{Config: `modparam("ctl", "binrpc_max_body_size", 1)`})
+	e := start(t, "-u", k.URI("unix"))
+	p := e.scrape()
+	p.check(t, "kamailio_up", 1)
+	p.check(t, `kamailio_exporter_collector_success{collector="tm.stats"}`, 1)
+	p.check(t, "kamailio_exporter_failed_scrapes", 0)
+}
+
+func TestLivePermissionDenied(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{Minimal: true})
+	cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", k.URI("unix"))
+	if os.Geteuid() != 0 {
+		if err := os.Chmod(strings.TrimPrefix(k.URI("unix"), "unix:"), 0); err != nil {
+			t.Fatal(err)
+		}
+	} else { // root may do all, so be somebody else
+		cmd.Path = copyForAll(t, cmd.Path)
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	}
+	e := startCommand(t, cmd)
+	e.scrape().check(t, "kamailio_up", 0)
+	if want := regexp.MustCompile(`permission denied.*mode\\", 0660.*group`); !want.MatchString(e.log.String()) {
+		t.Errorf("the log lacks %s", want)
+	}
+}
+
+// copyForAll copies a program to where every user can run it.
+func copyForAll(t *testing.T, program string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "exporter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	content, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "exporter")
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(file, content, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestLiveRestart has Kamailio end and start under a running exporter.
+func TestLiveRestart(t *testing.T) {
+	t.Parallel()
+	for _, transport := range []string{"unix", "unixd", "tcp", "udp"} {
+		t.Run(transport, func(t *testing.T) {
+			t.Parallel()
+			k := lab.StartTest(t, lab.Options{Minimal: true})
+			e := start(t, "-u", k.URI(transport))
+			e.scrape().check(t, "kamailio_up", 1)
+			if err := k.Restart(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p := e.scrape()
+			p.check(t, "kamailio_up", 1)
+			p.check(t, "kamailio_exporter_failed_scrapes", 0)
+		})
+	}
+}
+
+// TestLiveHang stops Kamailio in its tracks, so that it neither answers nor
+// closes its connections. Scrapes end in time, none queues up behind another,
+// and when Kamailio goes on, so do they.
+func TestLiveHang(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{Minimal: true})
+	e := start(t, "-u", k.URI("unix"), "-t", "2s")
+	e.scrape().check(t, "kamailio_up", 1)
+	if err := k.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	var scrapes sync.WaitGroup
+	for range 20 {
+		scrapes.Go(func() {
+			response, body := e.get("/metrics")
+			parsePage(t, body).check(t, "kamailio_up", 0)
+			if response.StatusCode != 200 {
+				t.Errorf("status %s", response.Status)
+			}
+		})
+	}
+	scrapes.Wait()
+	if took := time.Since(before); took > 15*time.Second {
+		t.Errorf("20 scrapes of a hanging Kamailio took %v", took)
+	}
+	if !strings.Contains(e.log.String(), "did not answer in time") {
+		t.Error("the log does not say that Kamailio did not answer")
+	}
+	if err := k.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	e.scrape().check(t, "kamailio_up", 1)
+}
+
+// TestLiveSlowReader puts a reader that pauses between the exporter and a
+// Kamailio with 4,000 destinations. Kamailio gives up the reply; the scrape
+// notices, asks again on a new connection, and has everything in time.
+func TestLiveSlowReader(t *testing.T) {
+	t.Parallel()
+	const more = 4000
+	k := lab.StartTest(t, lab.Options{Destinations: more})
+	proxy := startSlowProxy(t, strings.TrimPrefix(k.URI("unix"), "unix:"))
+	e := start(t, "-u", "unix:"+proxy.path, "-t", "10s")
+	p := e.scrape()
+	p.check(t, "kamailio_up", 1)
+	p.check(t, "kamailio_exporter_failed_scrapes", 0)
+	destinations := 0
+	for series := range p {
+		if strings.HasPrefix(series, "kamailio_dispatcher_destination_priority{") {
+			destinations++
+		}
+	}
+	if destinations != more+5 {
+		t.Errorf("%d destinations, want %d", destinations, more+5)
+	}
+	if n := proxy.connections(); n != 2 {
+		t.Errorf("the exporter made %d connections, want a second one after the first reply was cut short", n)
+	}
+	before := time.Now()
+	e.scrape().check(t, "kamailio_exporter_failed_scrapes", 0)
+	t.Logf("a scrape of %d destinations took %v", destinations, time.Since(before))
+	if n := proxy.connections(); n != 2 {
+		t.Errorf("the exporter made %d connections, want the second one to be kept", n)
+	}
+}
+
+// slowProxy passes connections on to a unix socket. The first of them stops
+// reading for a while once it has seen some of a large reply.
+type slowProxy struct {
+	path string
+
+	mu sync.Mutex
+	n  int
+}
+
+func (p *slowProxy) connections() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.n
+}
+
+func startSlowProxy(t *testing.T, to string) *slowProxy {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &slowProxy{path: filepath.Join(dir, "ctl")}
+	listener, err := net.Listen("unix", p.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			p.mu.Lock()
+			p.n++
+			first := p.n == 1
+			p.mu.Unlock()
+			running.Go(func() { p.pass(t, client, to, first) })
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		running.Wait()
+		os.RemoveAll(dir)
+	})
+	return p
+}
+
+func (p *slowProxy) pass(t *testing.T, client net.Conn, to string, slow bool) {
+	defer client.Close()
+	server, err := net.Dial("unix", to)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	defer server.Close()
+	go func() {
+		_, _ = io.Copy(server, client)
+		server.Close()
+	}()
+	if slow {
+		_, _ = io.CopyN(client, server, 100_000)
+		time.Sleep(300 * time.Millisecond) // the pause is what is tested
+	}
+	_, _ = io.Copy(client, server)
+}
+
+// TestLiveSeriesAreWhatKamcmdSays puts every series between two readings of
+// Kamailio's own client, taken before and after the scrape. A gauge can move
+// out of them and back meanwhile, so there are several tries; one that is
+// mapped wrongly fails them all.
+func TestLiveSeriesAreWhatKamcmdSays(t *testing.T) {
+	t.Parallel()
+	methods := []string{"tm.stats", "sl.stats", "core.shmmem", "core.uptime", "core.info", "core.tcp_info",
+		"tls.info", "dlg.stats_active", "dmq.list_nodes", "dispatcher.list"}
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20})
+			ctx, cancel := context.WithCancel(t.Context())
+			var traffic sync.WaitGroup
+			traffic.Go(func() { _ = lab.Traffic(ctx, k) })
+			defer traffic.Wait()
+			defer cancel()
+			e := start(t, "-u", k.URI("unix"), "-m", strings.Join(methods, ","))
+			var wrong []string
+			for range 50 {
+				before := readKamcmd(t, k, methods)
+				p := e.scrape()
+				after := readKamcmd(t, k, methods)
+				if wrong = p.outside(before, after); len(wrong) == 0 && p["kamailio_tm_stats_total_total"] > 20 {
+					return
+				}
+			}
+			t.Errorf("not what kamcmd says:\n%s", strings.Join(wrong, "\n"))
+		})
+	}
+}
+
+// outside are the series that are not between two readings, and the readings
+// that no series is for.
+func (p page) outside(before, after map[string]float64) []string {
+	var wrong []string
+	for series, value := range p {
+		if !strings.HasPrefix(series, "kamailio_") || strings.HasPrefix(series, "kamailio_exporter_") || series == "kamailio_up" {
+			continue
+		}
+		low, lowOK := before[series]
+		high, highOK := after[series]
+		if low > high {
+			low, high = high, low
+		}
+		if !lowOK || !highOK || value < low || value > high {
+			wrong = append(wrong, fmt.Sprintf("%s %v, kamcmd: %v (%t) and %v (%t)", series, value, low, lowOK, high, highOK))
+		}
+	}
+	for series := range before {
+		if _, ok := p[series]; !ok {
+			wrong = append(wrong, series+" is missing")
+		}
+	}
+	slices.Sort(wrong)
+	return wrong
+}
+
+// readKamcmd calls each method with kamcmd, and says what series its output
+// should be.
+func readKamcmd(t *testing.T, k *lab.Kamailio, methods []string) map[string]float64 {
+	t.Helper()
+	series := map[string]float64{}
+	for _, method := range methods {
+		out, err := k.Kamcmd(t.Context(), method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fields := parseKamcmd(out)
+		switch method {
+		case "dispatcher.list":
+			expectDestinations(t, fields, series)
+		case "dmq.list_nodes":
+			for _, node := range fields {
+				series[fmt.Sprintf(`kamailio_dmq_list_nodes_node{host=%q,local=%q,port=%q,status=%q}`,
+					node.get("host"), node.get("local"), node.get("port"), node.get("status"))] = 1
+			}
+		case "core.info":
+			series[fmt.Sprintf(`kamailio_build_info{compiled=%q,compiler=%q,name="kamailio",revision=%q,version=%q}`,
+				fields[0].get("compiled"), fields[0].get("compiler"), fields[0].get("id"),
+				strings.TrimPrefix(fields[0].get("version"), "kamailio "))] = 1
+		default:
+			expectNumbers(t, method, fields[0], series)
+		}
+	}
+	return series
+}
+
+// expectNumbers says what the fields of a struct of numbers become.
+func expectNumbers(t *testing.T, method string, fields kamcmdStruct, series map[string]float64) {
+	t.Helper()
+	name := "kamailio_" + strings.ReplaceAll(method, ".", "_") + "_"
+	for _, field := range fields.members {
+		switch code := regexp.MustCompile(`^\d?\d?\d?x?x?x?$`); {
+		case field.name == "now":
+		case field.name == "up_since":
+			since, err := time.ParseInLocation(time.ANSIC, field.text, time.Local)
+			if err != nil {
+				t.Fatal(err)
+			}
+			series["kamailio_start_time_seconds"] = float64(since.Unix())
+		case code.MatchString(field.name):
+			series[fmt.Sprintf("%scodes_total{code=%q}", name, field.name)] = unsigned(t, field.text)
+		case method == "tm.stats" && field.name == "current", method == "tm.stats" && field.name == "waiting":
+			series[name+field.name] = number(t, field.text)
+		case method == "tm.stats", method == "core.uptime":
+			series[name+field.name+"_total"] = unsigned(t, field.text)
+		default:
+			series[name+field.name] = number(t, field.text)
+		}
+	}
+}
+
+func expectDestinations(t *testing.T, reply []kamcmdStruct, series map[string]float64) {
+	t.Helper()
+	for _, set := range reply[0].all("RECORDS")[0].all("SET") {
+		id := set.get("ID")
+		for _, destination := range set.all("TARGETS")[0].all("DEST") {
+			uri, flags := destination.get("URI"), destination.get("FLAGS")
+			series[fmt.Sprintf(`kamailio_dispatcher_list_target{flags=%q,setid=%q,uri=%q}`, flags, id, uri)] = 1
+			var attrs kamcmdStruct
+			if all := destination.all("ATTRS"); len(all) > 0 {
+				attrs = all[0]
+			}
+			text := func(name string) string { return strings.ReplaceAll(attrs.get(name), "<null string>", "") }
+			labels := func(more string) string {
+				return fmt.Sprintf(`{duid=%q,setid=%q,socket=%q,%suri=%q}`, text("DUID"), id, text("SOCKET"), more, uri)
+			}
+			const prefix = "kamailio_dispatcher_destination_"
+			for letter, state := range map[string]string{"A": "active", "I": "inactive", "D": "disabled", "T": "trying"} {
+				series[prefix+"state"+labels(fmt.Sprintf("state=%q,", state))] = is(flags[:1] == letter)
+			}
+			series[prefix+"probing"+labels("")] = is(flags[1:] == "P")
+			series[prefix+"priority"+labels("")] = number(t, destination.get("PRIORITY"))
+			for field, metric := range map[string]string{"MAXLOAD": "max_load", "WEIGHT": "weight", "RWEIGHT": "relative_weight"} {
+				if attrs.members != nil {
+					series[prefix+metric+labels("")] = number(t, attrs.get(field))
+				}
+			}
+			latency := destination.all("LATENCY")[0]
+			for field, metric := range map[string]string{"AVG": "average", "STD": "stddev", "EST": "estimate", "MAX": "max"} {
+				series[prefix+"latency_"+metric+"_seconds"+labels("")] = number(t, latency.get(field)) / 1000
+			}
+			series[prefix+"timeouts_total"+labels("")] = number(t, latency.get("TIMEOUT"))
+		}
+	}
+}
+
+func is(condition bool) float64 {
+	if condition {
+		return 1
+	}
+	return 0
+}
+
+func number(t *testing.T, text string) float64 {
+	t.Helper()
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// unsigned reads an integer that kamcmd prints as signed modulo 2³².
+func unsigned(t *testing.T, text string) float64 {
+	t.Helper()
+	return math.Mod(number(t, text)+1<<32, 1<<32)
+}
+
+// kamcmdStruct is a struct as kamcmd prints it.
+type kamcmdStruct struct {
+	members []kamcmdMember
+}
+
+type kamcmdMember struct {
+	name, text string
+	inner      *kamcmdStruct
+}
+
+func (s kamcmdStruct) get(name string) string {
+	for _, member := range s.members {
+		if member.name == name {
+			return member.text
+		}
+	}
+	return ""
+}
+
+func (s kamcmdStruct) all(name string) []kamcmdStruct {
+	var found []kamcmdStruct
+	for _, member := range s.members {
+		if member.name == name && member.inner != nil {
+			found = append(found, *member.inner)
+		}
+	}
+	return found
+}
+
+// parseKamcmd reads the structs that kamcmd printed.
+func parseKamcmd(out string) []kamcmdStruct {
+	var root kamcmdStruct
+	open := []*kamcmdStruct{&root}
+	for line := range strings.Lines(out) {
+		line = strings.TrimSpace(line)
+		inner := open[len(open)-1]
+		name, text, _ := strings.Cut(line, ": ")
+		switch {
+		case strings.HasSuffix(line, "{"):
+			member := kamcmdMember{name: strings.TrimSuffix(line, ": {"), inner: &kamcmdStruct{}}
+			inner.members = append(inner.members, member)
+			open = append(open, member.inner)
+		case line == "}":
+			open = open[:len(open)-1]
+		case line != "":
+			inner.members = append(inner.members, kamcmdMember{name: strings.TrimSuffix(name, ":"), text: text})
+		}
+	}
+	var structs []kamcmdStruct
+	for _, member := range root.members {
+		if member.inner != nil {
+			structs = append(structs, *member.inner)
+		}
+	}
+	return structs
+}
+
+// TestLivePromtool has promtool look at the page. All that it has to say is
+// about names that running dashboards use, which stay.
+func TestLivePromtool(t *testing.T) {
+	t.Parallel()
+	promtool, err := lab.Tool(t.Context(), "promtool")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := lab.StartTest(t, lab.Options{})
+	e := start(t, "-u", k.URI("unix"), "-m", "auto,dlg.stats_active")
+	_, body := e.get("/metrics")
+	cmd := exec.CommandContext(t.Context(), promtool, "check", "metrics")
+	cmd.Stdin = strings.NewReader(string(body))
+	out, _ := cmd.CombinedOutput() // it exits with 3 when it has something to say
+	want := []string{
+		`kamailio_core_shmmem_total non-counter metrics should not have "_total" suffix`,
+		`kamailio_exporter_failed_scrapes counter metrics should have "_total" suffix`,
+		`kamailio_exporter_total_scrapes counter metrics should have "_total" suffix`,
+	}
+	got := strings.Split(strings.TrimSpace(string(out)), "\n")
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Errorf("promtool says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// TestSystemdSocket hands the exporter a socket that listens already, as systemd
+// does.
+func TestSystemdSocket(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/bin/sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`,
+		os.Args[0], "--web.systemd-socket", "-u", noKamailio)
+	cmd.Env = append(os.Environ(), asExporter+"=1", "GORACE=atexit_sleep_ms=0")
+	cmd.ExtraFiles = []*os.File{file}
+	e := startCommand(t, cmd)
+	listener.Close()
+	e.scrape().check(t, "kamailio_up", 0)
+}

@@ -1,0 +1,300 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+)
+
+// noKamailio is a URI where nothing is.
+const noKamailio = "unix:/no/such/kamailio_ctl"
+
+func TestBadFlagsEndItBeforeItListens(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"-m", "tm.stats,nosuch.method"}, []string{"--kamailio.methods", `\"nosuch.method\"`, "auto, core.info, core.shmmem"}},
+		{[]string{"-m", "tm.stats,,sl.stats"}, []string{"a name is missing between commas"}},
+		{[]string{"-u", "ftp://host"}, []string{"--kamailio.scrape-uri", "unix:/path"}},
+		{[]string{"-u", "tcp://host"}, []string{"--kamailio.scrape-uri", "host:port"}},
+		{[]string{"-t", "0s"}, []string{"--kamailio.timeout", "5s"}},
+		{[]string{"--kamailio.timeout=-1s"}, []string{"--kamailio.timeout"}},
+		{[]string{"--web.telemetry-path", "metrics"}, []string{"--web.telemetry-path", "must start with a slash"}},
+		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"health check"}},
+		{[]string{"--web.config.file", "/no/such/file"}, []string{"/no/such/file"}},
+		{[]string{"--nosuch"}, []string{"unknown long flag '--nosuch'"}},
+		{[]string{"stray"}, []string{"unexpected stray"}},
+	}
+	for _, test := range tests {
+		t.Run(strings.Join(test.args, " "), func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			out, err := command(ctx, append([]string{"-l", "127.0.0.1:0"}, test.args...)...).CombinedOutput()
+			var exit *exec.ExitError
+			if !errors.As(err, &exit) || exit.ExitCode() != 1 {
+				t.Errorf("ended with %v, want exit status 1", err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(string(out), want) {
+					t.Errorf("%q is not in the output: %s", want, out)
+				}
+			}
+			if strings.Contains(string(out), "Listening on") {
+				t.Errorf("it listened first: %s", out)
+			}
+		})
+	}
+}
+
+func TestHelpAndVersion(t *testing.T) {
+	t.Parallel()
+	for flag, want := range map[string]string{
+		"-h":        `(?s)-l, --web.listen-address=:9494.*-u, --kamailio.scrape-uri="unix:/var/run/kamailio/kamailio_ctl".*-m, --kamailio.methods=auto.*-t, --kamailio.timeout=5s`,
+		"--help":    `tm.stats\s+\(`,
+		"--version": `^kamailio_exporter, version `,
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		cmd := command(ctx, flag)
+		cmd.Env = append(cmd.Env, "COLUMNS=400")
+		out, err := cmd.Output()
+		if err != nil || !regexp.MustCompile(want).Match(out) {
+			t.Errorf("%s: %v, output %s", flag, err, out)
+		}
+	}
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	e := start(t, "-u", noKamailio)
+	tests := []struct {
+		path   string
+		status int
+		want   string
+	}{
+		{"/-/healthy", http.StatusOK, "Healthy"},
+		{"/", http.StatusOK, `href="/metrics"`},
+		{"/metrics", http.StatusOK, "kamailio_up 0"},
+		{"/nosuch", http.StatusNotFound, ""},
+	}
+	for _, test := range tests {
+		response, body := e.get(test.path)
+		if response.StatusCode != test.status || !strings.Contains(string(body), test.want) {
+			t.Errorf("%s: %s, %s", test.path, response.Status, body)
+		}
+	}
+	response, err := http.Post(e.url+"/metrics", "text/plain", strings.NewReader("x")) //nolint:noctx // the exporter ends with the test
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("POST: %s", response.Status)
+	}
+}
+
+func TestTelemetryPath(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/", "/deep/metrics"} {
+		e := start(t, "-u", noKamailio, "--web.telemetry-path", path)
+		if _, body := e.get(path); !strings.Contains(string(body), "kamailio_up 0") {
+			t.Errorf("%s has %s", path, body)
+		}
+	}
+}
+
+// TestWithoutKamailio has all that can be said without one.
+func TestWithoutKamailio(t *testing.T) {
+	t.Parallel()
+	e := start(t, "-u", noKamailio)
+	p := e.scrape()
+	p.check(t, "kamailio_up", 0)
+	p.check(t, "kamailio_exporter_total_scrapes", 1)
+	p.check(t, "kamailio_exporter_failed_scrapes", 1)
+	p.check(t, "promhttp_metric_handler_requests_in_flight", 1)
+	p.check(t, `promhttp_metric_handler_requests_total{code="200"}`, 0)
+	for _, prefix := range []string{"go_goroutines", "process_open_fds", `kamailio_exporter_build_info{branch="`} {
+		if !p.has(prefix) {
+			t.Errorf("no series starts with %s", prefix)
+		}
+	}
+	want := regexp.MustCompile(`level=ERROR .*target=unix:/no/such/kamailio_ctl err="dial unix .*" advice="no such socket: is Kamailio running`)
+	if !want.MatchString(e.log.String()) {
+		t.Errorf("the log lacks %s", want)
+	}
+}
+
+func (p page) has(prefix string) bool {
+	for series := range p {
+		if strings.HasPrefix(series, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestDisableExporterMetrics(t *testing.T) {
+	t.Parallel()
+	p := start(t, "-u", noKamailio, "--web.disable-exporter-metrics").scrape()
+	for series := range p {
+		if !strings.HasPrefix(series, "kamailio_") {
+			t.Errorf("there is %s", series)
+		}
+	}
+	if !p.has("kamailio_exporter_build_info{") {
+		t.Error("there is no kamailio_exporter_build_info")
+	}
+}
+
+// TestFormats fetches the page in each format that Prometheus asks for.
+func TestFormats(t *testing.T) {
+	t.Parallel()
+	e := start(t, "-u", noKamailio)
+
+	response, body := e.get("/metrics", "Accept", "application/openmetrics-text;version=1.0.0")
+	if format := expfmt.ResponseFormat(response.Header); format.FormatType() != expfmt.TypeOpenMetrics {
+		t.Errorf("asked for OpenMetrics, got %s", format)
+	}
+	if text := string(body); !strings.Contains(text, "# TYPE kamailio_exporter_total_scrapes unknown\n") || !strings.HasSuffix(text, "# EOF\n") {
+		t.Errorf("OpenMetrics:\n%s", text)
+	}
+
+	response, body = e.get("/metrics", "Accept", `application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited`)
+	decoder := expfmt.NewDecoder(bytes.NewReader(body), expfmt.ResponseFormat(response.Header))
+	found := map[string]bool{}
+	for {
+		var family dto.MetricFamily
+		if err := decoder.Decode(&family); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		found[family.GetName()] = true
+	}
+	if !found["kamailio_up"] || !found["go_goroutines"] {
+		t.Errorf("protobuf has %v", found)
+	}
+
+	response, _ = e.get("/metrics", "Accept-Encoding", "gzip")
+	if encoding := response.Header.Get("Content-Encoding"); encoding != "gzip" {
+		t.Errorf("asked for gzip, got %q", encoding)
+	}
+}
+
+// TestListensAtOnce starts it where Kamailio is absent, and where it hangs. What
+// is asserted is generous; the figure is in the log of the test.
+func TestListensAtOnce(t *testing.T) {
+	t.Parallel()
+	hanging := filepath.Join(t.TempDir(), "ctl")
+	listener, err := net.Listen("unix", hanging) // takes connections, never answers
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	for name, uri := range map[string]string{"absent": noKamailio, "hangs": "unix:" + hanging} {
+		before := time.Now()
+		e := start(t, "-u", uri)
+		e.get("/-/healthy")
+		took := time.Since(before)
+		t.Logf("%s: listens and answers after %v", name, took)
+		if took > 5*time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+	}
+}
+
+// TestTimeouts has a server that never answers, which must not show in how long
+// a scrape takes.
+func TestTimeouts(t *testing.T) {
+	t.Parallel()
+	hanging := filepath.Join(t.TempDir(), "ctl")
+	listener, err := net.Listen("unix", hanging)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	tests := []struct {
+		name     string
+		timeout  string
+		header   string
+		min, max time.Duration
+	}{
+		{"own limit", "1s", "", 900 * time.Millisecond, 10 * time.Second},
+		{"own limit is shorter", "1s", "60", 900 * time.Millisecond, 10 * time.Second},
+		{"Prometheus' limit is shorter", "60s", "1", 900 * time.Millisecond, 10 * time.Second},
+		{"a limit that is none", "1s", "-5", 900 * time.Millisecond, 10 * time.Second},
+		{"a limit that is no number", "1s", "NaN", 900 * time.Millisecond, 10 * time.Second},
+		{"hardly any time", "60s", "0.001", 0, 10 * time.Second},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t, "-u", "unix:"+hanging, "-t", test.timeout)
+			before := time.Now()
+			p := e.scrape("X-Prometheus-Scrape-Timeout-Seconds", test.header)
+			if took := time.Since(before); took < test.min || took > test.max {
+				t.Errorf("it took %v, want %v to %v", took, test.min, test.max)
+			}
+			p.check(t, "kamailio_up", 0)
+			p.check(t, "kamailio_exporter_failed_scrapes", 1)
+		})
+	}
+}
+
+func TestNotBINRPC(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			defer conn.Close()
+		}
+	}()
+	e := start(t, "-u", "tcp://"+listener.Addr().String())
+	e.scrape().check(t, "kamailio_up", 0)
+	if !strings.Contains(e.log.String(), "does not speak BINRPC") {
+		t.Error("the log does not say that it is not BINRPC")
+	}
+}
+
+// TestWebConfig uses what the exporter-toolkit offers for listening.
+func TestWebConfig(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "web.yml")
+	// The password is "secret".
+	config := "basic_auth_users:\n  prometheus: $2a$04$zINBUwZTcg7XFON/Kn861egqTRRsLAhD8ULIGA.qkDbXOtIFedgbC\n"
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := start(t, "-u", noKamailio, "--web.config.file", file)
+	if response, _ := e.get("/metrics"); response.StatusCode != http.StatusUnauthorized {
+		t.Errorf("without a password: %s", response.Status)
+	}
+	e.url = strings.Replace(e.url, "http://", "http://prometheus:secret@", 1)
+	if response, _ := e.get("/metrics"); response.StatusCode != http.StatusOK {
+		t.Errorf("with the password: %s", response.Status)
+	}
+}

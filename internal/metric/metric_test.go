@@ -1,0 +1,109 @@
+package metric
+
+import (
+	"bytes"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+)
+
+var (
+	plain   = &Desc{Name: "a_plain", Help: "One.", Type: Gauge}
+	labeled = &Desc{Name: "b_labeled_total", Help: "Many.", Type: Counter, Labels: []string{"x", "y"}}
+)
+
+func text(t *testing.T, s *Set) string {
+	t.Helper()
+	families, err := s.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	for _, family := range families {
+		if _, err := expfmt.MetricFamilyToText(&b, family); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+func TestSet(t *testing.T) {
+	s := NewSet()
+	s.Begin("c")
+	s.Add(labeled, 1, "p", "q")
+	s.Add(labeled, 2, "pq", "")
+	s.Add(plain, 3)
+	s.Add(labeled, 4, "", "pq")
+	s.Add(labeled, 5, "p", "q")
+	s.Add(plain, 6)
+	s.Add(labeled, 7, "\xff", "")
+	s.Add(labeled, 8, "\uFFFD", "")
+	s.AddOnce(labeled, 9, "p", "q")
+	want := `# HELP a_plain One.
+# TYPE a_plain gauge
+a_plain 3
+# HELP b_labeled_total Many.
+# TYPE b_labeled_total counter
+b_labeled_total{x="p",y="q"} 1
+b_labeled_total{x="pq",y=""} 2
+b_labeled_total{x="",y="pq"} 4
+b_labeled_total{x="` + "\uFFFD" + `",y=""} 7
+`
+	if got := text(t, s); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	skips := []Skip{{"c", Duplicate, 3, "b_labeled_total{p,q}"}}
+	if !slices.Equal(s.Skips(), skips) {
+		t.Errorf("left out %+v, want %+v", s.Skips(), skips)
+	}
+}
+
+func TestLabelsOfTheCallerAreNotChanged(t *testing.T) {
+	labels := []string{"\xff", "y"}
+	NewSet().Add(labeled, 1, labels...)
+	if labels[0] != "\xff" {
+		t.Errorf("the caller's label became %q", labels[0])
+	}
+}
+
+// TestSameHash puts samples where another one with the same hash would be.
+func TestSameHash(t *testing.T) {
+	s := NewSet()
+	s.Add(labeled, 1, "p", "q")
+	var h maphash.Hash
+	h.SetSeed(seed)
+	h.WriteString("r\xffs\xff")
+	s.families[labeled].seen[h.Sum64()] = 0 // as if {p,q} had it
+	s.Add(labeled, 2, "r", "s")
+	s.Add(labeled, 3, "r", "s")
+	if got := text(t, s); !strings.Contains(got, `{x="r",y="s"} 2`) || strings.Contains(got, " 3") {
+		t.Errorf("got\n%s", got)
+	}
+}
+
+func TestWrongNumberOfLabels(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a sample with too few labels was taken")
+		}
+	}()
+	NewSet().Add(labeled, 1, "x")
+}
+
+func BenchmarkAdd(b *testing.B) {
+	var names []string
+	for i := range 4000 {
+		names = append(names, fmt.Sprintf("sip:127.0.0.1:%d", i))
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		s := NewSet()
+		for _, name := range names {
+			s.Add(labeled, 1, name, "1")
+		}
+	}
+}

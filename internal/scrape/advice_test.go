@@ -1,0 +1,105 @@
+package scrape
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+)
+
+func TestAdvice(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kamailio_ctl")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	permission := &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)}
+	tests := []struct {
+		name string
+		err  error
+		uri  string
+		want []string
+	}{
+		{"permission", permission, "unix:" + file, []string{"mode 0600", `modparam("ctl", "mode", 0660)`, "group", "belongs to"}},
+		{"permission of a directory", permission, "unix:/no/such/kamailio_ctl", []string{`modparam("ctl", "mode", 0660)`, "directories above"}},
+		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
+		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or hangs"}},
+		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC", "--kamailio.scrape-uri"}},
+		{"too large", &binrpc.LimitError{}, "unix:" + file, []string{"larger than"}},
+		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not taken in fast enough"}},
+		{"timeout", errOutOfTime, "unix:" + file, []string{"kamcmd core.uptime", "--kamailio.timeout"}},
+		{"timeout of a datagram", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "udp://127.0.0.1:2049", []string{"--kamailio.timeout"}},
+		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the module", "--kamailio.methods"}},
+		{"small buffer", &rpc.Fault{Code: 500, Reason: "Internal error creating dest struct"}, "unix:" + file, []string{"binrpc_struct_max_body_size", "KiB"}},
+		{"a fault that says all", &rpc.Fault{Code: 404, Reason: "no such table"}, "unix:" + file, []string{""}},
+		{"an error that says all", errors.New("odd"), "unix:" + file, []string{""}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got := advise(test.err, test.uri)
+			for _, want := range test.want {
+				if !strings.Contains(got, want) || want == "" && got != "" {
+					t.Errorf("advice %q, want %q in it", got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestAdviceOnRealErrors makes the errors that need no Kamailio.
+func TestAdviceOnRealErrors(t *testing.T) {
+	dir := t.TempDir()
+	stale := filepath.Join(dir, "stale")
+	listener, err := net.Listen("unix", stale)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	listener.Close()
+
+	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nobody := tcp.Addr().String()
+	tcp.Close()
+
+	datagram := filepath.Join(dir, "datagram")
+	unixgram, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: datagram, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unixgram.Close()
+
+	tests := map[string]string{
+		"unix:" + filepath.Join(dir, "absent"): "no such socket: is Kamailio running",
+		"unix:" + stale:                        "nothing listens there",
+		"tcp://" + nobody:                      `modparam("ctl", "binrpc", "tcp:` + nobody + `")`,
+		"udp://" + nobody:                      "nothing listens there",
+		"unix:" + datagram:                     "unixd: for a datagram socket",
+	}
+	for uri, want := range tests {
+		t.Run(uri, func(t *testing.T) {
+			client, err := dial.New(uri)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer client.Close()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			_, err = rpc.One(ctx, client, "core.uptime")
+			if got := advise(err, uri); !strings.Contains(got, want) {
+				t.Errorf("error %v has the advice %q, want %q in it", err, got, want)
+			}
+		})
+	}
+}
