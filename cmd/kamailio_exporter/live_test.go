@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -170,7 +171,7 @@ func TestLiveHang(t *testing.T) {
 		scrapes.Go(func() {
 			response, body := e.get("/metrics")
 			parsePage(t, body).check(t, "kamailio_up", 0)
-			if response.StatusCode != 200 {
+			if response.StatusCode != http.StatusOK {
 				t.Errorf("status %s", response.Status)
 			}
 		})

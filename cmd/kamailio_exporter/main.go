@@ -25,21 +25,21 @@ import (
 func main() {
 	flags := parseFlags(os.Args[1:])
 	logger := promslog.New(&flags.log)
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	if err := run(ctx, flags, logger); err != nil {
+	if err := run(flags, logger); err != nil {
 		logger.Error("Ending", "err", err)
 		os.Exit(1)
 	}
 }
 
-// run serves until ctx is done.
-func run(ctx context.Context, flags *flags, logger *slog.Logger) error {
+// run serves until a signal ends it.
+func run(flags *flags, logger *slog.Logger) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	client, err := dial.New(flags.scrapeURI)
 	if err != nil {
 		return fmt.Errorf("--kamailio.scrape-uri: %w", err)
 	}
-	defer client.Close()
+	defer client.Close() //nolint:errcheck // it is the end
 	named, auto, err := flags.collectors()
 	if err != nil {
 		return fmt.Errorf("--kamailio.methods: %w", err)

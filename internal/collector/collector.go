@@ -142,9 +142,8 @@ func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
 	out.Add(f.desc, value, labels...)
 }
 
-// fields collects a reply that is one struct of numbers. Names in known are no
-// metric, any other that is no field is new to us.
-func fields(all []field, known ...string) func(*metric.Set, rpc.Reply) {
+// fields collects a reply that is one struct of numbers.
+func fields(all []field) func(*metric.Set, rpc.Reply) {
 	byName := map[string]*field{}
 	for i := range all {
 		byName[all[i].name] = &all[i]
@@ -152,12 +151,11 @@ func fields(all []field, known ...string) func(*metric.Set, rpc.Reply) {
 	return func(out *metric.Set, reply rpc.Reply) {
 		for member := range reply.Value.All() {
 			f, ok := byName[member.Name()]
-			switch {
-			case ok:
-				f.add(out, member, f.labels...)
-			case !slices.Contains(known, member.Name()):
+			if !ok {
 				out.Skip(metric.UnknownField, member.Name())
+				continue
 			}
+			f.add(out, member, f.labels...)
 		}
 	}
 }

@@ -179,3 +179,15 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+func TestCodes(t *testing.T) {
+	got, skips := collect(t, slStats, reply(t, rpc.Members{
+		{Name: "200", Value: 3}, {Name: "4xx", Value: 2.0}, {Name: "xxx", Value: int32(-2)}, {Name: "total", Value: 9}, {Name: "2000", Value: 9},
+	}))
+	checkSamples(t, got,
+		`kamailio_sl_stats_codes_total{code="200"} 3`,
+		`kamailio_sl_stats_codes_total{code="4xx"} 2`,
+		`kamailio_sl_stats_codes_total{code="xxx"} 4.294967294e+09`,
+	)
+	checkSkips(t, skips, metric.Skip{Collector: "sl.stats", Reason: metric.UnknownField, Count: 2, Example: "total"})
+}

@@ -84,3 +84,32 @@ func TestSetWithoutID(t *testing.T) {
 	checkSamples(t, got)
 	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: `ID = "one"`})
 }
+
+// TestFlags has all letters that Kamailio uses.
+func TestFlags(t *testing.T) {
+	tests := []struct {
+		flags, state, probing string
+	}{
+		{"AP", "active", "1"},
+		{"AX", "active", "0"},
+		{"AN", "active", "0"},
+		{"IP", "inactive", "1"},
+		{"DX", "disabled", "0"},
+		{"TP", "trying", "1"},
+	}
+	for _, test := range tests {
+		t.Run(test.flags, func(t *testing.T) {
+			got, skips := collect(t, dispatcherList, reply(t, destinations(1, rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: test.flags}})))
+			want := []string{`kamailio_dispatcher_destination_probing{duid="",setid="1",socket="",uri="sip:a"} ` + test.probing}
+			for _, state := range []string{"active", "disabled", "inactive", "trying"} {
+				value := "0"
+				if state == test.state {
+					value = "1"
+				}
+				want = append(want, `kamailio_dispatcher_destination_state{duid="",setid="1",socket="",state="`+state+`",uri="sip:a"} `+value)
+			}
+			checkSamples(t, got, append(want, `kamailio_dispatcher_list_target{flags="`+test.flags+`",setid="1",uri="sip:a"} 1`)...)
+			checkSkips(t, skips)
+		})
+	}
+}

@@ -137,7 +137,7 @@ func (t *Target) run(ctx context.Context, r *round) {
 	t.mu.Lock()
 	t.end(r)
 	t.mu.Unlock()
-	if context.Cause(ctx) == context.Canceled {
+	if errors.Is(context.Cause(ctx), context.Canceled) {
 		// Whoever asked went away, which says nothing about Kamailio.
 		r.result = t.report.samples(r.snapshot())
 		return

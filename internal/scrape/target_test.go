@@ -231,6 +231,14 @@ func TestNoKamailio(t *testing.T) {
 	)
 }
 
+func TestNoTimeToAskWhatThereIs(t *testing.T) {
+	target, log := newTestTarget(&script{methodsErr: context.Canceled}, Options{Auto: true})
+	target.Scrape(t.Context()).Families()
+	if text := log.String(); !strings.Contains(text, "no answer in the time that the scrape had") || !strings.Contains(text, "did not answer in time") {
+		t.Errorf("log %s", text)
+	}
+}
+
 func TestScrapesThatMeetShareARound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := tmAnswer

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math"
 	"net/http"
@@ -50,7 +51,7 @@ func NewHandler(options Options) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.Handle("GET "+options.TelemetryPath, newMetricsHandler(options))
 	mux.HandleFunc("GET "+healthPath, func(w http.ResponseWriter, _ *http.Request) {
-		fmt.Fprintln(w, "Healthy")
+		_, _ = io.WriteString(w, "Healthy\n")
 	})
 	if options.TelemetryPath == "/" {
 		return mux, nil

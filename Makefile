@@ -1,0 +1,70 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kamailio_exporter
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
+FUZZTIME ?= 10m
+
+# The build date is that of the commit, so that the same commit gives the same program.
+version  := github.com/prometheus/common/version
+revision := $(shell git rev-parse HEAD 2>/dev/null)
+branch   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
+date     := $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y%m%d-%H:%M:%S 2>/dev/null)
+ldflags  := -s -w \
+	-X $(version).Version=$(shell cat VERSION) \
+	-X $(version).Revision=$(revision) \
+	-X $(version).Branch=$(branch) \
+	-X $(version).BuildDate=$(date)
+
+.PHONY: help
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## build the programs into bin/
+	go build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/...
+
+.PHONY: run
+run: build ## start the exporter, on this machine's Kamailio or on one that needs no installing; ARGS='-l :9495' are its flags
+	@go build -o bin/lab ./internal/lab/cmd/lab
+	@bin/lab run bin/kamailio_exporter $(ARGS)
+
+.PHONY: test
+test: fetch lint ## check everything: format, vet, linters, tests with the race detector, go.mod
+	go vet ./...
+	go test -race ./...
+	go mod tidy -diff
+
+.PHONY: fetch
+fetch: ## put the Kamailios and tools that the tests run into the cache
+	go run ./internal/lab/cmd/lab fetch
+
+.PHONY: lint
+lint: $(GOLANGCI) ## check the format and run the linters
+	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then \
+		echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
+	$(GOLANGCI) run
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## format the code
+	$(GOLANGCI) fmt
+
+.PHONY: fuzz
+fuzz: ## run each fuzz target for FUZZTIME (10m)
+	@for package in $$(go list ./...); do \
+		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "$$package $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$package || exit 1; \
+		done; \
+	done
+
+.PHONY: clean
+clean: ## remove bin/; the cache stays
+	rm -rf bin
+
+# Moved into its place when it is whole: an interrupted build leaves nothing that looks like the tool.
+$(GOLANGCI):
+	@mkdir -p $(@D)
+	GOBIN=$(@D)/building go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	@mv $(@D)/building/golangci-lint $@ && rmdir $(@D)/building

@@ -1,0 +1,114 @@
+//go:build linux
+
+// Command lab starts a real Kamailio without installing anything. It is behind make test and make run.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+)
+
+const usage = `Usage:
+  lab fetch                    put all that the tests need into the cache
+  lab up [flags]               start a Kamailio and traffic until Ctrl-C; lab up -h shows the flags
+  lab run EXPORTER [ARGS...]   start the exporter on this machine's Kamailio or, if it has none, on the lab's
+`
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := status(ctx, command(ctx, os.Args[1:]))
+	stop() // not before: make repeats a SIGTERM, and a second one must not cut the ending short
+	os.Exit(code)
+}
+
+// status is the exit status, and says what went wrong unless the exporter said it already.
+func status(ctx context.Context, err error) int {
+	var exit exporterStatus
+	switch {
+	case err == nil, ctx.Err() != nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.As(err, &exit):
+		return int(exit)
+	}
+	fmt.Fprintln(os.Stderr, "lab:", err)
+	return 1
+}
+
+func command(ctx context.Context, args []string) error {
+	if len(args) == 0 {
+		return errors.New("no command: see lab help")
+	}
+	switch name, rest := args[0], args[1:]; name {
+	case "fetch":
+		return fetch(ctx)
+	case "up":
+		return up(ctx, rest)
+	case "run":
+		if len(rest) == 0 {
+			return errors.New("run: name the exporter to run: see lab help")
+		}
+		return run(ctx, systemSocket, rest[0], rest[1:])
+	case "help", "-h", "--help":
+		fmt.Print(usage)
+		return nil
+	default:
+		return fmt.Errorf("no command %q: see lab help", name)
+	}
+}
+
+// fetch puts all that the tests need into the cache.
+func fetch(ctx context.Context) error {
+	for _, suite := range []string{lab.Bookworm, lab.Trixie} {
+		err := timed(func() (string, error) { return lab.Fetch(ctx, suite) })
+		if err != nil {
+			return err
+		}
+	}
+	for _, name := range lab.Tools() {
+		err := timed(func() (string, error) { return lab.Tool(ctx, name) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// timed prints what get found and how long it took.
+func timed(get func() (path string, err error)) error {
+	begin := time.Now()
+	path, err := get()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%s (%.1f s)\n", path, time.Since(begin).Seconds())
+	return nil
+}
+
+// up runs a Kamailio with traffic until ctx ends.
+func up(ctx context.Context, args []string) (err error) {
+	var options lab.Options
+	flags := flag.NewFlagSet("lab up", flag.ContinueOnError)
+	flags.StringVar(&options.Suite, "suite", lab.Bookworm, "Debian release: bookworm (Kamailio 5.6) or trixie (6.0)")
+	flags.IntVar(&options.Destinations, "destinations", 0, "dispatcher destinations beyond the five fixed ones")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	k, err := lab.Start(ctx, options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, k.Stop()) }()
+	for _, transport := range []string{"unix", "unixd", "tcp", "udp"} {
+		fmt.Println(k.URI(transport))
+	}
+	fmt.Printf("%s\nsip:%s\nsips:%s\n%s\n", k.JSONRPCURL(), k.SIPAddr(), k.TLSAddr(), k.Dir)
+	return lab.Traffic(ctx, k)
+}

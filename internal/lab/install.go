@@ -1,0 +1,115 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/debian"
+)
+
+// The Debian releases whose Kamailio the lab knows.
+const (
+	Bookworm = "bookworm" // Kamailio 5.6
+	Trixie   = "trixie"   // Kamailio 6.0
+)
+
+// tools are the programs beside Kamailio that tests use, and the Debian package of each.
+var tools = map[string]string{
+	"promtool": "prometheus",
+	"sipp":     "sip-tester",
+}
+
+// An install is a Kamailio that can be run.
+type install struct {
+	kamailio, kamcmd string // programs
+	modules          string // directory of the modules
+	tables           string // directory of empty db_text tables
+}
+
+// Fetch makes sure that Debian suite's Kamailio is in the user's cache and returns the directory there. Nothing is
+// installed and root is not needed; the first time, some 60 MB are downloaded.
+func Fetch(ctx context.Context, suite string) (dir string, err error) {
+	set, err := kamailioSet(suite)
+	if err != nil {
+		return "", err
+	}
+	if err := set.Unpack(ctx); err != nil {
+		return "", fmt.Errorf("%w\n(to use a Kamailio that is installed, set KAMAILIO to its program and KAMAILIO_MODULES to its module directory)", err)
+	}
+	return set.Dir()
+}
+
+// Tool returns the path of a program that tests use beside Kamailio, fetched from Debian as Kamailio is: promtool or sipp.
+func Tool(ctx context.Context, name string) (string, error) {
+	pkg, ok := tools[name]
+	if !ok {
+		return "", fmt.Errorf("no tool %q: there are %q", name, Tools())
+	}
+	set := debian.Set{Name: name, Suite: Bookworm, Packages: []string{pkg}, Programs: []string{name}}
+	if err := set.Unpack(ctx); err != nil {
+		return "", err
+	}
+	return set.Program(name)
+}
+
+// Tools names the programs that [Tool] gives.
+func Tools() []string { return slices.Sorted(maps.Keys(tools)) }
+
+func kamailioSet(suite string) (debian.Set, error) {
+	if suite != Bookworm && suite != Trixie {
+		return debian.Set{}, fmt.Errorf("no suite %q: there are %s and %s", suite, Bookworm, Trixie)
+	}
+	return debian.Set{
+		Name:  "kamailio",
+		Suite: suite,
+		Packages: []string{
+			"kamailio", "kamailio-extra-modules", "kamailio-ims-modules", "kamailio-json-modules", "kamailio-presence-modules",
+			"kamailio-tls-modules", "kamailio-utils-modules", "kamailio-websocket-modules",
+		},
+		Programs: []string{"kamailio", "kamcmd"},
+		LibDirs:  []string{"kamailio"},
+		DataDirs: []string{"kamailio"},
+	}, nil
+}
+
+// findInstall finds the Kamailio to run: the one that the environment names, or else Debian's from the cache.
+func findInstall(ctx context.Context, suite string) (install, error) {
+	if program := os.Getenv("KAMAILIO"); program != "" {
+		return namedInstall(program, os.Getenv("KAMAILIO_MODULES"))
+	}
+	dir, err := Fetch(ctx, suite)
+	if err != nil {
+		return install{}, err
+	}
+	modules, err := filepath.Glob(filepath.Join(dir, "root/usr/lib/*/kamailio/modules"))
+	if err != nil || len(modules) != 1 {
+		return install{}, fmt.Errorf("expected one directory of Kamailio modules below %s, found %q: remove the directory to fetch it anew", dir, modules)
+	}
+	return install{
+		kamailio: filepath.Join(dir, "bin/kamailio"),
+		kamcmd:   filepath.Join(dir, "bin/kamcmd"),
+		modules:  modules[0],
+		tables:   filepath.Join(dir, "root/usr/share/kamailio/dbtext/kamailio"),
+	}, nil
+}
+
+// namedInstall describes an installed Kamailio, whose files have the same places relative to each other as in Debian.
+func namedInstall(program, modules string) (install, error) {
+	if modules == "" {
+		return install{}, errors.New("KAMAILIO is set but KAMAILIO_MODULES is not: set it to the directory that holds ctl.so, or unset both")
+	}
+	bin := filepath.Dir(program)
+	return install{
+		kamailio: program,
+		kamcmd:   filepath.Join(bin, "kamcmd"),
+		modules:  modules,
+		tables:   filepath.Join(bin, "../share/kamailio/dbtext/kamailio"),
+	}, nil
+}

@@ -1,0 +1,315 @@
+//go:build linux
+
+// Package lab starts a real Kamailio for tests and for make run: Debian's own packages, unpacked into the user's cache
+// and run from there as an ordinary user, on loopback, in a temporary directory. Nothing is installed, and nothing is
+// left running when the program ends, however it ends.
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
+)
+
+const (
+	loopback = "127.0.0.1"
+
+	// startTries is how often Start chooses other ports when it finds one taken.
+	startTries = 5
+	// startTimeout is how long a started Kamailio may take to answer; it takes half a second on an idle machine.
+	startTimeout = 30 * time.Second
+	// pollInterval is how often a starting Kamailio is asked whether it is there.
+	pollInterval = 20 * time.Millisecond
+	// stopGrace is how long Kamailio may take to end. It needs some 20 ms, but a signal that meets it while it starts can
+	// leave it waiting for ever; there is nothing to save.
+	stopGrace = time.Second
+	// maxSocketPath is the longest path of a unix socket: 108 bytes with the terminating zero.
+	maxSocketPath = 107
+)
+
+// Options say what Kamailio to start. The zero value is Debian bookworm's Kamailio 5.6 with most modules.
+type Options struct {
+	// Suite is the Debian release whose Kamailio runs: [Bookworm] (the default) or [Trixie]. The environment variables
+	// KAMAILIO (a program) and KAMAILIO_MODULES (its module directory) take precedence.
+	Suite string
+	// Minimal loads the fewest modules: ctl, kex, tm, sl, pv, textops and siputils. There is no dispatcher, no TLS, no
+	// JSON-RPC then, and only OPTIONS is answered with 200.
+	Minimal bool
+	// Destinations is the number of dispatcher destinations beyond the five fixed ones.
+	Destinations int
+	// NoDestinations leaves the dispatcher's list empty, which makes dispatcher.list fault.
+	NoDestinations bool
+	// UASPort is the UDP port that calls are relayed to. The default is a free port, where [Traffic] listens.
+	UASPort int
+	// Config is added to kamailio.cfg after the module parameters, so that it can add some or set them again.
+	Config string
+}
+
+// Kamailio is a running server. Its methods may be called from several goroutines.
+type Kamailio struct {
+	// Dir holds the configuration, the sockets and the log.
+	Dir string
+
+	options                            Options
+	install                            install
+	sipPort, tlsPort, ctlPort, uasPort int
+
+	mu      sync.Mutex // held while the process is started or stopped
+	process *child.Child
+	cancel  context.CancelFunc
+}
+
+// errAddressInUse says that somebody else took a port after it was chosen.
+var errAddressInUse = errors.New("address already in use")
+
+// Start starts a Kamailio and returns once its ctl socket answers. As in [exec.CommandContext], ctx is the server's life:
+// when it ends, so does Kamailio. [Kamailio.Stop] has to be called in any case, to remove the directory.
+func Start(ctx context.Context, options Options) (*Kamailio, error) {
+	if options.Suite == "" {
+		options.Suite = Bookworm
+	}
+	found, err := findInstall(ctx, options.Suite)
+	if err != nil {
+		return nil, fmt.Errorf("find a Kamailio: %w", err)
+	}
+	for range startTries {
+		var k *Kamailio
+		k, err = startOn(ctx, found, options)
+		if err == nil {
+			return k, nil
+		}
+		if !errors.Is(err, errAddressInUse) {
+			break
+		}
+	}
+	return nil, err
+}
+
+// StartTest starts a Kamailio that stops when the test ends. The test is skipped with -short, and shows the end of
+// Kamailio's log if it fails.
+func StartTest(tb testing.TB, options Options) *Kamailio {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("starts a real Kamailio; run without -short")
+	}
+	k, err := Start(tb.Context(), options)
+	if err != nil {
+		tb.Fatalf("start a Kamailio: %v", err)
+	}
+	tb.Cleanup(func() {
+		if tb.Failed() {
+			tb.Logf("Kamailio's log ends:\n%s", k.LogTail())
+		}
+		if err := k.Stop(); err != nil {
+			tb.Errorf("stop Kamailio: %v", err)
+		}
+	})
+	return k
+}
+
+// startOn starts the found Kamailio on ports that are free now.
+func startOn(ctx context.Context, found install, options Options) (_ *Kamailio, err error) {
+	dir, err := os.MkdirTemp("", "kl") // short, and not a test's own: see maxSocketPath
+	if err != nil {
+		return nil, fmt.Errorf("make a directory for Kamailio: %w", err)
+	}
+	k := &Kamailio{Dir: dir, options: options, install: found, uasPort: options.UASPort}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, k.Stop())
+		}
+	}()
+	if longest := k.path("kamailio_ctl_dgram"); len(longest) > maxSocketPath {
+		return nil, fmt.Errorf("%s is too long for a unix socket: set TMPDIR to a shorter path", longest)
+	}
+	for _, port := range []*int{&k.sipPort, &k.tlsPort, &k.ctlPort, &k.uasPort} {
+		if *port != 0 {
+			continue
+		}
+		if *port, err = freePort(); err != nil {
+			return nil, err
+		}
+	}
+	if err := k.writeFiles(); err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.launch(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// launch starts the process and waits until it answers. The caller holds k.mu.
+func (k *Kamailio) launch(ctx context.Context) error {
+	log, err := os.OpenFile(k.path("kamailio.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return fmt.Errorf("open Kamailio's log: %w", err)
+	}
+	defer log.Close() //nolint:errcheck // Kamailio writes it, not we
+	life, cancel := context.WithCancel(ctx)
+	cmd := exec.CommandContext(life, k.install.kamailio,
+		"-DD", "-E", "-f", k.path("kamailio.cfg"), "-w", k.Dir, "-Y", k.Dir, "-m", "128", "-M", "16")
+	cmd.Stdout, cmd.Stderr = log, log
+	cmd.WaitDelay = stopGrace
+	process, err := child.Start(cmd, k.Dir)
+	if err != nil {
+		cancel()
+		return fmt.Errorf("start Kamailio: %w", err)
+	}
+	k.process, k.cancel = process, cancel
+	if err := k.awaitAnswer(life); err != nil {
+		k.end()
+		tail := k.LogTail()
+		if strings.Contains(tail, "Address already in use") {
+			err = errors.Join(errAddressInUse, err)
+		}
+		return fmt.Errorf("start Kamailio: %w; its log ends:\n%s", err, tail)
+	}
+	return nil
+}
+
+// awaitAnswer waits until the process answers, ends, or has taken too long.
+func (k *Kamailio) awaitAnswer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	var last error
+	for {
+		select {
+		case <-k.process.Done():
+			return errors.Join(errors.New("it ended at once"), k.process.Wait())
+		case <-ctx.Done():
+			return fmt.Errorf("it does not answer: %w (%w)", ctx.Err(), last)
+		case <-poll.C:
+		}
+		if last = k.answers(ctx); last == nil {
+			return nil
+		}
+	}
+}
+
+// answers returns nil if both ctl and SIP over TCP answer. Kamailio starts its TCP processes last, and one that is told to
+// end before it has started them all never does.
+func (k *Kamailio) answers(ctx context.Context) error {
+	if err := Answers(ctx, k.path("kamailio_ctl")); err != nil {
+		return err
+	}
+	return answersSIP(ctx, k.SIPAddr())
+}
+
+// end ends the process, politely at first. The caller holds k.mu.
+func (k *Kamailio) end() {
+	if k.process == nil {
+		return
+	}
+	k.cancel()
+	<-k.process.Done()
+}
+
+// Stop ends the server and removes its directory. Calling it again does nothing.
+func (k *Kamailio) Stop() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.end()
+	if err := os.RemoveAll(k.Dir); err != nil {
+		return fmt.Errorf("remove Kamailio's directory: %w", err)
+	}
+	return nil
+}
+
+// Restart ends the server and starts it again at the same addresses; ctx is the new process's life. Its counters begin
+// anew.
+func (k *Kamailio) Restart(ctx context.Context) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.end()
+	return k.launch(ctx)
+}
+
+// Pause stops the server's processes where they are, so that it neither answers nor closes a connection, until
+// [Kamailio.Resume].
+func (k *Kamailio) Pause() error { return k.signal(syscall.SIGSTOP) }
+
+// Resume lets a paused server go on.
+func (k *Kamailio) Resume() error { return k.signal(syscall.SIGCONT) }
+
+func (k *Kamailio) signal(sig syscall.Signal) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	select {
+	case <-k.process.Done():
+		return fmt.Errorf("send %v to Kamailio: %w", sig, os.ErrProcessDone)
+	default:
+	}
+	if err := k.process.Signal(sig); err != nil {
+		return fmt.Errorf("send %v to Kamailio: %w", sig, err)
+	}
+	return nil
+}
+
+// Kamcmd calls an RPC method with Kamailio's own client and returns what it printed.
+func (k *Kamailio) Kamcmd(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, k.install.kamcmd, append([]string{"-s", k.URI("unix")}, args...)...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("kamcmd %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return string(out), nil
+}
+
+// URI is where ctl answers over a transport: unix, unixd (datagrams), tcp or udp. Any other name is a mistake in the
+// caller, and URI panics.
+func (k *Kamailio) URI(transport string) string {
+	switch transport {
+	case "unix":
+		return "unix:" + k.path("kamailio_ctl")
+	case "unixd":
+		return "unixd:" + k.path("kamailio_ctl_dgram")
+	case "tcp", "udp":
+		return transport + "://" + address(k.ctlPort)
+	}
+	panic(fmt.Sprintf("lab: no transport %q: there are unix, unixd, tcp and udp", transport))
+}
+
+// SIPAddr is the address, with port, where Kamailio speaks SIP over UDP and TCP, and HTTP.
+func (k *Kamailio) SIPAddr() string { return address(k.sipPort) }
+
+// TLSAddr is the address, with port, where Kamailio speaks SIP and HTTP over TLS.
+func (k *Kamailio) TLSAddr() string { return address(k.tlsPort) }
+
+// UASAddr is the UDP address, with port, that Kamailio relays calls to.
+func (k *Kamailio) UASAddr() string { return address(k.uasPort) }
+
+// JSONRPCURL is where Kamailio answers JSON-RPC over HTTP.
+func (k *Kamailio) JSONRPCURL() string { return "http://" + k.SIPAddr() + "/RPC" }
+
+// LogTail returns the last lines of Kamailio's log.
+func (k *Kamailio) LogTail() string {
+	text, err := os.ReadFile(k.path("kamailio.log"))
+	if err != nil {
+		return err.Error()
+	}
+	const most = 4096
+	return strings.TrimSpace(string(text[max(0, len(text)-most):]))
+}
+
+func (k *Kamailio) path(name string) string { return filepath.Join(k.Dir, name) }
+
+func address(port int) string { return net.JoinHostPort(loopback, strconv.Itoa(port)) }
