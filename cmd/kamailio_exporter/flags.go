@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/internal/xhttpprom"
 )
 
 // methodAuto stands for all methods that the server has and that are cheap.
@@ -24,6 +25,8 @@ type flags struct {
 	scrapeURI              string
 	methods                []string
 	timeout                time.Duration
+	settings               collector.Settings
+	xhttpPromURL           string
 	telemetryPath          string
 	disableExporterMetrics bool
 	web                    *toolkit.FlagConfig
@@ -57,6 +60,13 @@ func newApp() (*kingpin.Application, *flags) {
 		Short('m').Default(methodAuto).SetValue((*commaList)(&f.methods))
 	app.Flag("kamailio.timeout", "The most that a scrape of Kamailio may take; Prometheus' own limit counts if it is shorter.").
 		Short('t').Default("5s").DurationVar(&f.timeout)
+	app.Flag("kamailio.max-series", "The most series that one method may give; what is beyond is left out, counted and logged. 0 means any number.").
+		Default("0").IntVar(&f.settings.MaxSeries)
+	app.Flag("kamailio.short", "Comma-separated RPC methods that are to give their short form, which has fewer series. There is one for "+
+		shortMethods()+".").
+		SetValue((*commaList)(&f.settings.Short))
+	app.Flag("kamailio.xhttp-prom-url", "URL of the page of Kamailio's xhttp_prom module, for example http://127.0.0.1:5060/metrics, whose user-defined metrics are to be shown too.").
+		StringVar(&f.xhttpPromURL)
 	promslogflag.AddFlags(app, &f.log)
 	return app, f
 }
@@ -66,6 +76,15 @@ func (f *flags) collectors() (named []*collector.Collector, auto bool, err error
 	methods := slices.DeleteFunc(slices.Clone(f.methods), func(method string) bool { return method == methodAuto })
 	named, err = collector.Select(methods)
 	return named, len(methods) < len(f.methods), err
+}
+
+// userMetrics is the client for the routing script's own metrics, nil if there
+// are none to be had.
+func (f *flags) userMetrics() (*xhttpprom.Client, error) {
+	if f.xhttpPromURL == "" {
+		return nil, nil //nolint:nilnil // not to have any is the usual case
+	}
+	return xhttpprom.NewClient(f.xhttpPromURL)
 }
 
 // describeMethods is a list of the methods for the help, with a star where auto
@@ -81,4 +100,15 @@ func describeMethods() string {
 	}
 	slices.Sort(all)
 	return strings.Join(all, "; ")
+}
+
+// shortMethods are the methods that have a short form.
+func shortMethods() string {
+	var names []string
+	for _, c := range collector.All {
+		if c.Short {
+			names = append(names, c.Method)
+		}
+	}
+	return strings.Join(names, ", ")
 }

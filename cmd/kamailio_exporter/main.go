@@ -50,13 +50,19 @@ func run(flags *flags, logger *slog.Logger) error {
 	if err := toolkit.Validate(*flags.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file: %w", err)
 	}
+	userMetrics, err := flags.userMetrics()
+	if err != nil {
+		return fmt.Errorf("--kamailio.xhttp-prom-url: %w", err)
+	}
 	handler, err := web.NewHandler(web.Options{
 		Target: scrape.NewTarget(client, scrape.Options{
-			URI:     flags.scrapeURI,
-			Auto:    auto,
-			Named:   named,
-			Timeout: web.Budget(flags.timeout),
-			Logger:  logger,
+			URI:         flags.scrapeURI,
+			Auto:        auto,
+			Named:       named,
+			Settings:    flags.settings,
+			UserMetrics: userMetrics,
+			Timeout:     web.Budget(flags.timeout),
+			Logger:      logger,
 		}),
 		TelemetryPath:   flags.telemetryPath,
 		Timeout:         flags.timeout,

@@ -20,8 +20,8 @@ import (
 type Collector struct {
 	// Method is the RPC method's name, which is also the collector's.
 	Method string
-	// Args are the method's arguments, nil for none.
-	Args []any
+	// Module is the Kamailio module that has the method; "core" for the core.
+	Module string
 	// Help says in a line what users get of it, and how many series that is.
 	Help string
 	// Auto tells whether it is used without being asked for. What costs
@@ -30,14 +30,40 @@ type Collector struct {
 	// Large tells that the reply may not fit a socket's buffer. Such methods
 	// are asked last: if their reply is cut short, it harms no other.
 	Large bool
+	// Flag is the flag without which there is nothing to call, "" for none.
+	Flag string
+	// Short tells that there is a short form; see Settings.Short.
+	Short bool
 	// Metrics are all families that it can give.
 	Metrics []*metric.Desc
 
-	// collect turns the reply into samples.
-	collect func(out *metric.Set, reply rpc.Reply)
+	// calls are the calls to make; nil means one, without arguments.
+	calls func(Settings) []rpc.Call
+	// again are the calls of a second batch, if the answers of the first ask
+	// for one, in whose place it goes; nil means none.
+	again func(Settings, []Answer) []rpc.Call
+	// collect turns the answers without errors, of which there is at least
+	// one, into samples.
+	collect func(out *metric.Set, settings Settings, answers []Answer)
 	// noRows is the reason of the fault with which the method says that there
 	// is nothing to tell, "" if it does not.
 	noRows string
+}
+
+// Settings are what users choose about collectors. The zero Settings are good.
+type Settings struct {
+	// Short are the methods that are to give their short form, where they have
+	// one.
+	Short []string
+	// MaxSeries is the most series that one collector may give; 0 means any
+	// number.
+	MaxSeries int
+}
+
+// Answer is a call with its reply.
+type Answer struct {
+	Call rpc.Call
+	rpc.Reply
 }
 
 // All are all collectors, in the order in which they are asked.
@@ -54,28 +80,62 @@ var All = []*Collector{
 	dispatcherList,
 }
 
-// Call is what to ask Kamailio.
-func (c *Collector) Call() rpc.Call { return rpc.Call{Method: c.Method, Args: c.Args} }
+// Calls are what to ask Kamailio; none if the settings leave nothing to ask.
+func (c *Collector) Calls(settings Settings) []rpc.Call {
+	if c.calls == nil {
+		return []rpc.Call{{Method: c.Method}}
+	}
+	return c.calls(settings)
+}
 
-// Collect adds what the reply says to out. The error is that of the reply, or
-// says that the reply is nothing like what the method answers.
-func (c *Collector) Collect(out *metric.Set, reply rpc.Reply) (err error) {
-	fault := (*rpc.Fault)(nil)
-	if c.noRows != "" && errors.As(reply.Err, &fault) && fault.Reason == c.noRows {
+// Again are the calls of a second batch whose answers take the place of the
+// first one's; none as a rule.
+func (c *Collector) Again(settings Settings, answers []Answer) []rpc.Call {
+	if c.again == nil {
 		return nil
 	}
-	if reply.Err != nil {
-		return reply.Err
+	return c.again(settings, answers)
+}
+
+// Collect adds what the answers say to out. The error is that of the calls that
+// failed, or says that an answer is nothing like what the method answers; what
+// the other answers say is there all the same.
+func (c *Collector) Collect(out *metric.Set, settings Settings, answers []Answer) error {
+	var good []Answer
+	var failed []error
+	for _, answer := range answers {
+		switch {
+		case answer.Err == nil:
+			good = append(good, answer)
+		case c.hasNoRows(answer.Err):
+		case len(answers) == 1:
+			failed = append(failed, answer.Err)
+		default:
+			failed = append(failed, fmt.Errorf("%s: %w", answer.Call, answer.Err))
+		}
 	}
+	if len(good) > 0 {
+		failed = append(failed, c.collectSafely(out, settings, good))
+	}
+	return errors.Join(failed...)
+}
+
+func (c *Collector) hasNoRows(err error) bool {
+	fault, ok := errors.AsType[*rpc.Fault](err)
+	return ok && c.noRows != "" && fault.Reason == c.noRows
+}
+
+// collectSafely is collect, but for a reply so odd that a collector breaks on
+// it: it is foreign data, and must not take the other collectors along.
+func (c *Collector) collectSafely(out *metric.Set, settings Settings, answers []Answer) (err error) {
 	defer func() {
-		// A reply is foreign data. Should one be so odd that a collector
-		// breaks on it, that must not take the other collectors along.
 		if broken := recover(); broken != nil {
 			err = fmt.Errorf("the reply broke the collector, please report it: %v", broken)
 		}
 	}()
-	out.Begin(c.Method)
-	c.collect(out, reply)
+	out.Begin(c.Method, settings.MaxSeries)
+	defer out.End()
+	c.collect(out, settings, answers)
 	return nil
 }
 
@@ -142,13 +202,22 @@ func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
 	out.Add(f.desc, value, labels...)
 }
 
+// each collects answers one by one, for collectors that have no settings.
+func each(collect func(*metric.Set, rpc.Reply)) func(*metric.Set, Settings, []Answer) {
+	return func(out *metric.Set, _ Settings, answers []Answer) {
+		for _, answer := range answers {
+			collect(out, answer.Reply)
+		}
+	}
+}
+
 // fields collects a reply that is one struct of numbers.
-func fields(all []field) func(*metric.Set, rpc.Reply) {
+func fields(all []field) func(*metric.Set, Settings, []Answer) {
 	byName := map[string]*field{}
 	for i := range all {
 		byName[all[i].name] = &all[i]
 	}
-	return func(out *metric.Set, reply rpc.Reply) {
+	return each(func(out *metric.Set, reply rpc.Reply) {
 		for member := range reply.Value.All() {
 			f, ok := byName[member.Name()]
 			if !ok {
@@ -157,7 +226,7 @@ func fields(all []field) func(*metric.Set, rpc.Reply) {
 			}
 			f.add(out, member, f.labels...)
 		}
-	}
+	})
 }
 
 // descsOf are the families of fields, each once.

@@ -25,7 +25,7 @@ func reply(t *testing.T, records ...any) rpc.Reply {
 func collect(t *testing.T, c *Collector, r rpc.Reply) ([]string, []metric.Skip) {
 	t.Helper()
 	set := metric.NewSet()
-	if err := c.Collect(set, r); err != nil {
+	if err := c.Collect(set, Settings{}, []Answer{{Reply: r}}); err != nil {
 		t.Fatal(err)
 	}
 	var samples []string
@@ -104,7 +104,7 @@ func TestAnyReplyIsSurvived(t *testing.T) {
 	for name, records := range shapes {
 		for _, c := range All {
 			t.Run(name+"/"+c.Method, func(t *testing.T) {
-				if err := c.Collect(metric.NewSet(), reply(t, records...)); err != nil {
+				if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t, records...)}}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -113,8 +113,8 @@ func TestAnyReplyIsSurvived(t *testing.T) {
 }
 
 func TestABrokenCollectorIsAnError(t *testing.T) {
-	c := &Collector{Method: "x", collect: func(*metric.Set, rpc.Reply) { panic("bug") }}
-	if err := c.Collect(metric.NewSet(), reply(t)); err == nil || !strings.Contains(err.Error(), "bug") {
+	c := &Collector{Method: "x", collect: each(func(*metric.Set, rpc.Reply) { panic("bug") })}
+	if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t)}}); err == nil || !strings.Contains(err.Error(), "bug") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -122,7 +122,7 @@ func TestABrokenCollectorIsAnError(t *testing.T) {
 func TestErrorsOfTheReplyAreReturned(t *testing.T) {
 	fault := &rpc.Fault{Code: 500, Reason: "No Destination Sets"}
 	for _, c := range All {
-		err := c.Collect(metric.NewSet(), rpc.Reply{Err: fault})
+		err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: rpc.Reply{Err: fault}}})
 		if c == dispatcherList {
 			if err != nil {
 				t.Errorf("%s: an empty list is an error: %v", c.Method, err)

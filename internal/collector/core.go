@@ -20,10 +20,11 @@ var (
 
 var coreUptime = &Collector{
 	Method:  "core.uptime",
+	Module:  "core",
 	Help:    "how long Kamailio has been running, and since when; 2 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{uptimeTotal, startTime},
-	collect: collectUptime,
+	collect: each(collectUptime),
 }
 
 func collectUptime(out *metric.Set, reply rpc.Reply) {
@@ -55,6 +56,7 @@ func addStartTime(out *metric.Set, reply rpc.Reply, uptime time.Duration) {
 		return
 	}
 	out.Add(startTime, float64(started.UnixMilli())/1000)
+	out.SetCreated(started)
 }
 
 // zoneStep is what the time zones of the world, and their summer times, differ
@@ -81,10 +83,11 @@ var buildInfo = gauge("kamailio_build_info",
 
 var coreInfo = &Collector{
 	Method:  "core.info",
+	Module:  "core",
 	Help:    "Kamailio's version and build; 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{buildInfo},
-	collect: func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		info := reply.Value
 		version := info.Get("version")
 		if !version.Exists() {
@@ -96,7 +99,7 @@ var coreInfo = &Collector{
 		}
 		text := func(field string) string { return strings.TrimSpace(info.Get(field).Text()) }
 		out.Add(buildInfo, 1, text("compiled"), text("compiler"), name, text("id"), strings.TrimSpace(number))
-	},
+	}),
 }
 
 // shmmem's fields are unsigned long in Kamailio. As far as 5.6 they travel in 32
@@ -111,13 +114,14 @@ var shmmemFields = []field{
 	{name: "real_used", unsigned: true, desc: gauge("kamailio_core_shmmem_real_used",
 		"Bytes of shared memory in use, with the allocator's overhead. Field real_used of core.shmmem.")},
 	{name: "max_used", unsigned: true, desc: gauge("kamailio_core_shmmem_max_used",
-		"Most bytes of shared memory that were ever in use, with the allocator's overhead. Field max_used of core.shmmem.")},
+		"Bytes of shared memory that were in use at most, with the allocator's overhead. Field max_used of core.shmmem.")},
 	{name: "fragments", unsigned: true, desc: gauge("kamailio_core_shmmem_fragments",
 		"Fragments of free shared memory. Field fragments of core.shmmem.")},
 }
 
 var coreShmmem = &Collector{
 	Method:  "core.shmmem",
+	Module:  "core",
 	Help:    "shared memory; 6 series",
 	Auto:    true,
 	Metrics: descsOf(shmmemFields),
@@ -141,6 +145,7 @@ var tcpInfoFields = []field{
 
 var coreTCPInfo = &Collector{
 	Method:  "core.tcp_info",
+	Module:  "core",
 	Help:    "TCP and TLS connections; 6 series",
 	Auto:    true,
 	Metrics: descsOf(tcpInfoFields),

@@ -16,6 +16,7 @@ var dlgStatsActiveFields = []field{
 
 var dlgStatsActive = &Collector{
 	Method: "dlg.stats_active",
+	Module: "dialog",
 	Help: "dialogs by state; 5 series. Kamailio walks all dialogs under their lock for it, " +
 		"which costs calls the more of them there are",
 	Metrics: descsOf(dlgStatsActiveFields),

@@ -82,13 +82,14 @@ var (
 
 var dispatcherList = &Collector{
 	Method: "dispatcher.list",
+	Module: "dispatcher",
 	Help:   "destinations of the dispatcher: state, latency, weight, load; up to 16 series for each",
 	Auto:   true,
 	Large:  true,
 	Metrics: slices.Concat([]*metric.Desc{dispatcherTarget, destinationState, destinationProbing},
 		descsOf(destinationFields), descsOf(destinationAttrs), descsOf(destinationLatency), descsOf(destinationRuntime)),
 	noRows: "No Destination Sets",
-	collect: func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		seen := map[[4]string]bool{}
 		for set := range reply.Value.Get("RECORDS").Named("SET") {
 			id := set.Get("ID")
@@ -101,7 +102,7 @@ var dispatcherList = &Collector{
 				collectDestination(out, seen, strconv.FormatInt(setid, 10), destination)
 			}
 		}
-	},
+	}),
 }
 
 // collectDestination adds a destination that has not been seen yet.

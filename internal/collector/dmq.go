@@ -14,14 +14,15 @@ var dmqNode = gauge("kamailio_dmq_list_nodes_node",
 
 var dmqListNodes = &Collector{
 	Method:  "dmq.list_nodes",
+	Module:  "dmq",
 	Help:    "nodes of the DMQ bus; a series for each",
 	Auto:    true,
 	Metrics: []*metric.Desc{dmqNode},
-	collect: func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for node := range reply.Value.Rows() {
 			local, _ := node.Get("local").Int()
 			out.Add(dmqNode, 1, node.Get("host").Text(), strconv.FormatInt(local, 10),
 				node.Get("port").Text(), node.Get("status").Text())
 		}
-	},
+	}),
 }

@@ -5,6 +5,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,23 +26,119 @@ var captured = map[string]time.Time{
 	"6.0.1": time.Date(2026, 11, 22, 11, 56, 52, 700e6, time.UTC),
 }
 
-// TestGolden compares all that each collector makes of a real reply.
+// builtReply is a reply of a method that the lab cannot give, built from what the
+// source of its Kamailio module says.
+type builtReply struct {
+	// method is the collector's.
+	method string
+	// name tells replies of one method apart, "" for the only one.
+	name string
+	// source is the file in Kamailio's repository that was read.
+	source string
+	// records are the reply's.
+	records []any
+	// settings are for collectors that need some.
+	settings Settings
+}
+
+// built are all built replies, from the files of this package's tests.
+var built = slices.Concat([]builtReply(nil))
+
+// capturedSettings are for captures of methods that need some.
+var capturedSettings = map[string]Settings{}
+
+// TestGolden compares all that each collector makes of a real reply, in a file
+// testdata/VERSION/METHOD.binrpc or METHOD_ARGUMENTS.binrpc.
 func TestGolden(t *testing.T) {
 	for version, when := range captured {
-		for _, c := range All {
-			t.Run(version+"/"+c.Method, func(t *testing.T) {
-				file := filepath.Join("testdata", version, c.Method)
-				set := metric.NewSet()
-				if err := c.Collect(set, readReply(t, file+".binrpc", when)); err != nil {
-					t.Fatal(err)
-				}
-				if skips := set.Skips(); len(skips) > 0 {
-					t.Errorf("left out: %+v", skips)
-				}
-				checkGolden(t, file+".prom", exposition(t, set))
+		files, err := filepath.Glob(filepath.Join("testdata", version, "*.binrpc"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no captures of %s: %v", version, err)
+		}
+		for _, file := range files {
+			name := strings.TrimSuffix(filepath.Base(file), ".binrpc")
+			c, args := collectorOf(name)
+			if c == nil {
+				t.Errorf("%s is of no collector", file)
+				continue
+			}
+			t.Run(version+"/"+name, func(t *testing.T) {
+				answer := Answer{Call: rpc.Call{Method: c.Method, Args: args}, Reply: readReply(t, file, when)}
+				checkReply(t, c, capturedSettings[name], answer, filepath.Join("testdata", version, name+".prom"))
 			})
 		}
 	}
+}
+
+// TestGoldenBuilt compares all that each collector makes of a built reply.
+func TestGoldenBuilt(t *testing.T) {
+	for _, b := range built {
+		name := strings.TrimSuffix(b.method+"_"+b.name, "_")
+		t.Run(name, func(t *testing.T) {
+			c, _ := collectorOf(b.method)
+			if c == nil {
+				t.Fatal("there is no such collector")
+			}
+			answer := Answer{Call: rpc.Call{Method: b.method}, Reply: reply(t, b.records...)}
+			if calls := c.Calls(b.settings); len(calls) > 0 {
+				answer.Call = calls[0]
+			}
+			checkReply(t, c, b.settings, answer, filepath.Join("testdata", "built", name+".prom"))
+		})
+	}
+}
+
+// TestEveryCollectorHasAGoldenFile fails for a collector whose output nobody
+// has looked at.
+func TestEveryCollectorHasAGoldenFile(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "*", "*.prom"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[*Collector]bool{}
+	for _, file := range files {
+		c, _ := collectorOf(strings.TrimSuffix(filepath.Base(file), ".prom"))
+		seen[c] = true
+	}
+	for _, c := range All {
+		if !seen[c] {
+			t.Errorf("%s has no golden file", c.Method)
+		}
+	}
+}
+
+// collectorOf finds the collector of a file, and the arguments in its name.
+func collectorOf(name string) (found *Collector, args []any) {
+	for _, c := range All {
+		rest, ok := strings.CutPrefix(name, c.Method)
+		if !ok || rest != "" && rest[0] != '_' || found != nil && len(c.Method) < len(found.Method) {
+			continue
+		}
+		found, args = c, nil
+		for arg := range strings.SplitSeq(strings.TrimPrefix(rest, "_"), "_") {
+			if arg != "" {
+				args = append(args, arg)
+			}
+		}
+	}
+	return found, args
+}
+
+func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, golden string) {
+	t.Helper()
+	set := metric.NewSet()
+	if err := c.Collect(set, settings, []Answer{answer}); err != nil {
+		t.Fatal(err)
+	}
+	if skips := set.Skips(); len(skips) > 0 {
+		t.Errorf("left out: %+v", skips)
+	}
+	for _, family := range set.Families() {
+		if !slices.Contains(c.Metrics, family.Desc) {
+			t.Errorf("%s is not in the collector's Metrics", family.Desc.Name)
+		}
+	}
+	checkGolden(t, golden, exposition(t, set))
 }
 
 func readReply(t *testing.T, file string, when time.Time) rpc.Reply {

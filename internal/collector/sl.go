@@ -15,10 +15,11 @@ var slStatsCodes = counter("kamailio_sl_stats_codes_total",
 
 var slStats = &Collector{
 	Method:  "sl.stats",
+	Module:  "sl",
 	Help:    "replies sent without a transaction; a series for each code, about 19",
 	Auto:    true,
 	Metrics: []*metric.Desc{slStatsCodes},
-	collect: func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for member := range reply.Value.All() {
 			if !isCode(member.Name()) {
 				out.Skip(metric.UnknownField, member.Name())
@@ -27,7 +28,7 @@ var slStats = &Collector{
 			f := field{name: member.Name(), desc: slStatsCodes, unsigned: true}
 			f.add(out, member, member.Name())
 		}
-	},
+	}),
 }
 
 // isCode tells whether s is a reply code such as 404, or a class such as 4xx.

@@ -12,6 +12,7 @@ var tlsInfoFields = []field{
 
 var tlsInfo = &Collector{
 	Method:  "tls.info",
+	Module:  "tls",
 	Help:    "TLS connections; 3 series",
 	Auto:    true,
 	Metrics: descsOf(tlsInfoFields),

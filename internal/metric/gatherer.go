@@ -3,6 +3,7 @@ package metric
 import (
 	dto "github.com/prometheus/client_model/go"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
 // Gather gives the Set to client_golang: it implements prometheus.Gatherer.
@@ -10,16 +11,24 @@ import (
 func (s *Set) Gather() ([]*dto.MetricFamily, error) {
 	families := make([]*dto.MetricFamily, 0, len(s.order))
 	for _, family := range s.Families() {
-		families = append(families, family.gather())
+		created := (*timestamppb.Timestamp)(nil)
+		if family.kamailio && !s.created.IsZero() {
+			created = timestamppb.New(s.created)
+		}
+		families = append(families, family.gather(created))
 	}
-	return families, nil
+	return append(families, s.foreign...), nil
 }
 
-func (f *Family) gather() *dto.MetricFamily {
+// Merge adds a family that somebody else made. Its name must not be that of any
+// other.
+func (s *Set) Merge(family *dto.MetricFamily) { s.foreign = append(s.foreign, family) }
+
+func (f *Family) gather(created *timestamppb.Timestamp) *dto.MetricFamily {
 	metrics := make([]*dto.Metric, f.Len())
 	for i := range metrics {
 		value, labels := f.Sample(i)
-		metrics[i] = f.Desc.metric(value, labels)
+		metrics[i] = f.Desc.metric(value, labels, created)
 	}
 	typ := dto.MetricType_GAUGE
 	if f.Desc.Type == Counter {
@@ -33,13 +42,13 @@ func (f *Family) gather() *dto.MetricFamily {
 	}
 }
 
-func (d *Desc) metric(value float64, labels []string) *dto.Metric {
+func (d *Desc) metric(value float64, labels []string, created *timestamppb.Timestamp) *dto.Metric {
 	pairs := make([]*dto.LabelPair, len(labels))
 	for i := range labels {
 		pairs[i] = &dto.LabelPair{Name: &d.Labels[i], Value: &labels[i]}
 	}
 	if d.Type == Counter {
-		return &dto.Metric{Label: pairs, Counter: &dto.Counter{Value: &value}}
+		return &dto.Metric{Label: pairs, Counter: &dto.Counter{Value: &value, CreatedTimestamp: created}}
 	}
 	return &dto.Metric{Label: pairs, Gauge: &dto.Gauge{Value: &value}}
 }

@@ -4,8 +4,12 @@ package metric
 
 import (
 	"hash/maphash"
+	"math"
 	"slices"
 	"strings"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
 )
 
 // Type is a metric's type in Prometheus' sense.
@@ -35,8 +39,11 @@ type Family struct {
 	Desc *Desc
 
 	values []float64
-	labels []string       // len(Desc.Labels) for each sample
-	seen   map[uint64]int // hash of a sample's labels to the sample
+	// kamailio tells that a collector added it, so that counters began when
+	// Kamailio did.
+	kamailio bool
+	labels   []string       // len(Desc.Labels) for each sample
+	seen     map[uint64]int // hash of a sample's labels to the sample
 }
 
 // Len is the number of samples.
@@ -60,6 +67,8 @@ const (
 	NotANumber Reason = "not_a_number"
 	// UnknownField is a field of a reply that no metric is known for.
 	UnknownField Reason = "unknown_field"
+	// TooMany is a sample beyond what its collector may add.
+	TooMany Reason = "too_many"
 	// BadValue is a value outside of what its field can have.
 	BadValue Reason = "bad_value"
 )
@@ -78,20 +87,35 @@ type Set struct {
 	families  map[*Desc]*Family
 	order     []*Family
 	skips     []Skip
+	foreign   []*dto.MetricFamily
+	created   time.Time
 	collector string
+	left      int // series that the collector may still add
 }
 
 // NewSet makes an empty Set.
 func NewSet() *Set { return &Set{families: map[*Desc]*Family{}} }
 
-// Begin names the collector that adds what follows.
-func (s *Set) Begin(collector string) { s.collector = collector }
+// Begin names the collector that adds what follows, until End. It may add at
+// most max series, 0 means any number; what is beyond is left out and counted.
+func (s *Set) Begin(collector string, max int) {
+	if max == 0 {
+		max = math.MaxInt
+	}
+	s.collector, s.left = collector, max
+}
+
+// End tells that what follows is of no collector.
+func (s *Set) End() { s.collector = "" }
+
+// SetCreated says when Kamailio started, and with it all its counters.
+func (s *Set) SetCreated(started time.Time) { s.created = started }
 
 // Add adds a sample, with a value for each of the family's labels. One that
 // repeats the labels of another is left out and counted.
 func (s *Set) Add(desc *Desc, value float64, labels ...string) {
 	if !s.add(desc, value, labels) {
-		s.Skip(Duplicate, desc.Name+"{"+strings.Join(labels, ",")+"}")
+		s.Skip(Duplicate, example(desc, labels))
 	}
 }
 
@@ -101,9 +125,18 @@ func (s *Set) AddOnce(desc *Desc, value float64, labels ...string) {
 	s.add(desc, value, labels)
 }
 
+func example(desc *Desc, labels []string) string {
+	return desc.Name + "{" + strings.Join(labels, ",") + "}"
+}
+
+// add tells whether the sample is the first one with its labels.
 func (s *Set) add(desc *Desc, value float64, labels []string) bool {
 	if len(labels) != len(desc.Labels) {
 		panic("metric " + desc.Name + ": wrong number of labels") // a bug in a collector
+	}
+	if s.collector != "" && s.left == 0 {
+		s.Skip(TooMany, example(desc, labels))
+		return true
 	}
 	family := s.family(desc)
 	start := len(family.labels)
@@ -116,13 +149,14 @@ func (s *Set) add(desc *Desc, value float64, labels []string) bool {
 		return false
 	}
 	family.values = append(family.values, value)
+	s.left--
 	return true
 }
 
 func (s *Set) family(desc *Desc) *Family {
 	family, ok := s.families[desc]
 	if !ok {
-		family = &Family{Desc: desc}
+		family = &Family{Desc: desc, kamailio: s.collector != ""}
 		s.families[desc] = family
 		s.order = append(s.order, family)
 	}

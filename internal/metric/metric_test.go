@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 )
@@ -33,7 +34,7 @@ func text(t *testing.T, s *Set) string {
 
 func TestSet(t *testing.T) {
 	s := NewSet()
-	s.Begin("c")
+	s.Begin("c", 0)
 	s.Add(labeled, 1, "p", "q")
 	s.Add(labeled, 2, "pq", "")
 	s.Add(plain, 3)
@@ -105,5 +106,49 @@ func BenchmarkAdd(b *testing.B) {
 		for _, name := range names {
 			s.Add(labeled, 1, name, "1")
 		}
+	}
+}
+
+func TestMaxSeries(t *testing.T) {
+	s := NewSet()
+	s.Begin("c", 2)
+	s.Add(labeled, 1, "a", "")
+	s.Add(labeled, 1, "a", "") // takes no place
+	s.Add(plain, 2)
+	s.Add(labeled, 3, "b", "")
+	s.Begin("d", 0)
+	s.Add(labeled, 4, "c", "")
+	s.End()
+	s.Add(labeled, 5, "d", "")
+	if got := text(t, s); strings.Contains(got, `x="b"`) || !strings.Contains(got, `x="c"`) || !strings.Contains(got, `x="d"`) {
+		t.Errorf("got\n%s", got)
+	}
+	skips := []Skip{{"c", Duplicate, 1, "b_labeled_total{a,}"}, {"c", TooMany, 1, "b_labeled_total{b,}"}}
+	if !slices.Equal(s.Skips(), skips) {
+		t.Errorf("left out %+v, want %+v", s.Skips(), skips)
+	}
+}
+
+// TestCreated has the counters of a collector begin when Kamailio did, and no
+// others.
+func TestCreated(t *testing.T) {
+	own := &Desc{Name: "c_own_total", Help: "Own.", Type: Counter}
+	started := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	s := NewSet()
+	s.Begin("c", 0)
+	s.Add(plain, 1)
+	s.Add(labeled, 1, "", "")
+	s.SetCreated(started)
+	s.End()
+	s.Add(own, 1)
+	families, err := s.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := families[1].GetMetric()[0].GetCounter().GetCreatedTimestamp(); !got.AsTime().Equal(started) {
+		t.Errorf("%s was created at %v", families[1].GetName(), got)
+	}
+	if got := families[2].GetMetric()[0].GetCounter().GetCreatedTimestamp(); got != nil {
+		t.Errorf("%s was created at %v", families[2].GetName(), got)
 	}
 }

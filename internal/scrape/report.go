@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
@@ -37,6 +38,7 @@ func Metrics() []*metric.Desc {
 // report turns outcomes into samples and log lines, and counts.
 type report struct {
 	options Options
+	names   map[string]bool // of all families that are not the routing script's
 
 	mu       sync.Mutex
 	scrapes  int
@@ -60,8 +62,17 @@ func (p problem) same(other problem) bool {
 	return p.collectors == other.collectors && p.err.Error() == other.err.Error()
 }
 
-func newReport(options Options) report {
-	return report{options: options, skips: map[skipKey]int{}}
+func newReport(options Options) *report {
+	r := &report{options: options, names: map[string]bool{}, skips: map[skipKey]int{}}
+	for _, desc := range Metrics() {
+		r.names[desc.Name] = true
+	}
+	for _, c := range collector.All {
+		for _, desc := range c.Metrics {
+			r.names[desc.Name] = true
+		}
+	}
+	return r
 }
 
 // samples are those of a round that still goes on.
@@ -85,43 +96,100 @@ func (r *report) conclude(o outcome) *metric.Set {
 func (r *report) collect(o outcome) (*metric.Set, []problem) {
 	set := metric.NewSet()
 	set.Add(up, value(o.answered))
+	failures := failures{}
+	if r.options.UserMetrics != nil {
+		failures.add(userCollector, r.merge(set, o.user))
+	}
 	if outOfTime(o.err) {
 		o.err = errOutOfTime
 	}
 	if o.err != nil {
-		return set, []problem{{err: o.err}}
+		return set, append(failures.problems(), problem{err: o.err})
 	}
-	failures := map[string][]string{} // error text to collectors
-	errs := map[string]error{}
 	before := o.start
-	for i, c := range o.asked {
-		reply := o.replies[i]
-		if noSuchMethod(reply.Err) && !slices.Contains(r.options.Named, c) {
-			continue // it was only tried
-		}
-		if reply.Err == nil && reply.Received.IsZero() || outOfTime(reply.Err) {
-			reply.Err = errOutOfTime
+	for _, j := range o.jobs {
+		method := j.collector.Method
+		if j.onlyTried() && !slices.Contains(r.options.Named, j.collector) {
+			continue
 		}
 		start := time.Now()
-		err := c.Collect(set, reply)
-		if err != nil {
-			failures[err.Error()] = append(failures[err.Error()], c.Method)
-			errs[err.Error()] = err
-		}
+		err := j.collector.Collect(set, r.options.Settings, j.inTime())
+		failures.add(method, err)
 		took := time.Since(start)
-		if !reply.Received.IsZero() {
-			took += reply.Received.Sub(before)
-			before = reply.Received
+		if last := j.lastReceived(); !last.IsZero() {
+			took += last.Sub(before)
+			before = last
 		}
-		set.Add(collectorSuccess, value(err == nil), c.Method)
-		set.Add(collectorDuration, took.Seconds(), c.Method)
+		set.Add(collectorSuccess, value(err == nil), method)
+		set.Add(collectorDuration, took.Seconds(), method)
 	}
-	var problems []problem
-	for text, collectors := range failures {
-		problems = append(problems, problem{strings.Join(collectors, ","), errs[text]})
+	return set, failures.problems()
+}
+
+// failures are the collectors that failed, by the text of the error: one error
+// can fail all.
+type failures map[string]*failure
+
+type failure struct {
+	err        error
+	collectors []string
+}
+
+func (f failures) add(collector string, err error) {
+	if err == nil {
+		return
 	}
-	slices.SortFunc(problems, func(a, b problem) int { return strings.Compare(a.collectors, b.collectors) })
-	return set, problems
+	if f[err.Error()] == nil {
+		f[err.Error()] = &failure{err: err}
+	}
+	f[err.Error()].collectors = append(f[err.Error()].collectors, collector)
+}
+
+// problems are a line for the log for each error.
+func (f failures) problems() []problem {
+	var all []problem
+	for _, failure := range f {
+		all = append(all, problem{strings.Join(failure.collectors, ","), failure.err})
+	}
+	slices.SortFunc(all, func(a, b problem) int { return strings.Compare(a.collectors, b.collectors) })
+	return all
+}
+
+// userCollector is the name under which the routing script's metrics stand among
+// the collectors.
+const userCollector = "xhttp_prom"
+
+// merge adds the routing script's metrics, but for those whose names are taken.
+func (r *report) merge(set *metric.Set, user userMetrics) error {
+	err := user.err
+	if err == nil && user.took == 0 || outOfTime(err) {
+		err = errOutOfTime
+	}
+	set.Add(collectorSuccess, value(err == nil), userCollector)
+	set.Add(collectorDuration, user.took.Seconds(), userCollector)
+	set.Begin(userCollector, 0)
+	defer set.End()
+	for _, line := range user.page.Bad {
+		set.Skip(metric.NotANumber, line)
+	}
+	for _, family := range user.page.Families {
+		if r.taken(family.GetName()) {
+			set.Skip(metric.Duplicate, family.GetName())
+			continue
+		}
+		set.Merge(family)
+	}
+	return err
+}
+
+// taken tells whether a name may be that of one of our own families.
+func (r *report) taken(name string) bool {
+	for _, prefix := range []string{"go_", "process_", "promhttp_", "kamailio_exporter_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return r.names[name]
 }
 
 // errOutOfTime is a call that was not answered before the scrape had to be.
@@ -132,9 +200,34 @@ func outOfTime(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-func noSuchMethod(err error) bool {
-	fault, ok := errors.AsType[*rpc.Fault](err)
-	return ok && fault.NoSuchMethod()
+// onlyTried tells whether the server does not have the method.
+func (j job) onlyTried() bool {
+	return !slices.ContainsFunc(j.answers, func(answer collector.Answer) bool {
+		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
+		return !ok || !fault.NoSuchMethod()
+	})
+}
+
+// inTime are the answers, with an error for those that did not come in time.
+func (j job) inTime() []collector.Answer {
+	answers := slices.Clone(j.answers)
+	for i, answer := range answers {
+		if answer.Err == nil && answer.Received.IsZero() || outOfTime(answer.Err) {
+			answers[i].Err = errOutOfTime
+		}
+	}
+	return answers
+}
+
+// lastReceived is when the last of the answers came, zero if none did.
+func (j job) lastReceived() time.Time {
+	var last time.Time
+	for _, answer := range j.answers {
+		if answer.Received.After(last) {
+			last = answer.Received
+		}
+	}
+	return last
 }
 
 func value(condition bool) float64 {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
 
@@ -31,6 +32,11 @@ type Options struct {
 	Auto bool
 	// Named are collectors to use in any case.
 	Named []*collector.Collector
+	// Settings are what users chose about collectors.
+	Settings collector.Settings
+	// UserMetrics is where the routing script's own metrics are, nil for
+	// nowhere.
+	UserMetrics *xhttpprom.Client
 	// Timeout is the most that a round of questions to Kamailio may take.
 	Timeout time.Duration
 	// Logger gets a line for each failure when it appears, and one when all
@@ -46,7 +52,7 @@ type Target struct {
 	mu      sync.Mutex
 	current *round
 
-	report report
+	report *report
 }
 
 // NewTarget makes a target that is asked through client.
@@ -70,9 +76,31 @@ type round struct {
 type outcome struct {
 	start    time.Time
 	answered bool // by any reply, a fault included
-	asked    []*collector.Collector
-	replies  []rpc.Reply // of asked; one that is not there yet is zero
-	err      error       // why nothing could be asked
+	jobs     []job
+	err      error // why nothing could be asked
+	user     userMetrics
+}
+
+// userMetrics are those of the routing script.
+type userMetrics struct {
+	page xhttpprom.Page
+	took time.Duration // zero as long as there is no answer
+	err  error
+}
+
+// job is what one collector asks in a round. A reply that is not there yet is
+// zero.
+type job struct {
+	collector *collector.Collector
+	answers   []collector.Answer
+}
+
+func newJob(c *collector.Collector, calls []rpc.Call) job {
+	j := job{c, make([]collector.Answer, len(calls))}
+	for i, call := range calls {
+		j.answers[i].Call = call
+	}
+	return j
 }
 
 // Scrape asks Kamailio, or joins a round of questions that is under way, and
@@ -133,7 +161,12 @@ func (t *Target) run(ctx context.Context, r *round) {
 	defer r.cancel(nil)
 	limited, cancel := context.WithTimeout(ctx, t.options.Timeout)
 	defer cancel()
+	var fetch sync.WaitGroup
+	if t.options.UserMetrics != nil {
+		fetch.Go(func() { t.fetchUserMetrics(limited, r) })
+	}
 	t.ask(limited, r)
+	fetch.Wait()
 	t.mu.Lock()
 	t.end(r)
 	t.mu.Unlock()
@@ -152,17 +185,50 @@ func (t *Target) ask(ctx context.Context, r *round) {
 		r.note(func(o *outcome) { o.err = err })
 		return
 	}
-	calls := make([]rpc.Call, len(collectors))
-	for i, c := range collectors {
-		calls[i] = c.Call()
-	}
+	var first []int // indices of jobs
 	r.note(func(o *outcome) {
-		o.asked = collectors
-		o.replies = make([]rpc.Reply, len(collectors))
+		for _, c := range collectors {
+			if calls := c.Calls(t.options.Settings); len(calls) > 0 {
+				first = append(first, len(o.jobs))
+				o.jobs = append(o.jobs, newJob(c, calls))
+			}
+		}
 	})
+	t.batch(ctx, r, first)
+	var second []int
+	r.note(func(o *outcome) {
+		for i, j := range o.jobs {
+			if calls := j.collector.Again(t.options.Settings, j.answers); len(calls) > 0 {
+				second = append(second, i)
+				o.jobs[i] = newJob(j.collector, calls)
+			}
+		}
+	})
+	if len(second) > 0 {
+		t.batch(ctx, r, second)
+	}
+}
+
+func (t *Target) fetchUserMetrics(ctx context.Context, r *round) {
+	start := time.Now()
+	page, err := t.options.UserMetrics.Fetch(ctx)
+	r.note(func(o *outcome) { o.user = userMetrics{page, time.Since(start), err} })
+}
+
+// batch makes the calls of these jobs in one batch.
+func (t *Target) batch(ctx context.Context, r *round, jobs []int) {
+	type place struct{ job, answer int }
+	var calls []rpc.Call
+	var places []place
+	for _, i := range jobs {
+		for k, answer := range r.outcome.jobs[i].answers { // nobody else writes to it
+			calls = append(calls, answer.Call)
+			places = append(places, place{i, k})
+		}
+	}
 	for i, reply := range t.client.Call(ctx, calls...) {
 		r.note(func(o *outcome) {
-			o.replies[i] = reply
+			o.jobs[places[i].job].answers[places[i].answer].Reply = reply
 			o.answered = o.answered || !reply.Received.IsZero()
 		})
 	}
@@ -201,6 +267,9 @@ func (r *round) snapshot() outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	copied := r.outcome
-	copied.replies = append([]rpc.Reply(nil), copied.replies...)
+	copied.jobs = slices.Clone(copied.jobs)
+	for i := range copied.jobs {
+		copied.jobs[i].answers = slices.Clone(copied.jobs[i].answers)
+	}
 	return copied
 }

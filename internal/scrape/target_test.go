@@ -5,8 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"iter"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
 
@@ -415,4 +419,62 @@ func TestDurationsAddUp(t *testing.T) {
 			t.Errorf("durations %v", got)
 		}
 	})
+}
+
+// TestSecondBatch has a collector that asks again where its first answer is not
+// what it needs.
+func TestSecondBatch(t *testing.T) {
+	client := &script{answers: map[string]answer{
+		"core.uptime": uptimeAnswer,
+		"stats.fetch": {err: &rpc.Fault{Code: 500, Reason: "Internal error"}},
+	}}
+	target, _ := newTestTarget(client, Options{Named: named(t, "stats.fetch", "core.uptime")})
+	target.Scrape(t.Context())
+	asked := client.asked()
+	if len(asked) != 2 || !slices.Equal(asked[0], []string{"core.uptime", "stats.fetch"}) {
+		t.Fatalf("batches %v", asked)
+	}
+	for _, method := range asked[1] {
+		if method != "stats.fetch" {
+			t.Errorf("the second batch asks %v", asked[1])
+		}
+	}
+}
+
+// TestUserMetrics merges what a routing script keeps.
+func TestUserMetrics(t *testing.T) {
+	const page = "kamailio_calls_total 3 1\nkamailio_tm_stats_current 9 1\ngo_x 1 1\nnot a metric\n"
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
+	defer server.Close()
+	client, err := xhttpprom.NewClient(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := Options{Named: named(t, "tm.stats"), UserMetrics: client}
+	target, _ := newTestTarget(&script{answers: map[string]answer{"tm.stats": tmAnswer}}, options)
+	set := target.Scrape(t.Context())
+	checkSamples(t, set,
+		"exporter_collector_success[tm.stats] 1",
+		"exporter_collector_success[xhttp_prom] 1",
+		"exporter_failed_scrapes[] 0",
+		"exporter_skipped_total[xhttp_prom duplicate] 2",
+		"exporter_skipped_total[xhttp_prom not_a_number] 1",
+		"exporter_total_scrapes[] 1",
+		"tm_stats_current[] 7",
+		"up[] 1",
+	)
+	families, err := set.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := families[len(families)-1]
+	if last.GetName() != "kamailio_calls_total" || last.GetMetric()[0].GetCounter().GetValue() != 3 {
+		t.Errorf("the last family is %v", last)
+	}
+
+	server.Close()
+	set = target.Scrape(t.Context())
+	if got, want := samples(set, "kamailio_exporter_collector", "kamailio_up"), "exporter_collector_success[tm.stats] 1\nexporter_collector_success[xhttp_prom] 0\nup[] 1\n"; got != want {
+		t.Errorf("samples\n%swant\n%s", got, want)
+	}
 }
