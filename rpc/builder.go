@@ -14,13 +14,17 @@ type Span struct{ At, Len uint32 }
 // Names and texts are given as places in a string that is handed over last,
 // so that a decoder copies its input once and a Value needs no more.
 type Builder struct {
-	nodes []node
-	open  []uint32
+	tape
+	// inner is the innermost struct or array that is open; the end of each that
+	// is open says which one is around it. The outermost is the list of
+	// records at 0.
+	inner uint32
+	depth int
 }
 
 // NewBuilder makes room for that many values; more are taken too.
 func NewBuilder(values int) *Builder {
-	b := &Builder{nodes: make([]node, 1, values+1)}
+	b := &Builder{tape: tape{nodes: make([]node, 1, max(values, 0)+1)}}
 	b.nodes[0].kind = Array
 	return b
 }
@@ -29,15 +33,15 @@ func NewBuilder(values int) *Builder {
 func (b *Builder) Len() int { return len(b.nodes) - 1 }
 
 // Depth is the number of structs and arrays that are open.
-func (b *Builder) Depth() int { return len(b.open) }
+func (b *Builder) Depth() int { return b.depth }
 
 // Inside is the kind of the innermost struct or array that is open, Absent
 // where none is.
 func (b *Builder) Inside() Kind {
-	if len(b.open) == 0 {
+	if b.depth == 0 {
 		return Absent
 	}
-	return b.nodes[b.open[len(b.open)-1]].kind
+	return b.nodes[b.inner].kind
 }
 
 func (b *Builder) add(kind Kind, name Span, bits uint64) {
@@ -61,15 +65,18 @@ func (b *Builder) Text(kind Kind, name, text Span) {
 
 // Open starts a Struct or an Array; what is added until Close is inside it.
 func (b *Builder) Open(kind Kind, name Span) {
-	b.open = append(b.open, uint32(len(b.nodes)))
+	at := uint32(len(b.nodes))
 	b.add(kind, name, 0)
+	b.nodes[at].end = b.inner
+	b.inner = at
+	b.depth++
 }
 
 // Close ends the innermost Struct or Array. There must be one.
 func (b *Builder) Close() {
-	last := len(b.open) - 1
-	b.nodes[b.open[last]].end = uint32(len(b.nodes))
-	b.open = b.open[:last]
+	closed := &b.nodes[b.inner]
+	b.inner, closed.end = closed.end, uint32(len(b.nodes))
+	b.depth--
 }
 
 // Finish returns what was built, over the text that the spans speak of: the
@@ -78,9 +85,9 @@ func (b *Builder) Close() {
 func (b *Builder) Finish(text string) Value {
 	end := uint32(len(b.nodes))
 	b.nodes[0].end = end
-	t := &tape{text: text, nodes: b.nodes}
+	b.text = text
 	if end > 1 && b.nodes[1].end == end {
-		return Value{t, 1}
+		return Value{&b.tape, 1}
 	}
-	return Value{t, 0}
+	return Value{&b.tape, 0}
 }

@@ -90,10 +90,11 @@ func within(name string, err error) error {
 	return err
 }
 
-var (
-	valueType = reflect.TypeFor[Value]()
-	bytesType = reflect.TypeFor[[]byte]()
-)
+var valueType = reflect.TypeFor[Value]()
+
+func isBytes(t reflect.Type) bool {
+	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
+}
 
 func (v Value) decode(dst reflect.Value) error {
 	if dst.Type() == valueType {
@@ -133,7 +134,7 @@ func (v Value) decode(dst reflect.Value) error {
 			return v.decodeMap(dst)
 		}
 	case reflect.Slice:
-		if dst.Type() == bytesType && v.isText() {
+		if isBytes(dst.Type()) && v.isText() {
 			dst.SetBytes([]byte(v.Text()))
 			return nil
 		}
@@ -167,7 +168,7 @@ func (v Value) decodeNumber(dst reflect.Value) error {
 			return nil
 		}
 	case reflect.Float32, reflect.Float64:
-		if f, ok := v.Float(); ok {
+		if f, ok := v.Float(); ok && !dst.OverflowFloat(f) {
 			dst.SetFloat(f)
 			return nil
 		}
@@ -218,37 +219,55 @@ func (v Value) decodeMap(dst reflect.Value) error {
 	if dst.IsNil() {
 		dst.Set(reflect.MakeMap(t))
 	}
-	seen := map[string]bool{}
+	seen := map[string]repeats{}
 	for member := range v.All() {
 		name := member.Name()
 		key := reflect.ValueOf(name).Convert(t.Key())
 		element := reflect.New(t.Elem()).Elem()
-		if err := member.decodeRepeated(element, dst.MapIndex(key), seen[name]); err != nil {
+		known := seen[name]
+		if known.count > 0 {
+			element.Set(dst.MapIndex(key))
+		}
+		if err := known.decode(member, element); err != nil {
 			return within(name, err)
 		}
-		seen[name] = true
+		seen[name] = known
 		dst.SetMapIndex(key, element)
 	}
 	return nil
 }
 
-// decodeRepeated decodes one of the values that may share a name into dst:
-// collecting all where dst is a slice, keeping the first where it is not. before
-// is what the name has so far, which counts if again is true.
-func (v Value) decodeRepeated(dst, before reflect.Value, again bool) error {
-	if !again {
+// repeats is what is known of a name that may repeat in a struct.
+type repeats struct {
+	count int
+	first Value
+}
+
+// decode decodes the next value of the name into dst: collecting all where dst
+// is a slice, keeping the first where it is not. That a name repeats shows at
+// its second value; only then is the first known to be one element, and not a
+// list of them.
+func (r *repeats) decode(v Value, dst reflect.Value) error {
+	r.count++
+	if r.count == 1 {
+		r.first = v
 		return v.decode(dst)
 	}
-	dst.Set(before)
-	if dst.Kind() != reflect.Slice || dst.Type() == bytesType {
+	if dst.Kind() != reflect.Slice || isBytes(dst.Type()) {
 		return nil
+	}
+	if r.count == 2 {
+		dst.Set(reflect.MakeSlice(dst.Type(), 0, 2))
+		if err := r.first.appendTo(dst); err != nil {
+			return err
+		}
 	}
 	return v.appendTo(dst)
 }
 
 func (v Value) decodeStruct(dst reflect.Value) error {
 	fields := fieldsOf(dst.Type())
-	seen := make([]bool, len(fields.index))
+	seen := make([]repeats, len(fields.index))
 	for member := range v.All() {
 		name := member.Name()
 		i, ok := fields.find(name)
@@ -259,10 +278,9 @@ func (v Value) decodeStruct(dst reflect.Value) error {
 		if err != nil { // an embedded pointer that is nil
 			field = allocate(dst, fields.index[i])
 		}
-		if err := member.decodeRepeated(field, field, seen[i]); err != nil {
+		if err := seen[i].decode(member, field); err != nil {
 			return within(name, err)
 		}
-		seen[i] = true
 	}
 	return nil
 }
@@ -301,14 +319,15 @@ var fieldCache sync.Map // reflect.Type to *fields
 
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
-		return known.(*fields)
+		f, _ := known.(*fields) // nothing else is in it
+		return f
 	}
 	f := &fields{exact: map[string]int{}, folded: map[string]int{}}
 	for _, field := range reflect.VisibleFields(t) {
 		f.add(t, field)
 	}
-	known, _ := fieldCache.LoadOrStore(t, f)
-	return known.(*fields)
+	fieldCache.Store(t, f)
+	return f
 }
 
 func (f *fields) add(t reflect.Type, field reflect.StructField) {
@@ -323,11 +342,20 @@ func (f *fields) add(t reflect.Type, field reflect.StructField) {
 	i := len(f.index)
 	f.index = append(f.index, field.Index)
 	if tagged && name != "" {
-		f.exact[name] = i
+		f.claim(f.exact, name, i)
 		return
 	}
-	f.exact[field.Name] = i
-	f.folded[strings.ToLower(field.Name)] = i
+	f.claim(f.exact, field.Name, i)
+	f.claim(f.folded, strings.ToLower(field.Name), i)
+}
+
+// claim gives a name to a field. Of two that want it the outer one gets it, as
+// in Go itself, or else the first.
+func (f *fields) claim(names map[string]int, name string, i int) {
+	if other, taken := names[name]; taken && len(f.index[other]) <= len(f.index[i]) {
+		return
+	}
+	names[name] = i
 }
 
 func isStruct(t reflect.Type) bool {

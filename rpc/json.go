@@ -1,6 +1,7 @@
 package rpc
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 	"strconv"
@@ -57,9 +58,11 @@ func (v Value) appendList(b []byte, open, end byte) []byte {
 }
 
 func appendQuoted(b []byte, s string) []byte {
-	quoted, err := json.Marshal(s)
-	if err != nil { // never for a string
+	var quoted bytes.Buffer
+	encoder := json.NewEncoder(&quoted)
+	encoder.SetEscapeHTML(false)              // Kamailio's replies are full of <sip:…>
+	if err := encoder.Encode(s); err != nil { // never for a string
 		return append(b, `""`...)
 	}
-	return append(b, quoted...)
+	return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)
 }

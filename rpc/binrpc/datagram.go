@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
@@ -31,10 +32,12 @@ type Datagram struct {
 	network, address string
 	options          Options
 	turn             chan struct{} // holds a token while a batch is under way
-	cookie           uint32        // owned, like the fields below, by whoever has the turn
-	socket           *datagramSocket
+	cookie           uint32        // owned, like buf, by whoever has the turn
 	buf              []byte
-	closed           chan struct{}
+
+	mu     sync.Mutex
+	socket *datagramSocket
+	closed bool
 }
 
 // largestDatagram is as large as any that ctl sends (DGRAM_BUF_SIZE in its
@@ -57,7 +60,6 @@ func DialDatagram(ctx context.Context, network, address string, options Options)
 		cookie:  rand.Uint32(),
 		socket:  socket,
 		buf:     make([]byte, largestDatagram+1),
-		closed:  make(chan struct{}),
 	}, nil
 }
 
@@ -115,31 +117,25 @@ func (s *datagramSocket) localAddress() (string, error) {
 
 // Usable tells whether the socket can take a batch.
 func (d *Datagram) Usable() bool {
-	select {
-	case <-d.closed:
-		return false
-	default:
-		return true
-	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.closed
 }
 
-// Close closes the socket, once a batch that is under way has ended. It may be
-// called again.
+// Close closes the socket. A call under way fails with ErrClosed, and so do
+// those that wait for it. It may be called again.
 func (d *Datagram) Close() error {
-	d.turn <- struct{}{}
-	defer func() { <-d.turn }()
-	return d.end()
-}
-
-func (d *Datagram) end() error {
-	if !d.Usable() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
 		return nil
 	}
-	close(d.closed)
+	d.closed = true
 	return d.socket.Close()
 }
 
-// Call implements [rpc.Client].
+// Call implements [rpc.Client]. When ctx ends while a call is under way, the
+// socket is closed.
 func (d *Datagram) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
 		select {
@@ -162,27 +158,39 @@ func (d *Datagram) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 	if err := ctx.Err(); err != nil {
 		return rpc.Reply{Err: err}
 	}
-	if !d.Usable() {
-		return rpc.Reply{Err: ErrClosed}
+	socket, err := d.current()
+	if err != nil {
+		return rpc.Reply{Err: err}
 	}
 	d.cookie++
 	request, err := AppendRequest(nil, d.cookie, call)
 	if err != nil {
 		return rpc.Reply{Err: err}
 	}
-	reply, err := d.exchange(ctx, request, left)
-	if err == nil {
+	reply, err := d.exchange(ctx, socket, request, left)
+	switch {
+	case err == nil:
 		return reply
-	}
-	if ctx.Err() != nil {
-		_ = d.end()
+	case ctx.Err() != nil:
+		_ = d.Close()
 		return rpc.Reply{Err: ctx.Err()}
+	case !d.Usable():
+		return rpc.Reply{Err: ErrClosed}
 	}
 	// What may still come must not be taken for the answer to another call.
 	if reopenErr := d.reopen(ctx); reopenErr != nil {
-		_ = d.end()
+		_ = d.Close()
 	}
 	return rpc.Reply{Err: err}
+}
+
+func (d *Datagram) current() (*datagramSocket, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil, ErrClosed
+	}
+	return d.socket, nil
 }
 
 func (d *Datagram) reopen(ctx context.Context) error {
@@ -190,28 +198,27 @@ func (d *Datagram) reopen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return socket.Close()
+	}
 	_ = d.socket.Close()
 	d.socket = socket
 	return nil
 }
 
 // exchange sends a request and reads its reply.
-func (d *Datagram) exchange(ctx context.Context, request []byte, left int) (rpc.Reply, error) {
-	stop := context.AfterFunc(ctx, func() { _ = d.socket.Close() }) // ends what waits below
-	defer stop()
+func (d *Datagram) exchange(ctx context.Context, socket *datagramSocket, request []byte, left int) (rpc.Reply, error) {
+	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends what waits below
 	deadline := time.Time{}
-	stall := d.options.Stall
 	if end, ok := ctx.Deadline(); ok {
-		share := time.Until(end) / time.Duration(left+1)
-		deadline, stall = time.Now().Add(share), min(stall, share)
+		deadline = time.Now().Add(time.Until(end) / time.Duration(left+1))
 	}
-	if err := d.socket.SetDeadline(deadline); err != nil {
-		return rpc.Reply{}, err
+	h, records, err := d.ask(socket, request, deadline)
+	if !stop() { // the socket is closed, or will be
+		return rpc.Reply{}, ctx.Err()
 	}
-	if _, err := d.socket.Write(request); err != nil {
-		return rpc.Reply{}, err
-	}
-	h, records, err := d.readReply(stall)
 	if err != nil {
 		return rpc.Reply{}, err
 	}
@@ -222,13 +229,23 @@ func (d *Datagram) exchange(ctx context.Context, request []byte, left int) (rpc.
 	return reply, nil
 }
 
+func (d *Datagram) ask(socket *datagramSocket, request []byte, deadline time.Time) (header, []byte, error) {
+	if err := socket.SetDeadline(deadline); err != nil {
+		return header{}, nil, err
+	}
+	if _, err := socket.Write(request); err != nil {
+		return header{}, nil, err
+	}
+	return d.readReply(socket, deadline)
+}
+
 // readReply reads the reply to the last request: datagrams until one starts
 // with its header, then as many as the header says.
-func (d *Datagram) readReply(stall time.Duration) (header, []byte, error) {
+func (d *Datagram) readReply(socket *datagramSocket, deadline time.Time) (header, []byte, error) {
 	var h header
 	var records bytes.Buffer
 	for {
-		n, err := d.socket.Read(d.buf)
+		n, err := socket.Read(d.buf)
 		if err != nil {
 			return h, nil, err
 		}
@@ -246,10 +263,14 @@ func (d *Datagram) readReply(stall time.Duration) (header, []byte, error) {
 		return h, nil, &LimitError{"bytes", d.options.Limits.Packet}
 	}
 	for records.Len() < h.length {
-		if err := d.socket.SetReadDeadline(time.Now().Add(stall)); err != nil {
+		stall := d.options.Stall
+		if !deadline.IsZero() { // a reply that dribbles must end too
+			stall = min(stall, time.Until(deadline))
+		}
+		if err := socket.SetReadDeadline(time.Now().Add(stall)); err != nil {
 			return h, nil, err
 		}
-		n, err := d.socket.Read(d.buf)
+		n, err := socket.Read(d.buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = &StallError{h.size + records.Len(), h.size + h.length, stall}
 		}

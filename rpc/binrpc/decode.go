@@ -21,9 +21,10 @@ const (
 // nullText is how Kamailio sends a string that is NULL.
 const nullText = "<null string>"
 
-// bytesAValue is how many bytes of a packet there are to a value, about, in
-// what Kamailio sends. A packet with more values makes the tape grow.
-const bytesAValue = 10
+// guessValues guesses how many values that many bytes hold: large replies of
+// Kamailio have 17 to 30 bytes to a value, small ones 10. If there are more, the
+// tape grows.
+func guessValues(bytes int) int { return bytes/16 + 8 }
 
 // parseRecords decodes the records of a packet, of any kind. It takes one pass
 // and keeps no stack of its own, so nesting costs nothing but the limit.
@@ -31,7 +32,7 @@ func parseRecords(records []byte, limits Limits) (rpc.Value, error) {
 	d := decoder{
 		text:    string(records),
 		limits:  limits,
-		builder: rpc.NewBuilder(min(len(records)/bytesAValue+1, limits.Values)),
+		builder: rpc.NewBuilder(min(guessValues(len(records)), limits.Values)),
 	}
 	for d.at < len(d.text) {
 		if err := d.record(); err != nil {
@@ -70,9 +71,13 @@ func (d *decoder) record() error {
 		d.at++
 		return d.container(start, mark>>4, kind)
 	}
-	size, err := d.size(mark)
-	if err != nil {
-		return err
+	size := int(mark >> 4)
+	d.at++
+	if size >= 8 && kind != typeDouble {
+		var err error
+		if size, err = d.longSize(start, size&7); err != nil {
+			return err
+		}
 	}
 	if size > len(d.text)-d.at {
 		return d.wrong(start, "a record of %d bytes where %d are left", size, len(d.text)-d.at)
@@ -88,22 +93,16 @@ func (d *decoder) record() error {
 	return d.value(start, kind, at, size)
 }
 
-// size reads how long the value of a record is, and moves on to that value.
-func (d *decoder) size(mark byte) (int, error) {
-	start := d.at
-	d.at++
-	size := int(mark >> 4)
-	if mark&0x0f == typeDouble || size < 8 {
-		return size, nil
-	}
-	sizeOfSize := size & 7
+// longSize reads a size that has bytes of its own, that many, and moves on to
+// what is behind them.
+func (d *decoder) longSize(start, sizeOfSize int) (int, error) {
 	if sizeOfSize == 0 || sizeOfSize > 4 {
 		return 0, d.wrong(start, "a size of %d bytes, 1 to 4 are allowed", sizeOfSize)
 	}
 	if sizeOfSize > len(d.text)-d.at {
 		return 0, d.wrong(start, "a size of %d bytes where %d are left", sizeOfSize, len(d.text)-d.at)
 	}
-	size = int(d.number(d.at, sizeOfSize))
+	size := clamp(d.number(d.at, sizeOfSize))
 	d.at += sizeOfSize
 	return size, nil
 }

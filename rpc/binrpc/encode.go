@@ -56,7 +56,7 @@ func appendPacket(b []byte, kind Kind, cookie uint32, records []any) ([]byte, in
 			return nil, 0, err
 		}
 	}
-	if len(body) > math.MaxUint32 {
+	if uint64(len(body)) > math.MaxUint32 {
 		return nil, 0, fmt.Errorf("%d bytes are more than a packet can have", len(body))
 	}
 	start := len(b)
@@ -94,12 +94,18 @@ func appendRecord(b []byte, kind byte, n uint64) []byte {
 	return appendBigEndian(append(b, byte(size)<<4|kind), n, size)
 }
 
+// appendDouble rounds to thousandths. Kamailio cuts instead, which would make
+// 1.001 into 1, since no float64 is a thousandth exactly.
 func appendDouble(b []byte, f float64) ([]byte, error) {
-	thousandths := math.Trunc(f * 1000)
-	if !(thousandths >= math.MinInt64 && thousandths < math.MaxInt64) {
+	thousandths := math.Round(f * 1000)
+	switch {
+	case thousandths >= math.MinInt64 && thousandths < math.MaxInt64:
+		return appendRecord(b, typeDouble, uint64(int64(thousandths))), nil
+	case thousandths == math.MaxInt64: // as a float64, one more than the largest there is
+		return appendRecord(b, typeDouble, math.MaxInt64), nil
+	default:
 		return nil, fmt.Errorf("the number %v does not fit a BINRPC double, which ends at 2⁶³ thousandths", f)
 	}
-	return appendRecord(b, typeDouble, uint64(int64(thousandths))), nil
 }
 
 func appendText(b []byte, kind byte, text string) []byte {

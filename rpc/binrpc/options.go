@@ -20,7 +20,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	o.Limits = o.Limits.withDefaults()
-	if o.Stall == 0 {
+	if o.Stall <= 0 {
 		o.Stall = time.Second
 	}
 	return o
@@ -37,7 +37,8 @@ var ErrOutOfStep = errors.New("the server's answers are out of step with the req
 // StallError says that a reply began and did not go on. It is a timeout in the
 // sense of [net.Error].
 type StallError struct {
-	// Have and Want are the bytes of the reply that came, and its length.
+	// Have and Want are the bytes of the reply that came, and its length. A
+	// reply that stopped within its header has that header's length here.
 	Have, Want int
 	// After is how long nothing came.
 	After time.Duration

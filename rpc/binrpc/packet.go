@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/bits"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
@@ -40,13 +41,13 @@ type Limits struct {
 }
 
 func (l Limits) withDefaults() Limits {
-	if l.Packet == 0 {
+	if l.Packet <= 0 {
 		l.Packet = 16 << 20
 	}
-	if l.Values == 0 {
+	if l.Values <= 0 {
 		l.Values = 1_000_000
 	}
-	if l.Depth == 0 {
+	if l.Depth <= 0 {
 		l.Depth = 64
 	}
 	return l
@@ -105,10 +106,14 @@ func parseHeader(b []byte) (header, error) {
 	if len(b) < h.size {
 		return h, io.ErrUnexpectedEOF
 	}
-	h.length = int(bigEndian(b[2 : 2+lengthSize]))
+	h.length = clamp(uint64(bigEndian(b[2 : 2+lengthSize])))
 	h.cookie = bigEndian(b[2+lengthSize : h.size])
 	return h, nil
 }
+
+// clamp makes an int of a length that a peer chose, which may be more than an
+// int of 32 bits holds. What comes out then is still beyond all that exists.
+func clamp(n uint64) int { return int(min(n, math.MaxInt)) }
 
 // bigEndian reads at most four bytes as a number.
 func bigEndian(b []byte) uint32 {
@@ -222,6 +227,7 @@ const firstChunk = 64 << 10
 // readPacket reads one packet's records into buf, which it grows. Before it
 // reads something that is not in r's buffer yet, it calls waiting.
 func readPacket(r *bufio.Reader, limits Limits, buf []byte, waiting func() error) (header, []byte, error) {
+	buf = buf[:0]
 	h, err := readHeader(r, waiting)
 	if err != nil {
 		return h, buf, err
@@ -229,7 +235,6 @@ func readPacket(r *bufio.Reader, limits Limits, buf []byte, waiting func() error
 	if h.length > limits.Packet {
 		return h, buf, &LimitError{"bytes", limits.Packet}
 	}
-	buf = buf[:0]
 	for len(buf) < h.length {
 		if len(buf) == cap(buf) {
 			buf = append(make([]byte, 0, min(h.length, max(2*cap(buf), firstChunk))), buf...)
@@ -242,43 +247,56 @@ func readPacket(r *bufio.Reader, limits Limits, buf []byte, waiting func() error
 		n, err := r.Read(buf[len(buf):min(cap(buf), h.length)])
 		buf = buf[:len(buf)+n]
 		if err != nil {
-			return h, buf, fmt.Errorf("after %d bytes of a reply of %d: %w", h.size+len(buf), h.size+h.length, noEOF(err))
+			return h, buf, &cutError{h.size + len(buf), h.size + h.length, err}
 		}
 	}
 	return h, buf, nil
 }
 
+// readHeader goes on as long as what is there is no whole header.
 func readHeader(r *bufio.Reader, waiting func() error) (header, error) {
-	size := minHeaderSize
 	for {
-		if r.Buffered() > 0 && r.Buffered() < size {
-			if err := waiting(); err != nil {
-				return header{}, err
-			}
+		b, err := r.Peek(r.Buffered())
+		if err != nil {
+			return header{}, err
 		}
-		b, err := r.Peek(size)
-		h, headerErr := parseHeader(b)
-		if headerErr == nil {
+		h, err := parseHeader(b)
+		if err == nil {
 			_, err = r.Discard(h.size)
 			return h, err
 		}
-		if headerErr != io.ErrUnexpectedEOF {
-			return h, headerErr
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			return h, err
 		}
-		if err != nil {
-			if len(b) > 0 {
-				err = fmt.Errorf("after %d bytes of a reply: %w", len(b), noEOF(err))
+		have := len(b)
+		if have > 0 {
+			if err := waiting(); err != nil {
+				return h, err
+			}
+		}
+		if _, err := r.Peek(have + 1); err != nil {
+			if have > 0 {
+				err = &cutError{have, h.size, err}
 			}
 			return h, err
 		}
-		size = h.size
 	}
 }
 
-// noEOF tells an end in the middle of a packet from one between two.
-func noEOF(err error) error {
-	if err == io.EOF {
+// cutError is an error in the middle of a packet.
+type cutError struct {
+	have, want int // bytes; want is what the header takes until all of that is there
+	err        error
+}
+
+func (e *cutError) Error() string {
+	return fmt.Sprintf("after %d of %d bytes: %v", e.have, e.want, e.Unwrap())
+}
+
+// Unwrap tells an end in the middle of a packet from one between two.
+func (e *cutError) Unwrap() error {
+	if errors.Is(e.err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}
-	return err
+	return e.err
 }

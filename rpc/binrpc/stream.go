@@ -50,10 +50,17 @@ type packet struct {
 }
 
 // readBuffers holds buffers for replies between their reading and decoding.
-var readBuffers = sync.Pool{New: func() any { return new([]byte) }}
+var readBuffers sync.Pool
 
 // largestPooled is the size up to which a buffer is kept for the next reply.
 const largestPooled = 4 << 20
+
+func getReadBuffer() *[]byte {
+	if b, ok := readBuffers.Get().(*[]byte); ok {
+		return b
+	}
+	return new([]byte)
+}
 
 func putReadBuffer(b *[]byte) {
 	if cap(*b) <= largestPooled {
@@ -132,7 +139,7 @@ func (s *Stream) read() {
 
 func (s *Stream) readOne(r *bufio.Reader) error {
 	if _, err := r.Peek(1); err != nil { // between two replies: as long as it takes
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("%w by the server", ErrClosed)
 		}
 		return err
@@ -146,14 +153,14 @@ func (s *Stream) readOne(r *bufio.Reader) error {
 		timed = true
 		return s.conn.SetReadDeadline(time.Now().Add(stall))
 	}
-	buf := readBuffers.Get().(*[]byte)
+	buf := getReadBuffer()
 	var h header
 	h, *buf, err = readPacket(r, s.options.Limits, *buf, waiting)
 	if err != nil {
-		have := h.size + len(*buf)
 		putReadBuffer(buf)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			return &StallError{have, h.size + h.length, stall}
+		cut, ok := errors.AsType[*cutError](err)
+		if ok && errors.Is(err, os.ErrDeadlineExceeded) {
+			return &StallError{cut.have, cut.want, stall}
 		}
 		return err
 	}
@@ -196,12 +203,17 @@ func (s *Stream) start(ctx context.Context, n int) (*batch, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.err != nil {
+	switch {
+	case errors.Is(s.err, ErrClosed):
 		return nil, s.err
+	case s.err != nil: // what another batch met is told, but is not this one's error
+		return nil, fmt.Errorf("%w after an earlier failure: %s", ErrClosed, s.err.Error())
 	}
 	s.batch = b
 	return b, nil
 }
+
+var errGivenUp = fmt.Errorf("%w: an earlier batch was given up", ErrClosed)
 
 // finish ends a batch. Where replies are missing, those that may come later
 // would be taken for somebody else's, so the connection ends too.
@@ -211,7 +223,7 @@ func (s *Stream) finish(b *batch) {
 	s.batch = nil
 	s.mu.Unlock()
 	if left > 0 {
-		s.fail(fmt.Errorf("%w: an earlier batch was given up", ErrClosed))
+		s.fail(errGivenUp)
 	}
 	for len(b.packets) > 0 {
 		putReadBuffer((<-b.packets).records)
@@ -227,6 +239,10 @@ func (s *Stream) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc
 			defer func() { <-s.turn }()
 		case <-ctx.Done():
 			yieldError(yield, unanswered(len(calls)), ctx.Err())
+			return
+		}
+		if err := ctx.Err(); err != nil { // the connection need not suffer for it
+			yieldError(yield, unanswered(len(calls)), err)
 			return
 		}
 		s.call(ctx, calls, yield)
@@ -313,7 +329,7 @@ func (s *Stream) encode(calls []rpc.Call, yield func(int, rpc.Reply) bool) ([]by
 
 // write sends the requests. Replies are read meanwhile, by the reader.
 func (s *Stream) write(ctx context.Context, requests []byte) error {
-	stop := context.AfterFunc(ctx, func() { s.fail(ctx.Err()) })
+	stop := context.AfterFunc(ctx, func() { s.fail(errGivenUp) })
 	defer stop()
 	_, err := s.conn.Write(requests)
 	return err

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
@@ -199,7 +200,7 @@ func mayRetry(reply rpc.Reply) bool {
 // restart, each time.
 func (c *Client) Methods(ctx context.Context) ([]string, error) {
 	if known := c.knownMethods(); known != nil {
-		return known, nil
+		return slices.Clone(known), nil
 	}
 	list, err := rpc.One(ctx, c, "system.listMethods")
 	if err != nil {
@@ -212,7 +213,7 @@ func (c *Client) Methods(ctx context.Context) ([]string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, stream := c.conn.(*binrpc.Stream); stream {
-		c.methods = methods
+		c.methods = slices.Clone(methods)
 	}
 	return methods, nil
 }

@@ -73,20 +73,38 @@ func checkHostPort(address string) error {
 	if host == "" {
 		return fmt.Errorf("%q has no host", address)
 	}
+	if strings.ContainsFunc(host, notInHost) {
+		return fmt.Errorf("%q is neither a host name nor an address", host)
+	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return fmt.Errorf("the port %q must be a number from 1 to 65535", port)
 	}
 	return nil
 }
 
+// notInHost tells of a character that cannot be part of a host, so that a URI
+// with a path, a user or a stray space is noticed at once.
+func notInHost(r rune) bool {
+	return r <= ' ' || r == 0x7f || strings.ContainsRune("/?#@", r)
+}
+
 // String is the target as a URI.
 func (t Target) String() string {
 	switch t.Network {
 	case "unix":
-		return "unix:" + t.Address
+		return "unix:" + withSlashes(t.Address)
 	case "unixgram":
-		return "unixd:" + t.Address
+		return "unixd:" + withSlashes(t.Address)
 	default:
 		return t.Network + "://" + t.Address
 	}
+}
+
+// withSlashes keeps a path that starts with two slashes from being read as one
+// behind an authority.
+func withSlashes(path string) string {
+	if strings.HasPrefix(path, "//") {
+		return "//" + path
+	}
+	return path
 }

@@ -1,0 +1,443 @@
+package binrpc
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// datagramPeer is a datagram socket that a test plays the server on.
+type datagramPeer struct {
+	t    testing.TB
+	conn net.PacketConn
+	from net.Addr // of the last request
+}
+
+func newDatagramPeer(t testing.TB, network string, options Options) (*Datagram, *datagramPeer) {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if network == "unixgram" {
+		address = filepath.Join(t.TempDir(), "ctl")
+	}
+	conn, err := net.ListenPacket(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := DialDatagram(deadline(t), network, conn.LocalAddr().String(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = d.Close()
+		_ = conn.Close()
+	})
+	return d, &datagramPeer{t: t, conn: conn}
+}
+
+func (p *datagramPeer) request() (uint32, rpc.Call) {
+	buf := make([]byte, maxRequest)
+	n, from, err := p.conn.ReadFrom(buf)
+	if err != nil {
+		p.t.Errorf("read a request: %v", err)
+		return 0, rpc.Call{}
+	}
+	p.from = from
+	message, err := Parse(buf[:n], Limits{})
+	if err != nil {
+		p.t.Errorf("read a request: %v", err)
+	}
+	call, err := message.Call()
+	if err != nil {
+		p.t.Errorf("read a request: %v", err)
+	}
+	return message.Cookie, call
+}
+
+func (p *datagramPeer) send(b []byte) {
+	if p.from == nil {
+		return // the request was an error already
+	}
+	if _, err := p.conn.WriteTo(b, p.from); err != nil {
+		p.t.Errorf("send: %v", err)
+	}
+}
+
+func (p *datagramPeer) echo() {
+	cookie, call := p.request()
+	p.send(reply(p.t, cookie, call.Method))
+}
+
+// overBoth runs a test over both kinds of datagram sockets.
+func overBoth(t *testing.T, test func(t *testing.T, network string)) {
+	for _, network := range []string{"unixgram", "udp"} {
+		t.Run(network, func(t *testing.T) { test(t, network) })
+	}
+}
+
+func TestDatagramCalls(t *testing.T) {
+	overBoth(t, func(t *testing.T, network string) {
+		d, p := newDatagramPeer(t, network, Options{})
+		d.cookie = math.MaxUint32 - 1
+		play(t, func() {
+			p.echo()
+			cookie, _ := p.request()
+			fault, err := AppendFault(nil, cookie, &rpc.Fault{Code: 500, Reason: "no"})
+			if err != nil {
+				t.Error(err)
+			}
+			p.send(fault)
+			p.echo()
+		})
+		replies := ask(deadline(t), d, "a", "b", "c")
+		if fault, ok := errors.AsType[*rpc.Fault](replies[1].Err); !ok || fault.Reason != "no" {
+			t.Errorf("got %v, want a fault", replies[1].Err)
+		}
+		wantTexts(t, []rpc.Reply{replies[0], replies[2]}, "a", "c")
+		wantUsable(t, d, true)
+	})
+}
+
+func TestDatagramReplyInPieces(t *testing.T) {
+	overBoth(t, func(t *testing.T, network string) {
+		d, p := newDatagramPeer(t, network, Options{})
+		text := strings.Repeat("0123456789", 30)
+		play(t, func() {
+			for _, size := range []int{7, 30, 100, 1000} {
+				cookie, _ := p.request()
+				packet := reply(t, cookie, text)
+				h, err := parseHeader(packet)
+				if err != nil {
+					t.Error(err)
+				}
+				first := h.size + size/2 // the header is in the first piece, whole
+				p.send(packet[:min(first, len(packet))])
+				for at := first; at < len(packet); at += size {
+					p.send(packet[at:min(at+size, len(packet))])
+				}
+			}
+		})
+		wantTexts(t, ask(deadline(t), d, "a", "b", "c", "d"), text, text, text, text)
+	})
+}
+
+func TestDatagramStaleReplies(t *testing.T) {
+	overBoth(t, func(t *testing.T, network string) {
+		d, p := newDatagramPeer(t, network, Options{})
+		play(t, func() {
+			cookie, _ := p.request()
+			p.send(reply(t, cookie-1, "an earlier one"))
+			p.send(reply(t, cookie+1, "a later one"))
+			p.send(reply(t, cookie, "a"))
+		})
+		wantTexts(t, ask(deadline(t), d, "a"), "a")
+	})
+}
+
+func TestDatagramReplyThatNeverComes(t *testing.T) {
+	overBoth(t, func(t *testing.T, network string) {
+		d, p := newDatagramPeer(t, network, Options{})
+		play(t, func() {
+			p.echo()
+			late, _ := p.request()
+			old := p.from
+			p.echo()
+			if p.from.String() == old.String() {
+				t.Error("the address of a call that was given up is used again")
+			}
+			p.send(reply(t, late, "too late"))
+			p.echo()
+		})
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		replies := ask(ctx, d, "a", "b", "c", "d")
+		wantTexts(t, []rpc.Reply{replies[0], replies[2], replies[3]}, "a", "c", "d")
+		wantError(t, replies[1:2], os.ErrDeadlineExceeded)
+		wantUsable(t, d, true)
+	})
+}
+
+func TestDatagramStall(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{Stall: 50 * time.Millisecond})
+	d.cookie = 5
+	play(t, func() {
+		cookie, _ := p.request()
+		p.send(reply(t, cookie, "half of it")[:9])
+		p.echo()
+	})
+	replies := ask(deadline(t), d, "a", "b")
+	stall, ok := errors.AsType[*StallError](replies[0].Err)
+	if !ok || *stall != (StallError{9, 17, 50 * time.Millisecond}) {
+		t.Errorf("got %v, want a StallError", replies[0].Err)
+	}
+	wantTexts(t, replies[1:], "b")
+}
+
+func TestDatagramReplyThatDribbles(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{Stall: time.Minute})
+	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
+	defer cancel()
+	play(t, func() {
+		cookie, _ := p.request()
+		p.send(reply(t, cookie, "a dribble"))
+		cookie, _ = p.request()
+		p.send(appendHeader(nil, Reply, 60000, cookie))
+		for ctx.Err() == nil { // ends at an error: the asker's socket is gone
+			time.Sleep(10 * time.Millisecond)
+			if _, err := p.conn.WriteTo([]byte{0}, p.from); err != nil {
+				break
+			}
+		}
+		p.echo()
+	})
+	replies := ask(ctx, d, "a", "b", "c")
+	if _, ok := errors.AsType[*StallError](replies[1].Err); !ok {
+		t.Errorf("got %v, want a StallError", replies[1].Err)
+	}
+	wantTexts(t, replies[2:], "c")
+}
+
+func TestDatagramBadReplies(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		send func(p *datagramPeer, cookie uint32)
+		want string
+	}{
+		{"garbage", func(p *datagramPeer, _ uint32) { p.send([]byte("garbage")) }, "0x67 where a packet starts"},
+		{"an empty datagram", func(p *datagramPeer, _ uint32) { p.send(nil) }, "EOF"},
+		{"half a header", func(p *datagramPeer, _ uint32) { p.send([]byte{0xa1, 0x10}) }, "EOF"},
+		{"more than its length", func(p *datagramPeer, cookie uint32) { p.send(append(reply(p.t, cookie, "x"), 0)) }, "1 bytes behind the packet"},
+		{"bad records", func(p *datagramPeer, cookie uint32) {
+			p.send(append(appendHeader(nil, Reply, 1, cookie), 0x83))
+		}, "the end of a struct"},
+		{"over the limit", func(p *datagramPeer, cookie uint32) { p.send(appendHeader(nil, Reply, 101, cookie)) }, "limit of 100 bytes"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			d, p := newDatagramPeer(t, "unixgram", Options{Limits: Limits{Packet: 100}})
+			play(t, func() {
+				cookie, _ := p.request()
+				test.send(p, cookie)
+				old := p.from
+				p.echo()
+				if p.from.String() == old.String() {
+					t.Error("what may still come would reach the next call")
+				}
+			})
+			replies := ask(deadline(t), d, "a", "b")
+			if err := replies[0].Err; err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+			wantTexts(t, replies[1:], "b")
+		})
+	}
+}
+
+func TestDatagramReplyBeyondTheOtherLimits(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{Limits: Limits{Values: 1}})
+	play(t, func() {
+		cookie, _ := p.request()
+		p.send(reply(t, cookie, 1, 2))
+		old := p.from
+		p.echo()
+		if p.from.String() != old.String() {
+			t.Error("a whole reply made the client change its address")
+		}
+	})
+	replies := ask(deadline(t), d, "a", "b")
+	if _, ok := errors.AsType[*LimitError](replies[0].Err); !ok {
+		t.Errorf("got %v, want a LimitError", replies[0].Err)
+	}
+	wantTexts(t, replies[1:], "b")
+}
+
+func TestDatagramRefused(t *testing.T) {
+	overBoth(t, func(t *testing.T, network string) {
+		d, p := newDatagramPeer(t, network, Options{})
+		_ = p.conn.Close()
+		start := time.Now()
+		replies := ask(deadline(t), d, "a")
+		if time.Since(start) > patience/4 { // its share would be half
+			t.Error("the refusal was not noticed")
+		}
+		if network == "udp" { // ICMP says so
+			wantError(t, replies, syscall.ECONNREFUSED)
+			return
+		}
+		if replies[0].Err == nil {
+			t.Error("an answer from nowhere")
+		}
+		wantUsable(t, d, false)
+	})
+}
+
+func TestDatagramServerRestarts(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	path := p.conn.LocalAddr().String()
+	play(t, p.echo)
+	wantTexts(t, ask(deadline(t), d, "a"), "a")
+	_ = p.conn.Close()
+	_ = os.Remove(path)
+	conn, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fresh := &datagramPeer{t: t, conn: conn}
+	var done sync.WaitGroup
+	done.Go(fresh.echo)
+	replies := ask(deadline(t), d, "b", "c")
+	done.Wait()
+	if replies[0].Err == nil {
+		t.Error("an answer from a server that is gone")
+	}
+	wantTexts(t, replies[1:], "c")
+}
+
+func TestDatagramCancel(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	play(t, func() {
+		p.echo()
+		p.request()
+		cancel()
+	})
+	replies := ask(ctx, d, "a", "b", "c")
+	wantTexts(t, replies[:1], "a")
+	wantError(t, replies[1:], context.Canceled)
+	wantUsable(t, d, false)
+	wantError(t, ask(deadline(t), d, "d"), ErrClosed)
+}
+
+func TestDatagramCancelWhileWaitingForTheTurn(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	var first []rpc.Reply
+	var done sync.WaitGroup
+	done.Go(func() { first = ask(deadline(t), d, "a") })
+	cookie, _ := p.request() // now the other batch is under way
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wantError(t, ask(ctx, d, "b", "c"), context.Canceled)
+	p.send(reply(t, cookie, "a"))
+	done.Wait()
+	wantTexts(t, first, "a")
+	wantUsable(t, d, true)
+}
+
+func TestDatagramContextThatIsOver(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wantError(t, ask(ctx, d, "a"), context.Canceled)
+	wantUsable(t, d, true)
+	play(t, p.echo)
+	wantTexts(t, ask(deadline(t), d, "b"), "b")
+}
+
+func TestDatagramLeavingTheLoop(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	play(t, func() {
+		p.echo()
+		p.echo()
+	})
+	for range d.Call(deadline(t), calls("a", "b")...) {
+		break
+	}
+	wantUsable(t, d, true)
+	wantTexts(t, ask(deadline(t), d, "c"), "c") // b was never sent
+}
+
+func TestDatagramClose(t *testing.T) {
+	t.Run("twice", func(t *testing.T) {
+		d, _ := newDatagramPeer(t, "unixgram", Options{})
+		for range 2 {
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		wantUsable(t, d, false)
+		wantError(t, ask(deadline(t), d, "a"), ErrClosed)
+	})
+	t.Run("with a call under way that has no deadline", func(t *testing.T) {
+		d, p := newDatagramPeer(t, "unixgram", Options{})
+		play(t, func() {
+			p.request()
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		wantError(t, ask(context.Background(), d, "a", "b"), ErrClosed)
+	})
+	t.Run("in the loop", func(t *testing.T) {
+		d, p := newDatagramPeer(t, "unixgram", Options{})
+		play(t, p.echo)
+		var last rpc.Reply
+		for _, last = range d.Call(deadline(t), calls("a", "b")...) {
+			_ = d.Close()
+		}
+		wantError(t, []rpc.Reply{last}, ErrClosed)
+	})
+}
+
+func TestDatagramCallsThatCannotBeSent(t *testing.T) {
+	d, p := newDatagramPeer(t, "udp", Options{})
+	play(t, p.echo)
+	replies := rpc.Batch(deadline(t), d,
+		rpc.Call{Method: "bad", Args: []any{make(chan int)}},
+		rpc.Call{Method: "large", Args: []any{strings.Repeat("x", 65535)}},
+		rpc.Call{Method: "beyond UDP", Args: []any{strings.Repeat("x", 65512)}},
+		rpc.Call{Method: "a"},
+	)
+	for i, reply := range replies[:3] {
+		if reply.Err == nil {
+			t.Errorf("call %d was answered", i)
+		}
+	}
+	wantTexts(t, replies[3:], "a")
+}
+
+func TestDatagramConcurrentBatches(t *testing.T) {
+	conn, err := net.ListenPacket("unixgram", filepath.Join(t.TempDir(), "ctl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, NewServer(echo), func(s *Server) error { return s.ServePacket(conn) })
+	d, err := DialDatagram(deadline(t), "unixgram", conn.LocalAddr().String(), Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	var done sync.WaitGroup
+	for range 10 {
+		done.Go(func() {
+			for range 10 {
+				wantTexts(t, ask(deadline(t), d, "a", "b"), "a", "b")
+			}
+		})
+	}
+	done.Wait()
+}
+
+func TestDatagramLocalAddress(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	play(t, p.echo)
+	wantTexts(t, ask(deadline(t), d, "a"), "a")
+	local := d.socket.LocalAddr().String()
+	if local == "" || local[0] != '@' {
+		t.Skip("no abstract space here: ", local)
+	}
+	if d.socket.dir != "" {
+		t.Errorf("an address in the abstract space left %s", d.socket.dir)
+	}
+}

@@ -1,0 +1,207 @@
+package binrpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+)
+
+// answer stands in for a Kamailio.
+func answer(_ context.Context, call rpc.Call) ([]any, error) {
+	switch call.Method {
+	case "core.uptime":
+		return []any{rpc.Members{{Name: "uptime", Value: 86400}}}, nil
+	case "system.listMethods":
+		return []any{"core.uptime", "system.listMethods"}, nil
+	default:
+		return nil, &rpc.Fault{Code: 500, Reason: "command " + call.Method + " not found"}
+	}
+}
+
+func ExampleServer() {
+	server := binrpc.NewServer(answer)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+
+	client, err := binrpc.DialStream(context.Background(), "tcp", listener.Addr().String(), binrpc.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(rpc.One(context.Background(), client, "system.listMethods"))
+	fmt.Println(rpc.One(context.Background(), client, "core.kill"))
+	// Output:
+	// ["core.uptime","system.listMethods"] <nil>
+	// null Kamailio answered with fault 500: command core.kill not found
+}
+
+func ExampleServer_ServePacket() {
+	server := binrpc.NewServer(answer)
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { _ = server.ServePacket(conn) }()
+	defer server.Close()
+
+	client, err := binrpc.DialDatagram(context.Background(), "udp", conn.LocalAddr().String(), binrpc.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(rpc.One(context.Background(), client, "core.uptime"))
+	// Output: {"uptime":86400} <nil>
+}
+
+func ExampleDialStream() {
+	server := binrpc.NewServer(answer)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	stream, err := binrpc.DialStream(ctx, "tcp", listener.Addr().String(), binrpc.Options{
+		Limits: binrpc.Limits{Packet: 1 << 20}, // no reply above 1 MB
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer stream.Close()
+	for _, reply := range rpc.Batch(ctx, stream, rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "no.such"}) {
+		fmt.Println(reply.Value, reply.Err)
+	}
+	fmt.Println("usable:", stream.Usable()) // a fault is no failure
+	// Output:
+	// {"uptime":86400} <nil>
+	// null Kamailio answered with fault 500: command no.such not found
+	// usable: true
+}
+
+// A Stream can be had over any connection, such as a tunnel.
+func ExampleNewStream() {
+	ours, theirs := net.Pipe()
+	go func() {
+		request := make([]byte, 1024)
+		n, err := theirs.Read(request)
+		if err != nil {
+			log.Fatal(err)
+		}
+		message, err := binrpc.Parse(request[:n], binrpc.Limits{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		reply, err := binrpc.AppendReply(nil, message.Cookie, "hello")
+		if err != nil {
+			log.Fatal(err)
+		}
+		_, _ = theirs.Write(reply)
+	}()
+
+	stream := binrpc.NewStream(ours, binrpc.Options{})
+	defer stream.Close()
+	fmt.Println(rpc.One(context.Background(), stream, "core.hello"))
+	// Output: "hello" <nil>
+}
+
+func ExampleDialDatagram() {
+	server := binrpc.NewServer(answer)
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { _ = server.ServePacket(conn) }()
+	defer server.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	client, err := binrpc.DialDatagram(ctx, "udp", conn.LocalAddr().String(), binrpc.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	uptime, err := rpc.One(ctx, client, "core.uptime")
+	fmt.Println(uptime.Get("uptime"), err)
+	// Output: 86400 <nil>
+}
+
+func ExampleParse() {
+	// A header (a reply of 12 bytes with cookie 7), a struct, a name, an int.
+	packet := []byte("\xa1\x10\x0c\x07" + "\x03" + "\x75uptime\x00" + "\x10\x0e" + "\x83")
+	message, err := binrpc.Parse(packet, binrpc.Limits{})
+	fmt.Println(message.Kind == binrpc.Reply, message.Cookie, message.Value, err)
+	// Output: true 7 {"uptime":14} <nil>
+}
+
+func ExampleAppendRequest() {
+	packet, err := binrpc.AppendRequest(nil, 7, rpc.Call{Method: "core.uptime"})
+	fmt.Printf("%q %v\n", packet, err)
+	// Output: "\xa1\x00\x0e\a\x91\fcore.uptime\x00" <nil>
+}
+
+func ExampleAppendReply() {
+	packet, err := binrpc.AppendReply(nil, 7, rpc.Members{{Name: "uptime", Value: 14}})
+	fmt.Printf("%q %v\n", packet, err)
+	// Output: "\xa1\x10\f\a\x03uuptime\x00\x10\x0e\x83" <nil>
+}
+
+func ExampleAppendFault() {
+	packet, err := binrpc.AppendFault(nil, 7, &rpc.Fault{Code: 404, Reason: "no"})
+	fmt.Printf("%q %v\n", packet, err)
+	// Output: "\xa10\a\a \x01\x941no\x00" <nil>
+}
+
+func ExampleMessage_Call() {
+	packet, err := binrpc.AppendRequest(nil, 7, rpc.Call{Method: "htable.get", Args: []any{"calls", "total"}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	message, err := binrpc.Parse(packet, binrpc.Limits{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	call, err := message.Call()
+	fmt.Println(call.Method, call.Args, err)
+	// Output: htable.get [calls total] <nil>
+}
+
+func ExampleMessage_Fault() {
+	packet, err := binrpc.AppendFault(nil, 7, &rpc.Fault{Code: 500, Reason: "No Destination Sets"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	message, err := binrpc.Parse(packet, binrpc.Limits{})
+	fmt.Println(message.Fault(), err)
+	// Output: Kamailio answered with fault 500: No Destination Sets <nil>
+}
+
+// A packet that costs more than it may is told from one that is no packet.
+func ExampleLimits() {
+	packet, err := binrpc.AppendReply(nil, 7, 1, 2, 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = binrpc.Parse(packet, binrpc.Limits{Values: 2})
+	var limit *binrpc.LimitError
+	fmt.Println(errors.As(err, &limit), err)
+
+	_, err = binrpc.Parse([]byte("HTTP/1.1 200 OK"), binrpc.Limits{})
+	var syntax *binrpc.SyntaxError
+	fmt.Println(errors.As(err, &syntax), syntax)
+	// Output:
+	// true the packet is beyond the limit of 2 values
+	// true not BINRPC: 0x48 where a packet starts with 0xa1 at byte 0
+}

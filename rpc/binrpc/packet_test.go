@@ -1,0 +1,273 @@
+package binrpc
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"math"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+func TestHeader(t *testing.T) {
+	for _, test := range []struct {
+		kind   Kind
+		length int
+		cookie uint32
+		want   []byte
+	}{
+		{Request, 0, 0, []byte{0xa1, 0x00, 0, 0}},
+		{Reply, 0, 0, []byte{0xa1, 0x10, 0, 0}},
+		{Fault, 1, 0xff, []byte{0xa1, 0x30, 1, 0xff}},
+		{Reply, 0x100, 0x100, []byte{0xa1, 0x15, 1, 0, 1, 0}},
+		{Reply, 0x10000, 0x10000, []byte{0xa1, 0x1a, 1, 0, 0, 1, 0, 0}},
+		{Reply, 0x1000000, 0xfffffffe, []byte{0xa1, 0x1f, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xfe}},
+	} {
+		got := appendHeader(nil, test.kind, test.length, test.cookie)
+		if !bytes.Equal(got, test.want) {
+			t.Errorf("%+v is written %x", test, got)
+		}
+		h, err := parseHeader(test.want)
+		if want := (header{test.kind, test.length, test.cookie, len(test.want)}); h != want || err != nil {
+			t.Errorf("%x is read as %+v, %v; want %+v", test.want, h, err, want)
+		}
+	}
+	// A length and a cookie in more bytes than they need.
+	h, err := parseHeader([]byte{0xa1, 0x1f, 0, 0, 0, 5, 0, 0, 0, 9})
+	if want := (header{Reply, 5, 9, 10}); h != want || err != nil {
+		t.Errorf("got %+v, %v; want %+v", h, err, want)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	nested := packetOf(Reply, 0x03, 0x04, 0x00, 0x00, 0x84, 0x83)
+	for _, test := range []struct {
+		limits Limits
+		what   string
+	}{
+		{Limits{}, ""},
+		{Limits{Packet: 6, Values: 4, Depth: 2}, ""},
+		{Limits{Packet: 5}, "bytes"},
+		{Limits{Values: 3}, "values"},
+		{Limits{Depth: 1}, "structs and arrays inside each other"},
+		{Limits{Packet: -1, Values: -1, Depth: -1}, ""},
+	} {
+		_, err := Parse(nested, test.limits)
+		limit, ok := errors.AsType[*LimitError](err)
+		if ok != (test.what != "") || ok && limit.What != test.what {
+			t.Errorf("%+v: got %v, want a limit of %q", test.limits, err, test.what)
+		}
+	}
+	if got, want := (Limits{}).withDefaults(), (Limits{16 << 20, 1_000_000, 64}); got != want {
+		t.Errorf("the default limits are %+v, want %+v", got, want)
+	}
+}
+
+func TestMessageFault(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		packet []byte
+		want   *rpc.Fault
+	}{
+		{"fault", packetOf(Fault, 0x20, 0x01, 0x94, 0x31, 'n', 'o', 0), &rpc.Fault{Code: 404, Reason: "no"}},
+		{"no reason", packetOf(Fault, 0x20, 0x01, 0x94), &rpc.Fault{Code: 404}},
+		{"no code", packetOf(Fault, 0x31, 'n', 'o', 0), &rpc.Fault{Reason: "no"}},
+		{"nothing", packetOf(Fault), &rpc.Fault{}},
+		{"a reply", packetOf(Reply, 0x20, 0x01, 0x94, 0x31, 'n', 'o', 0), nil},
+	} {
+		message, err := Parse(test.packet, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := message.Fault(); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%s: got %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+func TestMessageCall(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		packet  []byte
+		want    string
+		problem string
+	}{
+		{"no arguments", packetOf(Request, 0x21, 'm', 0), "m", ""},
+		{"arguments", packetOf(Request, 0x21, 'm', 0, 0x10, 5, 0x21, 'a', 0, 0x00), "m 5 a 0", ""},
+		{"a reply", packetOf(Reply, 0x21, 'm', 0), "", "the packet is no request"},
+		{"nothing", packetOf(Request), "", "does not start with the name of a method"},
+		{"no name", packetOf(Request, 0x11, 0), "", "does not start with the name of a method"},
+		{"a number first", packetOf(Request, 0x10, 5, 0x21, 'm', 0), "", "does not start with the name of a method"},
+	} {
+		message, err := Parse(test.packet, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := message.Call()
+		if test.problem == "" && (err != nil || got.String() != test.want) {
+			t.Errorf("%s: got %v, %v; want %s", test.name, got, err, test.want)
+		}
+		if test.problem != "" && (err == nil || !strings.Contains(err.Error(), test.problem)) {
+			t.Errorf("%s: got %v, want %q", test.name, err, test.problem)
+		}
+	}
+}
+
+func TestSyntaxErrorTellsWhere(t *testing.T) {
+	_, err := Parse(packetOf(Reply, 0x10, 1, 0x17, 1), Limits{})
+	syntax, ok := errors.AsType[*SyntaxError](err)
+	if !ok || syntax.Offset != 6 { // four bytes of header, two of an int
+		t.Errorf("got %v, want byte 6", err)
+	}
+}
+
+func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
+	limits := Limits{Packet: 1 << 30}.withDefaults()
+	for _, test := range []struct {
+		name   string
+		stream []byte
+		most   uint64
+	}{
+		{"length of 4 GB", append([]byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 10_000},
+		{"length of 1 GB, allowed", append([]byte{0xa1, 0x1c, 0x3f, 0xff, 0xff, 0xff, 7}, 1, 2, 3), firstChunk + 10_000},
+		{"a megabyte of it", append([]byte{0xa1, 0x1c, 0x3f, 0xff, 0xff, 0xff, 7}, make([]byte, 1<<20)...), 5 << 20},
+	} {
+		r := bufio.NewReader(bytes.NewReader(test.stream))
+		got := allocated(func() {
+			if _, _, err := readPacket(r, limits, nil, notWaiting); err == nil {
+				t.Errorf("%s: it was read", test.name)
+			}
+		})
+		if got > test.most {
+			t.Errorf("%s: %d bytes allocated, want at most %d", test.name, got, test.most)
+		}
+	}
+}
+
+// FuzzParse: no bytes make Parse panic, and what it reads can be written and
+// read again.
+func FuzzParse(f *testing.F) {
+	for _, capture := range captures(f) {
+		f.Add(capture.packet)
+	}
+	for _, test := range hostilePackets {
+		if packet := test.packet(); len(packet) < 10_000 {
+			f.Add(packet)
+		}
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		message, err := Parse(packet, Limits{})
+		if err != nil {
+			checkParseError(t, err)
+			return
+		}
+		written, err := appendMessage(message)
+		if err != nil {
+			t.Fatalf("write %v: %v", message.Value, err)
+		}
+		again, err := Parse(written, Limits{})
+		if err != nil {
+			t.Fatalf("parse %x again: %v", written, err)
+		}
+		if again.Kind != message.Kind || again.Cookie != message.Cookie || !sameValue(message.Value, again.Value) {
+			t.Fatalf("%+v\nbecame\n%+v", message, again)
+		}
+		_ = message.Fault()
+		if _, err := message.Call(); message.Kind != Request && err == nil {
+			t.Fatal("a call in a packet that is no request")
+		}
+	})
+}
+
+// appendMessage writes a packet of any kind.
+func appendMessage(message Message) ([]byte, error) {
+	packet, _, err := appendPacket(nil, message.Kind, message.Cookie, []any{message.Value})
+	return packet, err
+}
+
+// checkParseError tells whether an error is one of those that Parse promises.
+func checkParseError(t *testing.T, err error) {
+	t.Helper()
+	_, syntax := errors.AsType[*SyntaxError](err)
+	_, limit := errors.AsType[*LimitError](err)
+	if !syntax && !limit && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatalf("an error that is not documented: %v", err)
+	}
+}
+
+// sameValue compares two values in everything. Doubles beyond 2⁵³ thousandths
+// may differ in their last bit, which a float64 does not hold.
+func sameValue(a, b rpc.Value) bool {
+	if a.Kind() != b.Kind() || a.Name() != b.Name() || a.Text() != b.Text() || a.Len() != b.Len() {
+		return false
+	}
+	x, _ := a.Float()
+	y, _ := b.Float()
+	if math.Abs(x-y) > math.Abs(x)*0x1p-51 {
+		return false
+	}
+	var others []rpc.Value
+	for other := range b.All() {
+		others = append(others, other)
+	}
+	i := 0
+	for member := range a.All() {
+		if !sameValue(member, others[i]) {
+			return false
+		}
+		i++
+	}
+	return true
+}
+
+// FuzzReadPacket: the reader of streams takes the same packets out of a stream
+// as Parse does, however the bytes arrive.
+func FuzzReadPacket(f *testing.F) {
+	var several []byte
+	for _, capture := range captures(f) {
+		f.Add(capture.packet)
+		if len(several) < 2000 {
+			several = append(several, capture.packet...)
+		}
+	}
+	f.Add(several)
+	f.Fuzz(func(t *testing.T, stream []byte) {
+		limits := Limits{Packet: 1 << 20}.withDefaults()
+		whole := bufio.NewReader(bytes.NewReader(stream))
+		slow := bufio.NewReader(iotest.OneByteReader(bytes.NewReader(stream)))
+		rest := stream
+		var buf, slowBuf []byte
+		for {
+			var h, slowHeader header
+			var err, slowErr error
+			h, buf, err = readPacket(whole, limits, buf, notWaiting)
+			slowHeader, slowBuf, slowErr = readPacket(slow, limits, slowBuf, notWaiting)
+			if (err == nil) != (slowErr == nil) {
+				t.Fatalf("%v, but byte by byte %v", err, slowErr)
+			}
+			if err != nil {
+				if _, parseErr := Parse(rest, limits); parseErr == nil {
+					t.Fatalf("%v, but Parse takes the rest", err)
+				}
+				return
+			}
+			if h != slowHeader || !bytes.Equal(buf, slowBuf) {
+				t.Fatalf("%v %x, but byte by byte %v %x", h, buf, slowHeader, slowBuf)
+			}
+			packet := rest[:h.size+len(buf)]
+			rest = rest[len(packet):]
+			reply := decodeReply(h, buf, received, limits)
+			message, err := Parse(packet, limits)
+			if reply.Err == nil && (err != nil || !sameValue(reply.Value, message.Value)) {
+				t.Fatalf("%v, but Parse says %v, %v", reply.Value, message.Value, err)
+			}
+		}
+	})
+}
+
+func notWaiting() error { return nil }

@@ -1,0 +1,550 @@
+package dial
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+)
+
+const patience = 10 * time.Second
+
+func deadline(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func echo(_ context.Context, call rpc.Call) ([]any, error) {
+	return []any{call.Method}, nil
+}
+
+// server is a binrpc.Server that counts its connections.
+type server struct {
+	*binrpc.Server
+	path        string
+	connections atomic.Int32
+}
+
+// serve starts a server on a unix socket.
+func serve(t testing.TB, path string, handler binrpc.Handler) *server {
+	t.Helper()
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{Server: binrpc.NewServer(handler), path: path}
+	go func() {
+		if err := s.Serve(countingListener{listener, &s.connections}); err != nil {
+			t.Errorf("serve: %v", err)
+		}
+	}()
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+type countingListener struct {
+	net.Listener
+	connections *atomic.Int32
+}
+
+func (l countingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err == nil {
+		l.connections.Add(1)
+	}
+	return conn, err
+}
+
+func newClient(t testing.TB, uri string, options Options) *Client {
+	t.Helper()
+	target, err := ParseTarget(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := NewTarget(target, options)
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func socketPath(t testing.TB) string { return filepath.Join(t.TempDir(), "ctl") }
+
+func ask(ctx context.Context, client rpc.Client, methods ...string) []rpc.Reply {
+	var calls []rpc.Call
+	for _, method := range methods {
+		calls = append(calls, rpc.Call{Method: method})
+	}
+	return rpc.Batch(ctx, client, calls...)
+}
+
+func wantTexts(t *testing.T, replies []rpc.Reply, want ...string) {
+	t.Helper()
+	for i, reply := range replies {
+		if reply.Err != nil || reply.Value.Text() != want[i] {
+			t.Errorf("reply %d: got %v, %v; want %q", i, reply.Value, reply.Err, want[i])
+		}
+	}
+}
+
+func wantError(t *testing.T, replies []rpc.Reply, want error) {
+	t.Helper()
+	for i, reply := range replies {
+		if !errors.Is(reply.Err, want) || reply.Value.Exists() {
+			t.Errorf("reply %d: got %v, %v; want the error %v", i, reply.Value, reply.Err, want)
+		}
+	}
+}
+
+func TestNew(t *testing.T) {
+	c, err := New("unixd:///run/kamailio_ctl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Target(); got != (Target{"unixgram", "/run/kamailio_ctl"}) {
+		t.Errorf("got %+v", got)
+	}
+	if err := c.Close(); err != nil { // it never connected
+		t.Error(err)
+	}
+	if _, err := New("http://localhost"); err == nil {
+		t.Error("a client for a web page")
+	}
+}
+
+func TestClientKeepsItsConnection(t *testing.T) {
+	s := serve(t, socketPath(t), echo)
+	c := newClient(t, "unix:"+s.path, Options{})
+	for range 3 {
+		wantTexts(t, ask(deadline(t), c, "a", "b"), "a", "b")
+	}
+	if got := s.connections.Load(); got != 1 {
+		t.Errorf("%d connections, want 1", got)
+	}
+}
+
+func TestClientOverEveryNetwork(t *testing.T) {
+	stream, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := socketPath(t)
+	unixgram, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := binrpc.NewServer(echo)
+	var serving sync.WaitGroup
+	for _, serve := range []func() error{
+		func() error { return s.Serve(stream) },
+		func() error { return s.ServePacket(udp) },
+		func() error { return s.ServePacket(unixgram) },
+	} {
+		serving.Go(func() {
+			if err := serve(); err != nil {
+				t.Errorf("serve: %v", err)
+			}
+		})
+	}
+	for _, uri := range []string{
+		"tcp://" + stream.Addr().String(), "udp://" + udp.LocalAddr().String(), "unixd:" + path,
+	} {
+		wantTexts(t, ask(deadline(t), newClient(t, uri, Options{}), "a", "b"), "a", "b")
+	}
+	_ = s.Close()
+	serving.Wait()
+}
+
+func TestClientConnectsAgain(t *testing.T) {
+	path := socketPath(t)
+	s := serve(t, path, echo)
+	c := newClient(t, "unix:"+path, Options{})
+	wantTexts(t, ask(deadline(t), c, "a"), "a")
+	_ = s.Close()
+	for _, reply := range ask(deadline(t), c, "b", "c") {
+		if reply.Err == nil || errors.Is(reply.Err, binrpc.ErrClosed) {
+			t.Errorf("got %v, want why no connection can be made", reply.Err)
+		}
+	}
+	serve(t, path, echo)
+	wantTexts(t, ask(deadline(t), c, "d", "e"), "d", "e")
+}
+
+// scripted is a server that plays one function a connection, in their order.
+func scripted(t testing.TB, plays ...func(conn net.Conn)) string {
+	t.Helper()
+	listener, err := net.Listen("unix", socketPath(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var done sync.WaitGroup
+	done.Go(func() {
+		for i, play := range plays {
+			conn, err := listener.Accept()
+			if err != nil {
+				t.Errorf("connection %d: %v", i, err)
+				return
+			}
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			play(conn)
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		done.Wait()
+	})
+	return listener.Addr().String()
+}
+
+// requests reads that many requests and returns their cookies and methods. They
+// must come in one piece, as a Stream writes them.
+func requests(t testing.TB, conn net.Conn) []binrpc.Message {
+	buf := make([]byte, 65536)
+	n, err := conn.Read(buf)
+	if err != nil {
+		t.Errorf("read requests: %v", err)
+	}
+	var all []binrpc.Message
+	for rest := buf[:n]; len(rest) > 0; {
+		size := len(rest)
+		message, err := binrpc.Parse(rest[:size], binrpc.Limits{})
+		for err != nil && size > 4 {
+			size--
+			message, err = binrpc.Parse(rest[:size], binrpc.Limits{})
+		}
+		if err != nil {
+			t.Errorf("requests: %v", err)
+			return all
+		}
+		all = append(all, message)
+		rest = rest[size:]
+	}
+	return all
+}
+
+// answer answers some requests with the name of their method.
+func answer(t testing.TB, conn net.Conn, messages []binrpc.Message) {
+	for _, message := range messages {
+		call, err := message.Call()
+		if err != nil {
+			t.Error(err)
+		}
+		packet, err := binrpc.AppendReply(nil, message.Cookie, call.Method)
+		if err != nil {
+			t.Error(err)
+		}
+		if _, err := conn.Write(packet); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func all(t testing.TB) func(net.Conn) {
+	return func(conn net.Conn) { answer(t, conn, requests(t, conn)) }
+}
+
+func TestClientRetriesWhatGotNoAnswer(t *testing.T) {
+	send := func(b []byte) func(net.Conn) {
+		return func(conn net.Conn) {
+			messages := requests(t, conn)
+			answer(t, conn, messages[:1])
+			_, _ = conn.Write(b)
+		}
+	}
+	var asked []string
+	second := func(conn net.Conn) {
+		messages := requests(t, conn)
+		for _, message := range messages {
+			call, _ := message.Call()
+			asked = append(asked, call.Method)
+		}
+		answer(t, conn, messages)
+	}
+	for name, first := range map[string]func(net.Conn){
+		"the server closed":  send(nil),
+		"out of step":        send([]byte{0xa1, 0x10, 0, 0}),
+		"garbage":            send([]byte("garbage")),
+		"a reply is cut off": send([]byte{0xa1, 0x10}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked = nil
+			c := newClient(t, "unix:"+scripted(t, first, second), Options{})
+			wantTexts(t, ask(deadline(t), c, "a", "b", "c"), "a", "b", "c")
+			if !slices.Equal(asked, []string{"b", "c"}) {
+				t.Errorf("asked again: %v, want b and c", asked)
+			}
+		})
+	}
+}
+
+func TestClientRetriesAfterAStall(t *testing.T) {
+	release := make(chan struct{})
+	stall := func(conn net.Conn) {
+		requests(t, conn)
+		_, _ = conn.Write([]byte{0xa1})
+		buf := make([]byte, 1)
+		_, _ = conn.Read(buf) // until the client gives up
+		close(release)
+	}
+	c := newClient(t, "unix:"+scripted(t, stall, all(t)), Options{BINRPC: binrpc.Options{Stall: 20 * time.Millisecond}})
+	wantTexts(t, ask(deadline(t), c, "a"), "a")
+	<-release
+}
+
+func TestClientRetriesOnce(t *testing.T) {
+	hangUp := func(conn net.Conn) { requests(t, conn) }
+	c := newClient(t, "unix:"+scripted(t, hangUp, hangUp), Options{})
+	wantError(t, ask(deadline(t), c, "a", "b"), binrpc.ErrClosed)
+}
+
+func TestClientDoesNotRetryWhatWasAnswered(t *testing.T) {
+	s := serve(t, socketPath(t), func(_ context.Context, call rpc.Call) ([]any, error) {
+		switch call.Method {
+		case "fault":
+			return nil, &rpc.Fault{Code: 500, Reason: "no"}
+		case "large":
+			return []any{strings.Repeat("x", 1000)}, nil
+		default:
+			return []any{call.Method}, nil
+		}
+	})
+	options := Options{BINRPC: binrpc.Options{Limits: binrpc.Limits{Packet: 500}}}
+	c := newClient(t, "unix:"+s.path, options)
+	replies := ask(deadline(t), c, "a", "fault", "large", "b", "c")
+	if fault, ok := errors.AsType[*rpc.Fault](replies[1].Err); !ok || fault.Reason != "no" {
+		t.Errorf("got %v, want a fault", replies[1].Err)
+	}
+	// A reply over the limit costs only its own call.
+	if _, ok := errors.AsType[*binrpc.LimitError](replies[2].Err); !ok {
+		t.Errorf("got %v, want a LimitError", replies[2].Err)
+	}
+	wantTexts(t, []rpc.Reply{replies[0], replies[3], replies[4]}, "a", "b", "c")
+	if got := s.connections.Load(); got != 2 {
+		t.Errorf("%d connections, want 2", got)
+	}
+}
+
+func TestClientDoesNotRetryWithoutTime(t *testing.T) {
+	gone := make(chan struct{})
+	silent := func(conn net.Conn) {
+		requests(t, conn)
+		buf := make([]byte, 1)
+		_, _ = conn.Read(buf)
+		close(gone)
+	}
+	c := newClient(t, "unix:"+scripted(t, silent, all(t)), Options{})
+	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+	defer cancel()
+	wantError(t, ask(ctx, c, "a"), context.DeadlineExceeded)
+	<-gone // the connection is given up
+	wantTexts(t, ask(deadline(t), c, "b"), "b")
+}
+
+func TestClientLeavingTheLoop(t *testing.T) {
+	s := serve(t, socketPath(t), echo)
+	c := newClient(t, "unix:"+s.path, Options{})
+	for range c.Call(deadline(t), rpc.Call{Method: "a"}, rpc.Call{Method: "b"}) {
+		break
+	}
+	wantTexts(t, ask(deadline(t), c, "c"), "c")
+}
+
+func TestClientContextThatIsOver(t *testing.T) {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	c := newClient(t, "unix:"+socketPath(t), Options{})
+	wantError(t, ask(ctx, c, "a", "b"), context.Canceled)
+}
+
+func TestClientCancelWhileWaitingForTheTurn(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, socketPath(t), func(_ context.Context, call rpc.Call) ([]any, error) {
+		close(entered)
+		<-release
+		return []any{call.Method}, nil
+	})
+	c := newClient(t, "unix:"+s.path, Options{})
+	var first []rpc.Reply
+	var done sync.WaitGroup
+	done.Go(func() { first = ask(deadline(t), c, "a") })
+	<-entered
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	wantError(t, ask(ctx, c, "b"), context.Canceled)
+	close(release)
+	done.Wait()
+	wantTexts(t, first, "a")
+}
+
+func TestClientConcurrentBatches(t *testing.T) {
+	s := serve(t, socketPath(t), echo)
+	c := newClient(t, "unix:"+s.path, Options{})
+	var done sync.WaitGroup
+	for g := range 10 {
+		done.Go(func() {
+			for n := range 20 {
+				name := fmt.Sprint(g, n)
+				wantTexts(t, ask(deadline(t), c, name, "b"), name, "b")
+			}
+		})
+	}
+	done.Wait()
+	if got := s.connections.Load(); got != 1 {
+		t.Errorf("%d connections, want 1", got)
+	}
+}
+
+func TestClientClose(t *testing.T) {
+	t.Run("between batches", func(t *testing.T) {
+		s := serve(t, socketPath(t), echo)
+		c := newClient(t, "unix:"+s.path, Options{})
+		wantTexts(t, ask(deadline(t), c, "a"), "a")
+		for range 2 {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		wantError(t, ask(deadline(t), c, "b", "c"), binrpc.ErrClosed)
+		_ = s.Close() // it must not even try to connect
+		wantError(t, ask(deadline(t), c, "d"), binrpc.ErrClosed)
+		if got := s.connections.Load(); got != 1 {
+			t.Errorf("%d connections, want 1", got)
+		}
+	})
+	for _, scheme := range []string{"unix:", "unixd:"} {
+		t.Run("with a call under way over "+scheme, func(t *testing.T) {
+			path := socketPath(t)
+			entered := make(chan struct{})
+			handler := func(ctx context.Context, _ rpc.Call) ([]any, error) {
+				close(entered)
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			if scheme == "unix:" {
+				serve(t, path, handler)
+			} else {
+				conn, err := net.ListenPacket("unixgram", path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				s := binrpc.NewServer(handler)
+				go func() { _ = s.ServePacket(conn) }()
+				t.Cleanup(func() { _ = s.Close() })
+			}
+			c := newClient(t, scheme+path, Options{})
+			go func() {
+				<-entered
+				_ = c.Close()
+			}()
+			wantError(t, ask(context.Background(), c, "a", "b"), binrpc.ErrClosed)
+		})
+	}
+}
+
+func TestClientMethods(t *testing.T) {
+	var asked atomic.Int32
+	list := []string{"core.uptime", "system.listMethods"}
+	handler := func(_ context.Context, call rpc.Call) ([]any, error) {
+		if call.Method != "system.listMethods" {
+			return []any{call.Method}, nil
+		}
+		asked.Add(1)
+		var records []any
+		for _, name := range list {
+			records = append(records, name)
+		}
+		return records, nil
+	}
+	path := socketPath(t)
+	s := serve(t, path, handler)
+	c := newClient(t, "unix:"+path, Options{})
+	for range 3 {
+		got, err := c.Methods(deadline(t))
+		if err != nil || !slices.Equal(got, list) {
+			t.Fatalf("got %v, %v; want %v", got, err, list)
+		}
+		got[0] = "overwritten" // is the caller's own
+	}
+	if got := asked.Load(); got != 1 {
+		t.Errorf("asked %d times over one connection, want once", got)
+	}
+	_ = s.Close()
+	list = []string{"core.uptime", "system.listMethods", "new.method"}
+	serve(t, path, handler)
+	wantTexts(t, ask(deadline(t), c, "a"), "a") // until then the end may be unnoticed
+	if got, err := c.Methods(deadline(t)); err != nil || !slices.Equal(got, list) {
+		t.Errorf("after a restart: got %v, %v; want %v", got, err, list)
+	}
+}
+
+func TestClientMethodsOverDatagrams(t *testing.T) {
+	var asked atomic.Int32
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := binrpc.NewServer(func(context.Context, rpc.Call) ([]any, error) {
+		if asked.Add(1) == 3 {
+			return nil, &rpc.Fault{Code: 500, Reason: "the body buffer is too small"}
+		}
+		return []any{"system.listMethods"}, nil
+	})
+	go func() { _ = s.ServePacket(conn) }()
+	t.Cleanup(func() { _ = s.Close() })
+	c := newClient(t, "udp:"+conn.LocalAddr().String(), Options{})
+	for range 2 {
+		if got, err := c.Methods(deadline(t)); err != nil || len(got) != 1 {
+			t.Errorf("got %v, %v", got, err)
+		}
+	}
+	if _, err := c.Methods(deadline(t)); err == nil {
+		t.Error("asked once only, or the fault was lost")
+	}
+}
+
+func TestMayRetry(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{&rpc.Fault{Code: 500}, false},
+		{&binrpc.LimitError{}, false},
+		{context.Canceled, false},
+		{fmt.Errorf("wrapped: %w", context.DeadlineExceeded), false},
+		{binrpc.ErrClosed, true},
+		{binrpc.ErrOutOfStep, true},
+		{&binrpc.StallError{}, true},
+		{&binrpc.SyntaxError{}, true},
+		{io.ErrUnexpectedEOF, true},
+		{os.ErrDeadlineExceeded, true}, // a datagram's share of the time, not all of it
+	} {
+		if got := mayRetry(rpc.Reply{Err: test.err}); got != test.want {
+			t.Errorf("%v: got %v", test.err, got)
+		}
+	}
+}
+
+func TestClientUnknownNetwork(t *testing.T) {
+	c := NewTarget(Target{"carrier pigeon", "roof"}, Options{})
+	if _, err := rpc.One(deadline(t), c, "a"); err == nil || err.Error() != `unknown network "carrier pigeon"` {
+		t.Errorf("got %v", err)
+	}
+}

@@ -1,0 +1,123 @@
+package dial_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"net"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+)
+
+// startServer starts a server in place of a Kamailio, and returns its URI.
+func startServer() (uri string, stop func()) {
+	server := binrpc.NewServer(func(_ context.Context, call rpc.Call) ([]any, error) {
+		switch call.Method {
+		case "core.uptime":
+			return []any{rpc.Members{{Name: "uptime", Value: 86400}}}, nil
+		case "system.listMethods":
+			return []any{"core.uptime", "system.listMethods"}, nil
+		default:
+			return nil, &rpc.Fault{Code: 500, Reason: "command " + call.Method + " not found"}
+		}
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { _ = server.Serve(listener) }()
+	return "tcp://" + listener.Addr().String(), func() { _ = server.Close() }
+}
+
+func ExampleNew() {
+	uri, stop := startServer() // commonly "unix:/run/kamailio/kamailio_ctl"
+	defer stop()
+
+	client, err := dial.New(uri)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
+	uptime, err := rpc.One(ctx, client, "core.uptime")
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(uptime.Get("uptime"), "seconds")
+	// Output: 86400 seconds
+}
+
+func ExampleNewTarget() {
+	uri, stop := startServer()
+	defer stop()
+
+	target, err := dial.ParseTarget(uri)
+	if err != nil {
+		log.Fatal(err)
+	}
+	client := dial.NewTarget(target, dial.Options{BINRPC: binrpc.Options{
+		Limits: binrpc.Limits{Packet: 64 << 20}, // for replies of up to 64 MB
+		Stall:  5 * time.Second,
+	}})
+	defer client.Close()
+	fmt.Println(rpc.One(context.Background(), client, "core.uptime"))
+	fmt.Println(client.Target() == target)
+	// Output:
+	// {"uptime":86400} <nil>
+	// true
+}
+
+// A batch costs one round trip, however many calls it has.
+func ExampleClient_Call() {
+	uri, stop := startServer()
+	defer stop()
+	client, err := dial.New(uri)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	calls := []rpc.Call{{Method: "core.uptime"}, {Method: "no.such"}}
+	for i, reply := range client.Call(context.Background(), calls...) {
+		fmt.Println(calls[i], reply.Value, reply.Err)
+	}
+	// Output:
+	// core.uptime {"uptime":86400} <nil>
+	// no.such null Kamailio answered with fault 500: command no.such not found
+}
+
+func ExampleClient_Methods() {
+	uri, stop := startServer()
+	defer stop()
+	client, err := dial.New(uri)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+
+	fmt.Println(client.Methods(context.Background()))
+	// Output: [core.uptime system.listMethods] <nil>
+}
+
+func ExampleParseTarget() {
+	for _, uri := range []string{
+		"unix:///run/kamailio/kamailio_ctl",
+		"tcp:127.0.0.1:2049",
+		"tcp://127.0.0.1",
+	} {
+		target, err := dial.ParseTarget(uri)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(target, target.Network, target.Address)
+	}
+	// Output:
+	// unix:/run/kamailio/kamailio_ctl unix /run/kamailio/kamailio_ctl
+	// tcp://127.0.0.1:2049 tcp 127.0.0.1:2049
+	// "tcp://127.0.0.1" is no URI of a Kamailio: "127.0.0.1" must be host:port, or [address]:port for IPv6
+}

@@ -1,0 +1,100 @@
+package dial
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseTarget(t *testing.T) {
+	for _, test := range []struct {
+		uri              string
+		network, address string
+		string           string // the target as a URI; "" if the same as uri
+	}{
+		{"unix:/run/kamailio_ctl", "unix", "/run/kamailio_ctl", ""},
+		{"unix:///run/kamailio_ctl", "unix", "/run/kamailio_ctl", "unix:/run/kamailio_ctl"},
+		{"unix:////run/ctl", "unix", "//run/ctl", ""},
+		{"unix:/run/a:b", "unix", "/run/a:b", ""},
+		{"unix:/run/with space", "unix", "/run/with space", ""},
+		{"unixd:/run/kamailio_ctl", "unixgram", "/run/kamailio_ctl", ""},
+		{"unixd:///run/kamailio_ctl", "unixgram", "/run/kamailio_ctl", "unixd:/run/kamailio_ctl"},
+		{"tcp://localhost:2049", "tcp", "localhost:2049", ""},
+		{"tcp:127.0.0.1:2049", "tcp", "127.0.0.1:2049", "tcp://127.0.0.1:2049"},
+		{"tcp://[::1]:2049", "tcp", "[::1]:2049", ""},
+		{"tcp://[fe80::1%eth0]:2049", "tcp", "[fe80::1%eth0]:2049", ""},
+		{"udp://localhost:1", "udp", "localhost:1", ""},
+		{"udp:localhost:65535", "udp", "localhost:65535", "udp://localhost:65535"},
+		{"unix:/" + strings.Repeat("a", 102), "unix", "/" + strings.Repeat("a", 102), ""},
+	} {
+		got, err := ParseTarget(test.uri)
+		if want := (Target{test.network, test.address}); err != nil || got != want {
+			t.Errorf("%q: got %+v, %v; want %+v", test.uri, got, err, want)
+			continue
+		}
+		want := test.string
+		if want == "" {
+			want = test.uri
+		}
+		if got.String() != want {
+			t.Errorf("%q as a URI is %q, want %q", test.uri, got, want)
+		}
+	}
+}
+
+func TestParseTargetErrors(t *testing.T) {
+	for _, test := range []struct{ uri, want string }{
+		{"", "is no URI of a Kamailio: use unix:/path"},
+		{"/run/kamailio_ctl", "use unix:/path"},
+		{"unix", "use unix:/path"},
+		{"http://localhost:80", "use unix:/path"},
+		{"unix:", "the path is missing"},
+		{"unix://", "the path is missing"},
+		{"unix:run/ctl", `the path "run/ctl" must start with a slash`},
+		{"unix://run/ctl", `the path "run/ctl" must start with a slash`},
+		{"unix:@abstract", "must start with a slash"},
+		{"unix:/run/\x00ctl", "zero byte"},
+		{"unixd:/" + strings.Repeat("a", 103), "the path has 104 bytes, a unix socket's has at most 103"},
+		{"tcp://", "must be host:port"},
+		{"tcp://localhost", "must be host:port"},
+		{"tcp://::1:2049", "must be host:port"},
+		{"tcp://:2049", "has no host"},
+		{"tcp://localhost:0", "must be a number from 1 to 65535"},
+		{"tcp://localhost:65536", "must be a number from 1 to 65535"},
+		{"tcp://localhost:ctl", "must be a number from 1 to 65535"},
+		{"tcp://localhost:2049/RPC", "must be a number from 1 to 65535"},
+		{"tcp:///run/ctl:1", "neither a host name nor an address"},
+		{"tcp://user@localhost:2049", "neither a host name nor an address"},
+		{"udp://local host:2049", "neither a host name nor an address"},
+	} {
+		got, err := ParseTarget(test.uri)
+		if err == nil {
+			t.Errorf("%q was taken as %+v", test.uri, got)
+			continue
+		}
+		if !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: got %q, want %q in it", test.uri, err, test.want)
+		}
+	}
+}
+
+// FuzzParseTarget: a target that was read can be written and read again.
+func FuzzParseTarget(f *testing.F) {
+	for _, uri := range []string{
+		"unix:/run/kamailio_ctl", "unix:////run/ctl", "unixd:///run/ctl", "tcp://localhost:2049",
+		"tcp:127.0.0.1:2049", "udp://[::1]:2049", "tcp://[fe80::1%eth0]:1", "http://localhost", "",
+	} {
+		f.Add(uri)
+	}
+	f.Fuzz(func(t *testing.T, uri string) {
+		target, err := ParseTarget(uri)
+		if err != nil {
+			if target != (Target{}) {
+				t.Fatalf("%q: %+v beside the error %v", uri, target, err)
+			}
+			return
+		}
+		if again, err := ParseTarget(target.String()); again != target || err != nil {
+			t.Fatalf("%q is %+v, %q is %+v, %v", uri, target, target, again, err)
+		}
+	})
+}

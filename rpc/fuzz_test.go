@@ -1,0 +1,75 @@
+package rpc_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+)
+
+// FuzzDecode: whatever a server sends can be decoded into Go values or is an
+// error, becomes valid JSON, and survives the way to Go values and back.
+func FuzzDecode(f *testing.F) {
+	paths, err := filepath.Glob("binrpc/testdata/captures/*/*.binrpc")
+	if err != nil || len(paths) == 0 {
+		f.Fatalf("no captures: %v", err)
+	}
+	for _, path := range paths {
+		packet, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(packet)
+	}
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		message, err := binrpc.Parse(packet, binrpc.Limits{Values: 10_000})
+		if err != nil {
+			return
+		}
+		for _, dst := range decodeTargets() {
+			_ = message.Value.Decode(dst)
+		}
+		text, err := json.Marshal(message.Value)
+		if err != nil || !json.Valid([]byte(message.Value.String())) {
+			t.Fatalf("no JSON: %v, %s", err, message.Value)
+		}
+		again, err := rpc.ValueOf(message.Value.Interface())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := json.Marshal(again); err != nil || string(got) != string(text) {
+			t.Fatalf("%s became %s, %v", text, got, err)
+		}
+	})
+}
+
+// decodeTargets are Go types of all sorts, some like real replies.
+func decodeTargets() []any {
+	type tree struct {
+		Name     string `rpc:"name"`
+		Children []tree `rpc:"a"`
+		Any      any
+		Raw      rpc.Value
+		Small    uint8   `rpc:"size"`
+		Large    *uint64 `rpc:"used"`
+		List     [][]string
+	}
+	type dispatcher struct {
+		Count   int `rpc:"NRSETS"`
+		Records []struct {
+			Sets []struct {
+				ID      int `rpc:"ID"`
+				Targets struct {
+					Dest []map[string]rpc.Value `rpc:"DEST"`
+				} `rpc:"TARGETS"`
+			} `rpc:"SET"`
+		} `rpc:"RECORDS"`
+	}
+	return []any{
+		new(any), new(tree), new([]tree), new(dispatcher), new(map[string]any), new(map[string][]float64),
+		new([]map[string]string), new([]string), new(string), new([]byte), new(int8), new(uint32), new(float32), new(bool), new(rpc.Value),
+	}
+}

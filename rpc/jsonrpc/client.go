@@ -1,0 +1,300 @@
+package jsonrpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/internal/datagram"
+)
+
+// ErrClosed says that a client was closed.
+var ErrClosed = errors.New("the client is closed")
+
+// Client calls methods by JSON-RPC, one after another: Kamailio does not support
+// batches of them. It is a [rpc.Client], and may be used concurrently.
+type Client struct {
+	exchange exchange
+	limits   Limits
+	ids      atomic.Uint64
+	closed   atomic.Bool
+	turn     chan struct{} // holds a token while a batch is under way
+	end      func()
+}
+
+// exchange sends a request and returns the whole reply to it.
+type exchange func(ctx context.Context, request []byte, id uint64) ([]byte, error)
+
+func newClient(limits Limits, exchange exchange, end func()) *Client {
+	return &Client{exchange: exchange, limits: limits.withDefaults(), turn: make(chan struct{}, 1), end: end}
+}
+
+// Usable is true until Close.
+func (c *Client) Usable() bool { return !c.closed.Load() }
+
+// Close closes the connections. Calls after it fail with ErrClosed. It may be
+// called again.
+func (c *Client) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.end()
+	}
+	return nil
+}
+
+// Call implements [rpc.Client].
+func (c *Client) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+	return func(yield func(int, rpc.Reply) bool) {
+		err := c.takeTurn(ctx)
+		if err == nil {
+			defer func() { <-c.turn }()
+		}
+		for i, call := range calls {
+			reply := rpc.Reply{Err: err}
+			if err == nil {
+				reply = c.one(ctx, call, len(calls)-i)
+			}
+			if !yield(i, reply) {
+				return
+			}
+		}
+	}
+}
+
+func (c *Client) takeTurn(ctx context.Context) error {
+	select {
+	case c.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// one makes one call, the first of those that are left. It may take its share
+// of the time that they have, so that one that is never answered does not cost
+// the others their turn.
+func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
+	if err := ctx.Err(); err != nil {
+		return rpc.Reply{Err: err}
+	}
+	if !c.Usable() {
+		return rpc.Reply{Err: ErrClosed}
+	}
+	id := c.ids.Add(1)
+	request, err := appendRequest(id, call)
+	if err != nil {
+		return rpc.Reply{Err: err}
+	}
+	share, cancel := withShare(ctx, left)
+	defer cancel()
+	body, err := c.exchange(share, request, id)
+	if err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+		return rpc.Reply{Err: err}
+	}
+	received := time.Now()
+	message, err := Parse(body, c.limits)
+	switch {
+	case err != nil:
+		return rpc.Reply{Err: err, Received: received}
+	case message.Fault != nil:
+		return rpc.Reply{Err: message.Fault, Received: received}
+	default:
+		return rpc.Reply{Value: message.Value, Received: received}
+	}
+}
+
+func withShare(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok || left == 1 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left)*2)
+}
+
+// appendRequest makes a request.
+func appendRequest(id uint64, call rpc.Call) ([]byte, error) {
+	params, err := rpc.ValueOf([]any(call.Args))
+	if err != nil {
+		return nil, fmt.Errorf("the request %s: %w", call.Method, err)
+	}
+	return json.Marshal(struct {
+		Version string    `json:"jsonrpc"`
+		Method  string    `json:"method"`
+		Params  rpc.Value `json:"params,omitzero"`
+		ID      uint64    `json:"id"`
+	}{"2.0", call.Method, omitEmpty(params), id})
+}
+
+// omitEmpty is the zero Value, which is left out, where there are no parameters.
+func omitEmpty(params rpc.Value) rpc.Value {
+	if params.Len() == 0 {
+		return rpc.Value{}
+	}
+	return params
+}
+
+// NewHTTP makes a client for the URL of a Kamailio whose xhttp module hands
+// requests to jsonrpc_dispatch(), such as http://127.0.0.1:5060/RPC. It connects
+// when it is used. Certificates and passwords are the http.Client's to know; nil
+// means a plain one.
+func NewHTTP(url string, client *http.Client, limits Limits) *Client {
+	if client == nil {
+		client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	}
+	limits = limits.withDefaults()
+	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, error) {
+		return post(ctx, client, url, request, limits)
+	}, client.CloseIdleConnections)
+}
+
+func post(ctx context.Context, client *http.Client, url string, body []byte, limits Limits) ([]byte, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close() //nolint:errcheck // it was read
+	reply, err := readAll(response.Body, limits)
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", url, err)
+	}
+	// A fault's code is the status too, so only the body tells what it is.
+	if response.StatusCode != http.StatusOK && !json.Valid(reply) {
+		return nil, &StatusError{url, response.Status, response.StatusCode}
+	}
+	return reply, nil
+}
+
+// StatusError is an answer over HTTP that is no JSON-RPC.
+type StatusError struct {
+	// URL is what was asked, Status the answer's, Code the number in it.
+	URL, Status string
+	Code        int
+}
+
+// Error says what was answered.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("%s answered %s, and not by JSON-RPC", e.URL, e.Status)
+}
+
+func readAll(r io.Reader, limits Limits) ([]byte, error) {
+	reply, err := io.ReadAll(io.LimitReader(r, int64(limits.Size)+1))
+	if err == nil && len(reply) > limits.Size {
+		err = &LimitError{"bytes", limits.Size}
+	}
+	return reply, err
+}
+
+// NewTCP makes a client for jsonrpcs' TCP socket (its parameter tcp_socket,
+// Kamailio 6.0 and newer). Kamailio closes each connection after one reply, so
+// there is one for each call.
+func NewTCP(address string, limits Limits) *Client {
+	limits = limits.withDefaults()
+	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, error) {
+		var dialer net.Dialer
+		conn, err := dialer.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		defer conn.Close() //nolint:errcheck // it was read
+		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		defer stop()
+		if _, err := conn.Write(request); err != nil {
+			return nil, err
+		}
+		return readAll(conn, limits)
+	}, func() {})
+}
+
+// NewDatagram makes a client for jsonrpcs' datagram socket (its parameter
+// dgram_socket); network is "unixgram" or "udp". A reply is one datagram: one
+// that is too large for the socket never comes.
+func NewDatagram(network, address string, limits Limits) *Client {
+	d := &datagrams{network: network, address: address}
+	return newClient(limits, d.exchange, d.close)
+}
+
+// datagrams is a datagram socket, made anew after each failure, since what may
+// still come must not be taken for the answer to another call.
+type datagrams struct {
+	network, address string
+
+	mu   sync.Mutex
+	conn net.Conn
+}
+
+// largestDatagram is beyond what a unix datagram socket takes by default.
+const largestDatagram = 1 << 20
+
+func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64) ([]byte, error) {
+	conn, err := d.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	reply, err := ask(conn, request, id)
+	if err != nil {
+		d.close()
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		}
+	}
+	return reply, err
+}
+
+func ask(conn net.Conn, request []byte, id uint64) ([]byte, error) {
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	buf := make([]byte, largestDatagram)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return nil, err
+		}
+		var reply struct {
+			ID uint64 `json:"id"`
+		}
+		// A reply to somebody who had this address before is not ours.
+		if err := json.Unmarshal(buf[:n], &reply); err != nil || reply.ID == id {
+			return buf[:n], nil //nolint:nilerr // Parse will say it better
+		}
+	}
+}
+
+func (d *datagrams) open(ctx context.Context) (net.Conn, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn != nil {
+		return d.conn, nil
+	}
+	conn, err := datagram.Dial(ctx, d.network, d.address)
+	d.conn = conn
+	return conn, err
+}
+
+func (d *datagrams) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn != nil {
+		_ = d.conn.Close()
+		d.conn = nil
+	}
+}
