@@ -25,7 +25,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add(packet)
 	}
 	f.Fuzz(func(t *testing.T, packet []byte) {
-		message, err := binrpc.Parse(packet, binrpc.Limits{Values: 10_000})
+		message, err := binrpc.Parse(packet, rpc.Limits{Values: 10_000})
 		if err != nil {
 			return
 		}

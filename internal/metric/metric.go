@@ -96,13 +96,13 @@ type Set struct {
 // NewSet makes an empty Set.
 func NewSet() *Set { return &Set{families: map[*Desc]*Family{}} }
 
-// Begin names the collector that adds what follows, until End. It may add at
-// most max series, 0 means any number; what is beyond is left out and counted.
-func (s *Set) Begin(collector string, max int) {
-	if max == 0 {
-		max = math.MaxInt
+// Begin names the collector that adds what follows, until End. It may add at most
+// that many series, 0 means any number; what is beyond is left out and counted.
+func (s *Set) Begin(collector string, series int) {
+	if series == 0 {
+		series = math.MaxInt
 	}
-	s.collector, s.left = collector, max
+	s.collector, s.left = collector, series
 }
 
 // End tells that what follows is of no collector.

@@ -46,7 +46,7 @@ func adviseOnAnswer(err error) string {
 	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok {
 		return "what answers there does not speak BINRPC: --kamailio.scrape-uri must name a socket that ctl opens by modparam(\"ctl\", \"binrpc\", …), not one for SIP, JSON-RPC or a fifo"
 	}
-	if _, ok := errors.AsType[*binrpc.LimitError](err); ok {
+	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
 		return "the reply is larger than any that this exporter was made for, please report it"
 	}
 	if _, ok := errors.AsType[*binrpc.StallError](err); ok {

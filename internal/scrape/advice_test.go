@@ -34,7 +34,7 @@ func TestAdvice(t *testing.T) {
 		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
 		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or hangs"}},
 		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC", "--kamailio.scrape-uri"}},
-		{"too large", &binrpc.LimitError{}, "unix:" + file, []string{"larger than"}},
+		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than"}},
 		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not taken in fast enough"}},
 		{"timeout", errOutOfTime, "unix:" + file, []string{"kamcmd core.uptime", "--kamailio.timeout"}},
 		{"timeout of a datagram", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "udp://127.0.0.1:2049", []string{"--kamailio.timeout"}},
@@ -59,11 +59,11 @@ func TestAdvice(t *testing.T) {
 func TestAdviceOnRealErrors(t *testing.T) {
 	dir := t.TempDir()
 	stale := filepath.Join(dir, "stale")
-	listener, err := net.Listen("unix", stale)
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener.(*net.UnixListener).SetUnlinkOnClose(false)
+	listener.SetUnlinkOnClose(false)
 	listener.Close()
 
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")

@@ -61,7 +61,7 @@ func (c *Client) Fetch(ctx context.Context) (Page, error) {
 	if err != nil {
 		return Page{}, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		return Page{}, fmt.Errorf("get %s: %s", c.url, response.Status)
 	}

@@ -56,7 +56,7 @@ func BenchmarkParse(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(packet)))
 			for b.Loop() {
-				if _, err := Parse(packet, Limits{}); err != nil {
+				if _, err := Parse(packet, rpc.Limits{}); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -71,7 +71,7 @@ func BenchmarkParseAndRead(b *testing.B) {
 			b.ReportAllocs()
 			b.SetBytes(int64(len(packet)))
 			for b.Loop() {
-				message, err := Parse(packet, Limits{})
+				message, err := Parse(packet, rpc.Limits{})
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -205,7 +205,7 @@ var lastOnly = map[string]bool{"dns.mem_info": true, "rl.stats": true}
 func TestCapturesAgreeWithJSON(t *testing.T) {
 	for _, capture := range captures(t) {
 		t.Run(capture.name, func(t *testing.T) {
-			message, err := Parse(capture.packet, Limits{})
+			message, err := Parse(capture.packet, rpc.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}

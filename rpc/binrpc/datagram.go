@@ -10,12 +10,11 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"path/filepath"
-	"runtime"
 	"sync"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/internal/datagram"
 )
 
 // Datagram is a client of ctl over a datagram socket: unix datagram or UDP. It
@@ -36,7 +35,7 @@ type Datagram struct {
 	buf              []byte
 
 	mu     sync.Mutex
-	socket *datagramSocket
+	socket net.Conn
 	closed bool
 }
 
@@ -48,7 +47,7 @@ const largestDatagram = 65535
 // "unixgram" or "udp". It sends nothing, so for UDP it is no sign that a server
 // is there.
 func DialDatagram(ctx context.Context, network, address string, options Options) (*Datagram, error) {
-	socket, err := openDatagram(ctx, network, address)
+	socket, err := datagram.Dial(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
@@ -63,58 +62,6 @@ func DialDatagram(ctx context.Context, network, address string, options Options)
 	}, nil
 }
 
-// datagramSocket is a connected datagram socket, and what it left in the file
-// system.
-type datagramSocket struct {
-	net.Conn
-	dir string
-}
-
-func (s *datagramSocket) Close() error {
-	err := s.Conn.Close()
-	if s.dir != "" {
-		err = errors.Join(err, os.RemoveAll(s.dir))
-	}
-	return err
-}
-
-func openDatagram(ctx context.Context, network, address string) (*datagramSocket, error) {
-	socket := &datagramSocket{}
-	var dialer net.Dialer
-	if network == "unixgram" {
-		// ctl answers to the address that a request came from, so there must
-		// be one.
-		local, err := socket.localAddress()
-		if err != nil {
-			return nil, fmt.Errorf("make an address for the answers: %w", err)
-		}
-		dialer.LocalAddr = &net.UnixAddr{Name: local, Net: network}
-	}
-	conn, err := dialer.DialContext(ctx, network, address)
-	if err != nil {
-		if socket.dir != "" {
-			err = errors.Join(err, os.RemoveAll(socket.dir))
-		}
-		return nil, err
-	}
-	socket.Conn = conn
-	return socket, nil
-}
-
-// localAddress is a name in Linux' abstract space, which needs no file that ctl
-// would have to be allowed to write to. Elsewhere it is a file.
-func (s *datagramSocket) localAddress() (string, error) {
-	if runtime.GOOS == "linux" {
-		return fmt.Sprintf("@binrpc-%d-%x", os.Getpid(), rand.Uint64()), nil
-	}
-	dir, err := os.MkdirTemp("", "binrpc")
-	if err != nil {
-		return "", err
-	}
-	s.dir = dir
-	return filepath.Join(dir, "reply"), nil
-}
-
 // Usable tells whether the socket can take a batch.
 func (d *Datagram) Usable() bool {
 	d.mu.Lock()
@@ -122,7 +69,7 @@ func (d *Datagram) Usable() bool {
 	return !d.closed
 }
 
-// Close closes the socket. A call under way fails with ErrClosed, and so do
+// Close closes the socket. A call under way fails with rpc.ErrClosed, and so do
 // those that wait for it. It may be called again.
 func (d *Datagram) Close() error {
 	d.mu.Lock()
@@ -175,7 +122,7 @@ func (d *Datagram) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 		_ = d.Close()
 		return rpc.Reply{Err: ctx.Err()}
 	case !d.Usable():
-		return rpc.Reply{Err: ErrClosed}
+		return rpc.Reply{Err: rpc.ErrClosed}
 	}
 	// What may still come must not be taken for the answer to another call.
 	if reopenErr := d.reopen(ctx); reopenErr != nil {
@@ -184,17 +131,17 @@ func (d *Datagram) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 	return rpc.Reply{Err: err}
 }
 
-func (d *Datagram) current() (*datagramSocket, error) {
+func (d *Datagram) current() (net.Conn, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, ErrClosed
+		return nil, rpc.ErrClosed
 	}
 	return d.socket, nil
 }
 
 func (d *Datagram) reopen(ctx context.Context) error {
-	socket, err := openDatagram(ctx, d.network, d.address)
+	socket, err := datagram.Dial(ctx, d.network, d.address)
 	if err != nil {
 		return err
 	}
@@ -209,7 +156,7 @@ func (d *Datagram) reopen(ctx context.Context) error {
 }
 
 // exchange sends a request and reads its reply.
-func (d *Datagram) exchange(ctx context.Context, socket *datagramSocket, request []byte, left int) (rpc.Reply, error) {
+func (d *Datagram) exchange(ctx context.Context, socket net.Conn, request []byte, left int) (rpc.Reply, error) {
 	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends what waits below
 	deadline := time.Time{}
 	if end, ok := ctx.Deadline(); ok {
@@ -229,7 +176,7 @@ func (d *Datagram) exchange(ctx context.Context, socket *datagramSocket, request
 	return reply, nil
 }
 
-func (d *Datagram) ask(socket *datagramSocket, request []byte, deadline time.Time) (header, []byte, error) {
+func (d *Datagram) ask(socket net.Conn, request []byte, deadline time.Time) (header, []byte, error) {
 	if err := socket.SetDeadline(deadline); err != nil {
 		return header{}, nil, err
 	}
@@ -241,7 +188,7 @@ func (d *Datagram) ask(socket *datagramSocket, request []byte, deadline time.Tim
 
 // readReply reads the reply to the last request: datagrams until one starts
 // with its header, then as many as the header says.
-func (d *Datagram) readReply(socket *datagramSocket, deadline time.Time) (header, []byte, error) {
+func (d *Datagram) readReply(socket net.Conn, deadline time.Time) (header, []byte, error) {
 	var h header
 	var records bytes.Buffer
 	for {
@@ -259,8 +206,8 @@ func (d *Datagram) readReply(socket *datagramSocket, deadline time.Time) (header
 		}
 		// A reply to somebody who had this address before: not ours.
 	}
-	if h.length > d.options.Limits.Packet {
-		return h, nil, &LimitError{"bytes", d.options.Limits.Packet}
+	if h.length > d.options.Limits.Size {
+		return h, nil, &rpc.LimitError{What: "bytes", Limit: d.options.Limits.Size}
 	}
 	for records.Len() < h.length {
 		stall := d.options.Stall

@@ -55,7 +55,7 @@ func (p *datagramPeer) request() (uint32, rpc.Call) {
 		return 0, rpc.Call{}
 	}
 	p.from = from
-	message, err := Parse(buf[:n], Limits{})
+	message, err := Parse(buf[:n], rpc.Limits{})
 	if err != nil {
 		p.t.Errorf("read a request: %v", err)
 	}
@@ -225,7 +225,7 @@ func TestDatagramBadReplies(t *testing.T) {
 		{"over the limit", func(p *datagramPeer, cookie uint32) { p.send(appendHeader(nil, Reply, 101, cookie)) }, "limit of 100 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			d, p := newDatagramPeer(t, "unixgram", Options{Limits: Limits{Packet: 100}})
+			d, p := newDatagramPeer(t, "unixgram", Options{Limits: rpc.Limits{Size: 100}})
 			play(t, func() {
 				cookie, _ := p.request()
 				test.send(p, cookie)
@@ -245,7 +245,7 @@ func TestDatagramBadReplies(t *testing.T) {
 }
 
 func TestDatagramReplyBeyondTheOtherLimits(t *testing.T) {
-	d, p := newDatagramPeer(t, "unixgram", Options{Limits: Limits{Values: 1}})
+	d, p := newDatagramPeer(t, "unixgram", Options{Limits: rpc.Limits{Values: 1}})
 	play(t, func() {
 		cookie, _ := p.request()
 		p.send(reply(t, cookie, 1, 2))
@@ -256,8 +256,8 @@ func TestDatagramReplyBeyondTheOtherLimits(t *testing.T) {
 		}
 	})
 	replies := ask(deadline(t), d, "a", "b")
-	if _, ok := errors.AsType[*LimitError](replies[0].Err); !ok {
-		t.Errorf("got %v, want a LimitError", replies[0].Err)
+	if _, ok := errors.AsType[*rpc.LimitError](replies[0].Err); !ok {
+		t.Errorf("got %v, want a rpc.LimitError", replies[0].Err)
 	}
 	wantTexts(t, replies[1:], "b")
 }
@@ -317,7 +317,7 @@ func TestDatagramCancel(t *testing.T) {
 	wantTexts(t, replies[:1], "a")
 	wantError(t, replies[1:], context.Canceled)
 	wantUsable(t, d, false)
-	wantError(t, ask(deadline(t), d, "d"), ErrClosed)
+	wantError(t, ask(deadline(t), d, "d"), rpc.ErrClosed)
 }
 
 func TestDatagramCancelWhileWaitingForTheTurn(t *testing.T) {
@@ -367,7 +367,7 @@ func TestDatagramClose(t *testing.T) {
 			}
 		}
 		wantUsable(t, d, false)
-		wantError(t, ask(deadline(t), d, "a"), ErrClosed)
+		wantError(t, ask(deadline(t), d, "a"), rpc.ErrClosed)
 	})
 	t.Run("with a call under way that has no deadline", func(t *testing.T) {
 		d, p := newDatagramPeer(t, "unixgram", Options{})
@@ -377,7 +377,7 @@ func TestDatagramClose(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		wantError(t, ask(context.Background(), d, "a", "b"), ErrClosed)
+		wantError(t, ask(context.Background(), d, "a", "b"), rpc.ErrClosed)
 	})
 	t.Run("in the loop", func(t *testing.T) {
 		d, p := newDatagramPeer(t, "unixgram", Options{})
@@ -386,7 +386,7 @@ func TestDatagramClose(t *testing.T) {
 		for _, last = range d.Call(deadline(t), calls("a", "b")...) {
 			_ = d.Close()
 		}
-		wantError(t, []rpc.Reply{last}, ErrClosed)
+		wantError(t, []rpc.Reply{last}, rpc.ErrClosed)
 	})
 }
 
@@ -427,17 +427,4 @@ func TestDatagramConcurrentBatches(t *testing.T) {
 		})
 	}
 	done.Wait()
-}
-
-func TestDatagramLocalAddress(t *testing.T) {
-	d, p := newDatagramPeer(t, "unixgram", Options{})
-	play(t, p.echo)
-	wantTexts(t, ask(deadline(t), d, "a"), "a")
-	local := d.socket.LocalAddr().String()
-	if local == "" || local[0] != '@' {
-		t.Skip("no abstract space here: ", local)
-	}
-	if d.socket.dir != "" {
-		t.Errorf("an address in the abstract space left %s", d.socket.dir)
-	}
 }

@@ -28,7 +28,7 @@ func guessValues(bytes int) int { return bytes/16 + 8 }
 
 // parseRecords decodes the records of a packet, of any kind. It takes one pass
 // and keeps no stack of its own, so nesting costs nothing but the limit.
-func parseRecords(records []byte, limits Limits) (rpc.Value, error) {
+func parseRecords(records []byte, limits rpc.Limits) (rpc.Value, error) {
 	d := decoder{
 		text:    string(records),
 		limits:  limits,
@@ -51,7 +51,7 @@ func parseRecords(records []byte, limits Limits) (rpc.Value, error) {
 type decoder struct {
 	text    string
 	at      int
-	limits  Limits
+	limits  rpc.Limits
 	builder *rpc.Builder
 	name    rpc.Span // of the next value
 	named   bool     // whether name is to be used
@@ -88,7 +88,7 @@ func (d *decoder) record() error {
 		return d.setName(start, at, size)
 	}
 	if d.builder.Len() >= d.limits.Values {
-		return &LimitError{"values", d.limits.Values}
+		return &rpc.LimitError{What: "values", Limit: d.limits.Values}
 	}
 	return d.value(start, kind, at, size)
 }
@@ -179,10 +179,10 @@ func (d *decoder) container(start int, size, kind byte) error {
 	switch size {
 	case 0:
 		if d.builder.Depth() >= d.limits.Depth {
-			return &LimitError{"structs and arrays inside each other", d.limits.Depth}
+			return &rpc.LimitError{What: "structs and arrays inside each other", Limit: d.limits.Depth}
 		}
 		if d.builder.Len() >= d.limits.Values {
-			return &LimitError{"values", d.limits.Values}
+			return &rpc.LimitError{What: "values", Limit: d.limits.Values}
 		}
 		d.builder.Open(opened, d.takeName())
 	case 8:

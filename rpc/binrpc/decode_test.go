@@ -88,7 +88,7 @@ var decodeTests = []struct {
 func TestParseRecords(t *testing.T) {
 	for _, test := range decodeTests {
 		t.Run(test.name, func(t *testing.T) {
-			message, err := Parse(packetOf(Reply, test.records...), Limits{})
+			message, err := Parse(packetOf(Reply, test.records...), rpc.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func TestIntsHaveNoSignOnTheWire(t *testing.T) {
 		{[]byte{0x40, 0x7f, 0xff, 0xff, 0xff}, 2147483647, 2147483647},
 		{[]byte{0x30, 0xff, 0xff, 0xff}, 16777215, 16777215},
 	} {
-		message, err := Parse(packetOf(Reply, test.records...), Limits{})
+		message, err := Parse(packetOf(Reply, test.records...), rpc.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +174,7 @@ var hostilePackets = []struct {
 func TestParseHostile(t *testing.T) {
 	for _, test := range hostilePackets {
 		t.Run(test.name, func(t *testing.T) {
-			message, err := Parse(test.packet(), Limits{})
+			message, err := Parse(test.packet(), rpc.Limits{})
 			if err == nil {
 				t.Fatalf("it was read: %.100v", message.Value)
 			}
@@ -190,7 +190,7 @@ func TestParseTruncated(t *testing.T) {
 	for _, capture := range captures(t) {
 		for n := range capture.packet {
 			// A packet that ends too early, and one whose header says so.
-			if _, err := Parse(capture.packet[:n], Limits{}); !errors.Is(err, io.ErrUnexpectedEOF) {
+			if _, err := Parse(capture.packet[:n], rpc.Limits{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Fatalf("%s, %d bytes of %d: %v", capture.name, n, len(capture.packet), err)
 			}
 			if len(capture.packet) > 2000 && n%97 != 0 {
@@ -203,7 +203,7 @@ func TestParseTruncated(t *testing.T) {
 			if n < h.size {
 				continue
 			}
-			if _, err := Parse(packetOf(h.kind, capture.packet[h.size:n]...), Limits{}); err != nil {
+			if _, err := Parse(packetOf(h.kind, capture.packet[h.size:n]...), rpc.Limits{}); err != nil {
 				checkParseError(t, err)
 			}
 		}
@@ -223,13 +223,13 @@ func TestParseAllocatesByWhatArrived(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		packet []byte
-		limits Limits
+		limits rpc.Limits
 		most   uint64
 	}{
-		{"length of 4 GB", []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, Limits{}, 10_000},
-		{"length of 4 GB, allowed", []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, Limits{Packet: 1 << 30}, 10_000},
-		{"size of 4 GB", packetOf(Reply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0), Limits{}, 10_000},
-		{"ten million deep", packetOf(Reply, bytes.Repeat([]byte{3}, 10_000_000)...), Limits{}, 40_000_000},
+		{"length of 4 GB", []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, rpc.Limits{}, 10_000},
+		{"length of 4 GB, allowed", []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, rpc.Limits{Size: 1 << 30}, 10_000},
+		{"size of 4 GB", packetOf(Reply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0), rpc.Limits{}, 10_000},
+		{"ten million deep", packetOf(Reply, bytes.Repeat([]byte{3}, 10_000_000)...), rpc.Limits{}, 40_000_000},
 	} {
 		got := allocated(func() {
 			if _, err := Parse(test.packet, test.limits); err == nil {

@@ -53,7 +53,7 @@ func TestAppendReply(t *testing.T) {
 			if want := append([]byte("before"), packetOf(Reply, test.want...)...); !bytes.Equal(got, want) {
 				t.Fatalf("got  %x\nwant %x", got, want)
 			}
-			message, err := Parse(got[len("before"):], Limits{})
+			message, err := Parse(got[len("before"):], rpc.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func TestAppendRequest(t *testing.T) {
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("got %x, %v; want %x", got, err, want)
 	}
-	message, err := Parse(got, Limits{})
+	message, err := Parse(got, rpc.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestAppendFault(t *testing.T) {
 	if err != nil || !bytes.Equal(got, want) {
 		t.Fatalf("got %x, %v; want %x", got, err, want)
 	}
-	message, err := Parse(got, Limits{})
+	message, err := Parse(got, rpc.Limits{})
 	if fault := message.Fault(); err != nil || *fault != (rpc.Fault{Code: 404, Reason: "no"}) {
 		t.Errorf("it is read as %v, %v", fault, err)
 	}

@@ -75,7 +75,7 @@ func ExampleDialStream() {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	stream, err := binrpc.DialStream(ctx, "tcp", listener.Addr().String(), binrpc.Options{
-		Limits: binrpc.Limits{Packet: 1 << 20}, // no reply above 1 MB
+		Limits: rpc.Limits{Size: 1 << 20}, // no reply above 1 MB
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -100,7 +100,7 @@ func ExampleNewStream() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		message, err := binrpc.Parse(request[:n], binrpc.Limits{})
+		message, err := binrpc.Parse(request[:n], rpc.Limits{})
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -141,7 +141,7 @@ func ExampleDialDatagram() {
 func ExampleParse() {
 	// A header (a reply of 12 bytes with cookie 7), a struct, a name, an int.
 	packet := []byte("\xa1\x10\x0c\x07" + "\x03" + "\x75uptime\x00" + "\x10\x0e" + "\x83")
-	message, err := binrpc.Parse(packet, binrpc.Limits{})
+	message, err := binrpc.Parse(packet, rpc.Limits{})
 	fmt.Println(message.Kind == binrpc.Reply, message.Cookie, message.Value, err)
 	// Output: true 7 {"uptime":14} <nil>
 }
@@ -169,7 +169,7 @@ func ExampleMessage_Call() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	message, err := binrpc.Parse(packet, binrpc.Limits{})
+	message, err := binrpc.Parse(packet, rpc.Limits{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func ExampleMessage_Fault() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	message, err := binrpc.Parse(packet, binrpc.Limits{})
+	message, err := binrpc.Parse(packet, rpc.Limits{})
 	fmt.Println(message.Fault(), err)
 	// Output: Kamailio answered with fault 500: No Destination Sets <nil>
 }
@@ -194,14 +194,14 @@ func ExampleLimits() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	_, err = binrpc.Parse(packet, binrpc.Limits{Values: 2})
-	var limit *binrpc.LimitError
+	_, err = binrpc.Parse(packet, rpc.Limits{Values: 2})
+	var limit *rpc.LimitError
 	fmt.Println(errors.As(err, &limit), err)
 
-	_, err = binrpc.Parse([]byte("HTTP/1.1 200 OK"), binrpc.Limits{})
+	_, err = binrpc.Parse([]byte("HTTP/1.1 200 OK"), rpc.Limits{})
 	var syntax *binrpc.SyntaxError
 	fmt.Println(errors.As(err, &syntax), syntax)
 	// Output:
-	// true the packet is beyond the limit of 2 values
+	// true the reply is beyond the limit of 2 values
 	// true not BINRPC: 0x48 where a packet starts with 0xa1 at byte 0
 }

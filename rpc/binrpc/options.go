@@ -4,12 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
 
 // Options are what a client may choose. The zero Options are good.
 type Options struct {
 	// Limits bound what a reply may cost.
-	Limits Limits
+	Limits rpc.Limits
 	// Stall is how long a reply may pause once its first byte has come, 1 s
 	// by default; a batch with less than twice that left waits half of what
 	// is left. ctl gives up a reply that its reader does not take for 10 ms,
@@ -19,16 +21,12 @@ type Options struct {
 }
 
 func (o Options) withDefaults() Options {
-	o.Limits = o.Limits.withDefaults()
+	o.Limits = o.Limits.WithDefaults()
 	if o.Stall <= 0 {
 		o.Stall = time.Second
 	}
 	return o
 }
-
-// ErrClosed says that a connection was closed, by Close or after an earlier
-// failure.
-var ErrClosed = errors.New("the connection is closed")
 
 // ErrOutOfStep says that what arrived is not the answer to what was asked. A
 // connection is closed after it, since nothing that follows could be trusted.

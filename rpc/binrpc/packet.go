@@ -27,46 +27,6 @@ const (
 	Fault   Kind = 3
 )
 
-// Limits bound what a packet may cost whoever receives it. Zero means the
-// default, for each of them.
-type Limits struct {
-	// Packet is the largest length of a packet's records, in bytes; 16 MB
-	// (16,777,216) by default.
-	Packet int
-	// Values is how many values a packet may have, structs and arrays among
-	// them; 1,000,000 by default. One takes 24 bytes of memory.
-	Values int
-	// Depth is how deep structs and arrays may nest; 64 by default.
-	Depth int
-}
-
-func (l Limits) withDefaults() Limits {
-	if l.Packet <= 0 {
-		l.Packet = 16 << 20
-	}
-	if l.Values <= 0 {
-		l.Values = 1_000_000
-	}
-	if l.Depth <= 0 {
-		l.Depth = 64
-	}
-	return l
-}
-
-// LimitError says that a packet is beyond one of the [Limits]. It may be a
-// good packet all the same.
-type LimitError struct {
-	// What is what there is too much of, with its unit.
-	What string
-	// Limit is the number allowed.
-	Limit int
-}
-
-// Error says what there is too much of.
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("the packet is beyond the limit of %d %s", e.Limit, e.What)
-}
-
 // SyntaxError says that bytes are not BINRPC.
 type SyntaxError struct {
 	// Offset is where in the packet, counted from its first byte.
@@ -155,16 +115,16 @@ type Message struct {
 }
 
 // Parse decodes one whole packet, and nothing behind it. It copies what it
-// needs of packet. The errors are [*SyntaxError] and [*LimitError], and
+// needs of packet. The errors are [*SyntaxError] and [*rpc.LimitError], and
 // io.ErrUnexpectedEOF, wrapped, where the packet is longer than the bytes.
-func Parse(packet []byte, limits Limits) (Message, error) {
-	limits = limits.withDefaults()
+func Parse(packet []byte, limits rpc.Limits) (Message, error) {
+	limits = limits.WithDefaults()
 	h, err := parseHeader(packet)
 	if err != nil {
 		return Message{}, fmt.Errorf("a packet of %d bytes: %w", len(packet), err)
 	}
-	if h.length > limits.Packet {
-		return Message{}, &LimitError{"bytes", limits.Packet}
+	if h.length > limits.Size {
+		return Message{}, &rpc.LimitError{What: "bytes", Limit: limits.Size}
 	}
 	have := len(packet) - h.size
 	if have < h.length {
@@ -226,14 +186,14 @@ const firstChunk = 64 << 10
 
 // readPacket reads one packet's records into buf, which it grows. Before it
 // reads something that is not in r's buffer yet, it calls waiting.
-func readPacket(r *bufio.Reader, limits Limits, buf []byte, waiting func() error) (header, []byte, error) {
+func readPacket(r *bufio.Reader, limits rpc.Limits, buf []byte, waiting func() error) (header, []byte, error) {
 	buf = buf[:0]
 	h, err := readHeader(r, waiting)
 	if err != nil {
 		return h, buf, err
 	}
-	if h.length > limits.Packet {
-		return h, buf, &LimitError{"bytes", limits.Packet}
+	if h.length > limits.Size {
+		return h, buf, &rpc.LimitError{What: "bytes", Limit: limits.Size}
 	}
 	for len(buf) < h.length {
 		if len(buf) == cap(buf) {

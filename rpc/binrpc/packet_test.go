@@ -47,23 +47,23 @@ func TestHeader(t *testing.T) {
 func TestLimits(t *testing.T) {
 	nested := packetOf(Reply, 0x03, 0x04, 0x00, 0x00, 0x84, 0x83)
 	for _, test := range []struct {
-		limits Limits
+		limits rpc.Limits
 		what   string
 	}{
-		{Limits{}, ""},
-		{Limits{Packet: 6, Values: 4, Depth: 2}, ""},
-		{Limits{Packet: 5}, "bytes"},
-		{Limits{Values: 3}, "values"},
-		{Limits{Depth: 1}, "structs and arrays inside each other"},
-		{Limits{Packet: -1, Values: -1, Depth: -1}, ""},
+		{rpc.Limits{}, ""},
+		{rpc.Limits{Size: 6, Values: 4, Depth: 2}, ""},
+		{rpc.Limits{Size: 5}, "bytes"},
+		{rpc.Limits{Values: 3}, "values"},
+		{rpc.Limits{Depth: 1}, "structs and arrays inside each other"},
+		{rpc.Limits{Size: -1, Values: -1, Depth: -1}, ""},
 	} {
 		_, err := Parse(nested, test.limits)
-		limit, ok := errors.AsType[*LimitError](err)
+		limit, ok := errors.AsType[*rpc.LimitError](err)
 		if ok != (test.what != "") || ok && limit.What != test.what {
 			t.Errorf("%+v: got %v, want a limit of %q", test.limits, err, test.what)
 		}
 	}
-	if got, want := (Limits{}).withDefaults(), (Limits{16 << 20, 1_000_000, 64}); got != want {
+	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64}); got != want {
 		t.Errorf("the default limits are %+v, want %+v", got, want)
 	}
 }
@@ -80,7 +80,7 @@ func TestMessageFault(t *testing.T) {
 		{"nothing", packetOf(Fault), &rpc.Fault{}},
 		{"a reply", packetOf(Reply, 0x20, 0x01, 0x94, 0x31, 'n', 'o', 0), nil},
 	} {
-		message, err := Parse(test.packet, Limits{})
+		message, err := Parse(test.packet, rpc.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +104,7 @@ func TestMessageCall(t *testing.T) {
 		{"no name", packetOf(Request, 0x11, 0), "", "does not start with the name of a method"},
 		{"a number first", packetOf(Request, 0x10, 5, 0x21, 'm', 0), "", "does not start with the name of a method"},
 	} {
-		message, err := Parse(test.packet, Limits{})
+		message, err := Parse(test.packet, rpc.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestMessageCall(t *testing.T) {
 }
 
 func TestSyntaxErrorTellsWhere(t *testing.T) {
-	_, err := Parse(packetOf(Reply, 0x10, 1, 0x17, 1), Limits{})
+	_, err := Parse(packetOf(Reply, 0x10, 1, 0x17, 1), rpc.Limits{})
 	syntax, ok := errors.AsType[*SyntaxError](err)
 	if !ok || syntax.Offset != 6 { // four bytes of header, two of an int
 		t.Errorf("got %v, want byte 6", err)
@@ -127,7 +127,7 @@ func TestSyntaxErrorTellsWhere(t *testing.T) {
 }
 
 func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
-	limits := Limits{Packet: 1 << 30}.withDefaults()
+	limits := rpc.Limits{Size: 1 << 30}.WithDefaults()
 	for _, test := range []struct {
 		name   string
 		stream []byte
@@ -161,7 +161,7 @@ func FuzzParse(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, packet []byte) {
-		message, err := Parse(packet, Limits{})
+		message, err := Parse(packet, rpc.Limits{})
 		if err != nil {
 			checkParseError(t, err)
 			return
@@ -170,7 +170,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("write %v: %v", message.Value, err)
 		}
-		again, err := Parse(written, Limits{})
+		again, err := Parse(written, rpc.Limits{})
 		if err != nil {
 			t.Fatalf("parse %x again: %v", written, err)
 		}
@@ -194,7 +194,7 @@ func appendMessage(message Message) ([]byte, error) {
 func checkParseError(t *testing.T, err error) {
 	t.Helper()
 	_, syntax := errors.AsType[*SyntaxError](err)
-	_, limit := errors.AsType[*LimitError](err)
+	_, limit := errors.AsType[*rpc.LimitError](err)
 	if !syntax && !limit && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatalf("an error that is not documented: %v", err)
 	}
@@ -237,7 +237,7 @@ func FuzzReadPacket(f *testing.F) {
 	}
 	f.Add(several)
 	f.Fuzz(func(t *testing.T, stream []byte) {
-		limits := Limits{Packet: 1 << 20}.withDefaults()
+		limits := rpc.Limits{Size: 1 << 20}.WithDefaults()
 		whole := bufio.NewReader(bytes.NewReader(stream))
 		slow := bufio.NewReader(iotest.OneByteReader(bytes.NewReader(stream)))
 		rest := stream

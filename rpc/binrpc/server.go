@@ -110,7 +110,7 @@ func (s *Server) serveConn(conn net.Conn) {
 	for {
 		var h header
 		var err error
-		h, buf, err = readPacket(r, Limits{Packet: maxRequest}.withDefaults(), buf, func() error { return nil })
+		h, buf, err = readPacket(r, rpc.Limits{Size: maxRequest}.WithDefaults(), buf, func() error { return nil })
 		if err != nil && !refused(err) {
 			return
 		}
@@ -124,7 +124,7 @@ func (s *Server) serveConn(conn net.Conn) {
 // refused tells whether an error is about what a peer sent. Any other means that
 // there is nobody left to answer.
 func refused(err error) bool {
-	_, limit := errors.AsType[*LimitError](err)
+	_, limit := errors.AsType[*rpc.LimitError](err)
 	_, syntax := errors.AsType[*SyntaxError](err)
 	return limit || syntax
 }
@@ -134,7 +134,7 @@ func refused(err error) bool {
 func (s *Server) answer(h header, records []byte, err error) ([]byte, bool) {
 	var call rpc.Call
 	if err == nil && h.size+len(records) > maxRequest {
-		err = &LimitError{"bytes", maxRequest}
+		err = &rpc.LimitError{What: "bytes", Limit: maxRequest}
 	}
 	if err == nil {
 		call, err = parseCall(h, records)
@@ -157,7 +157,7 @@ func (s *Server) answer(h header, records []byte, err error) ([]byte, bool) {
 }
 
 func parseCall(h header, records []byte) (rpc.Call, error) {
-	value, err := parseRecords(records, Limits{}.withDefaults())
+	value, err := parseRecords(records, rpc.Limits{}.WithDefaults())
 	if err != nil {
 		return rpc.Call{}, err
 	}

@@ -73,11 +73,11 @@ func connect(t testing.TB, path string) (net.Conn, *bufio.Reader) {
 // receive reads a packet.
 func receive(t testing.TB, r *bufio.Reader) Message {
 	t.Helper()
-	h, records, err := readPacket(r, Limits{}.withDefaults(), nil, notWaiting)
+	h, records, err := readPacket(r, rpc.Limits{}.WithDefaults(), nil, notWaiting)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v, err := parseRecords(records, Limits{}.withDefaults())
+	v, err := parseRecords(records, rpc.Limits{}.WithDefaults())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,7 @@ func TestServerDatagrams(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			message, err := Parse(buf[:n], Limits{})
+			message, err := Parse(buf[:n], rpc.Limits{})
 			if fault := message.Fault(); err != nil || fault == nil || fault.Code != 400 {
 				t.Errorf("%q: got %+v, %v; want fault 400", bad, message, err)
 			}

@@ -101,9 +101,9 @@ func (s *Stream) Usable() bool {
 }
 
 // Close closes the connection and waits for its reader. Calls under way fail
-// with ErrClosed. It may be called again.
+// with rpc.ErrClosed. It may be called again.
 func (s *Stream) Close() error {
-	s.fail(ErrClosed)
+	s.fail(rpc.ErrClosed)
 	<-s.ended
 	return nil
 }
@@ -140,7 +140,7 @@ func (s *Stream) read() {
 func (s *Stream) readOne(r *bufio.Reader) error {
 	if _, err := r.Peek(1); err != nil { // between two replies: as long as it takes
 		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w by the server", ErrClosed)
+			return fmt.Errorf("%w by the server", rpc.ErrClosed)
 		}
 		return err
 	}
@@ -204,16 +204,16 @@ func (s *Stream) start(ctx context.Context, n int) (*batch, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case errors.Is(s.err, ErrClosed):
+	case errors.Is(s.err, rpc.ErrClosed):
 		return nil, s.err
 	case s.err != nil: // what another batch met is told, but is not this one's error
-		return nil, fmt.Errorf("%w after an earlier failure: %s", ErrClosed, s.err.Error())
+		return nil, fmt.Errorf("%w after an earlier failure: %s", rpc.ErrClosed, s.err.Error())
 	}
 	s.batch = b
 	return b, nil
 }
 
-var errGivenUp = fmt.Errorf("%w: an earlier batch was given up", ErrClosed)
+var errGivenUp = fmt.Errorf("%w: an earlier batch was given up", rpc.ErrClosed)
 
 // finish ends a batch. Where replies are missing, those that may come later
 // would be taken for somebody else's, so the connection ends too.
@@ -368,17 +368,17 @@ func (s *Stream) decode(p packet) rpc.Reply {
 // yieldEnd yields the error that ended a connection. A reply that is too large
 // is the fault of the call it answers alone.
 func yieldEnd(yield func(int, rpc.Reply) bool, due []int, err error) {
-	if _, ok := errors.AsType[*LimitError](err); ok {
+	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
 		if !yield(due[0], rpc.Reply{Err: err}) {
 			return
 		}
-		due, err = due[1:], fmt.Errorf("%w after a reply beyond the limits", ErrClosed)
+		due, err = due[1:], fmt.Errorf("%w after a reply beyond the limits", rpc.ErrClosed)
 	}
 	yieldError(yield, due, err)
 }
 
 // decodeReply makes a reply of a packet's records.
-func decodeReply(h header, records []byte, received time.Time, limits Limits) rpc.Reply {
+func decodeReply(h header, records []byte, received time.Time, limits rpc.Limits) rpc.Reply {
 	value, err := parseRecords(records, limits)
 	switch {
 	case err != nil:

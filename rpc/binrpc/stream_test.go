@@ -68,7 +68,7 @@ func newSocketPeer(t testing.TB, options Options) (*Stream, *peer) {
 // request reads one request. It is for the peer's goroutine, so it does not end
 // the test.
 func (p *peer) request() (uint32, rpc.Call) {
-	h, records, err := readPacket(p.r, Limits{}.withDefaults(), nil, notWaiting)
+	h, records, err := readPacket(p.r, rpc.Limits{}.WithDefaults(), nil, notWaiting)
 	if err != nil {
 		p.t.Errorf("read a request: %v", err)
 		return 0, rpc.Call{}
@@ -318,7 +318,7 @@ func TestStreamReplyThatNeverComes(t *testing.T) {
 		wantTexts(t, replies[:1], "a")
 		wantError(t, replies[1:], context.DeadlineExceeded)
 		wantUsable(t, s, false)
-		wantError(t, ask(t.Context(), s, "c"), ErrClosed)
+		wantError(t, ask(t.Context(), s, "c"), rpc.ErrClosed)
 	})
 }
 
@@ -426,7 +426,7 @@ func TestStreamCancelWhileWriting(t *testing.T) {
 		wantError(t, ask(ctx, s, "a", "b"), context.Canceled)
 		wantUsable(t, s, false)
 		replies := ask(t.Context(), s, "c")
-		wantError(t, replies, ErrClosed)
+		wantError(t, replies, rpc.ErrClosed)
 		if errors.Is(replies[0].Err, context.Canceled) {
 			t.Errorf("another batch has the error of one that was canceled: %v", replies[0].Err)
 		}
@@ -478,7 +478,7 @@ func TestStreamOutOfStep(t *testing.T) {
 				}
 			}
 			wantUsable(t, s, false)
-			wantError(t, ask(deadline(t), s, "d"), ErrClosed)
+			wantError(t, ask(deadline(t), s, "d"), rpc.ErrClosed)
 		})
 	}
 }
@@ -544,7 +544,7 @@ func TestStreamServerCloses(t *testing.T) {
 		_ = p.conn.Close()
 		waitFor(t, "the reader ends", s.ended)
 		wantUsable(t, s, false) // without a call
-		wantError(t, ask(deadline(t), s, "b"), ErrClosed)
+		wantError(t, ask(deadline(t), s, "b"), rpc.ErrClosed)
 	})
 	t.Run("between replies", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
@@ -555,7 +555,7 @@ func TestStreamServerCloses(t *testing.T) {
 		})
 		replies := ask(deadline(t), s, "a", "b")
 		wantTexts(t, replies[:1], "a")
-		wantError(t, replies[1:], ErrClosed)
+		wantError(t, replies[1:], rpc.ErrClosed)
 	})
 	for cut := range 12 {
 		t.Run(fmt.Sprintf("after %d bytes of a reply", cut+1), func(t *testing.T) {
@@ -594,7 +594,7 @@ func TestStreamClose(t *testing.T) {
 			}
 		}
 		wantUsable(t, s, false)
-		wantError(t, ask(deadline(t), s, "a"), ErrClosed)
+		wantError(t, ask(deadline(t), s, "a"), rpc.ErrClosed)
 	})
 	t.Run("with a call under way", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
@@ -602,7 +602,7 @@ func TestStreamClose(t *testing.T) {
 			p.request()
 			_ = s.Close()
 		})
-		wantError(t, ask(deadline(t), s, "a"), ErrClosed)
+		wantError(t, ask(deadline(t), s, "a"), rpc.ErrClosed)
 	})
 	t.Run("in the loop", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
@@ -614,7 +614,7 @@ func TestStreamClose(t *testing.T) {
 		for _, last = range s.Call(deadline(t), calls("a", "b")...) {
 			_ = s.Close()
 		}
-		wantError(t, []rpc.Reply{last}, ErrClosed)
+		wantError(t, []rpc.Reply{last}, rpc.ErrClosed)
 	})
 }
 
@@ -648,7 +648,7 @@ func TestStreamLeavingTheLoop(t *testing.T) {
 			break
 		}
 		wantUsable(t, s, false)
-		wantError(t, ask(deadline(t), s, "c"), ErrClosed)
+		wantError(t, ask(deadline(t), s, "c"), rpc.ErrClosed)
 	})
 	t.Run("at a call that was not sent", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
@@ -715,7 +715,7 @@ func TestStreamNoCalls(t *testing.T) {
 }
 
 func TestStreamReplyBeyondThePacketLimit(t *testing.T) {
-	s, p := newPeer(t, Options{Limits: Limits{Packet: 100}})
+	s, p := newPeer(t, Options{Limits: rpc.Limits{Size: 100}})
 	play(t, func() {
 		p.echo()
 		cookie, _ := p.request()
@@ -724,24 +724,24 @@ func TestStreamReplyBeyondThePacketLimit(t *testing.T) {
 	})
 	replies := ask(deadline(t), s, "a", "large", "c")
 	wantTexts(t, replies[:1], "a")
-	limit, ok := errors.AsType[*LimitError](replies[1].Err)
-	if !ok || *limit != (LimitError{"bytes", 100}) {
-		t.Errorf("got %v, want a LimitError", replies[1].Err)
+	limit, ok := errors.AsType[*rpc.LimitError](replies[1].Err)
+	if !ok || *limit != (rpc.LimitError{What: "bytes", Limit: 100}) {
+		t.Errorf("got %v, want a rpc.LimitError", replies[1].Err)
 	}
-	wantError(t, replies[2:], ErrClosed)
-	if _, ok := errors.AsType[*LimitError](replies[2].Err); ok {
-		t.Errorf("a call has the LimitError of another: %v", replies[2].Err)
+	wantError(t, replies[2:], rpc.ErrClosed)
+	if _, ok := errors.AsType[*rpc.LimitError](replies[2].Err); ok {
+		t.Errorf("a call has the rpc.LimitError of another: %v", replies[2].Err)
 	}
 	wantUsable(t, s, false)
 	replies = ask(deadline(t), s, "d")
-	wantError(t, replies, ErrClosed)
-	if _, ok := errors.AsType[*LimitError](replies[0].Err); ok {
-		t.Errorf("a later batch has the LimitError of an earlier one: %v", replies[0].Err)
+	wantError(t, replies, rpc.ErrClosed)
+	if _, ok := errors.AsType[*rpc.LimitError](replies[0].Err); ok {
+		t.Errorf("a later batch has the rpc.LimitError of an earlier one: %v", replies[0].Err)
 	}
 }
 
 func TestStreamReplyBeyondTheOtherLimits(t *testing.T) {
-	s, p := newPeer(t, Options{Limits: Limits{Values: 3, Depth: 1}})
+	s, p := newPeer(t, Options{Limits: rpc.Limits{Values: 3, Depth: 1}})
 	play(t, func() {
 		cookie, _ := p.request()
 		p.send(reply(t, cookie, 1, 2, 3, 4))
@@ -751,8 +751,8 @@ func TestStreamReplyBeyondTheOtherLimits(t *testing.T) {
 	})
 	replies := ask(deadline(t), s, "wide", "deep", "c")
 	for _, reply := range replies[:2] {
-		if _, ok := errors.AsType[*LimitError](reply.Err); !ok {
-			t.Errorf("got %v, want a LimitError", reply.Err)
+		if _, ok := errors.AsType[*rpc.LimitError](reply.Err); !ok {
+			t.Errorf("got %v, want a rpc.LimitError", reply.Err)
 		}
 	}
 	wantTexts(t, replies[2:], "c")

@@ -5,19 +5,26 @@ package dial
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
+	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
 )
 
 // Options are what the user of a client may choose. The zero Options are good.
 type Options struct {
-	// BINRPC is for the binrpc transport.
-	BINRPC binrpc.Options
+	// Limits bound what a reply may cost.
+	Limits rpc.Limits
+	// Stall is how long a reply over BINRPC may pause; see [binrpc.Options].
+	Stall time.Duration
+	// HTTP is for http and https targets: certificates and passwords are its
+	// to know. Nil means a plain one.
+	HTTP *http.Client
 }
 
 // Client is a [rpc.Client] for one target. It connects at the first call, keeps
@@ -62,7 +69,7 @@ func NewTarget(target Target, options Options) *Client {
 func (c *Client) Target() Target { return c.target }
 
 // Close ends the connection and waits for what served it. Calls after it fail
-// with [binrpc.ErrClosed].
+// with [rpc.ErrClosed].
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,7 +87,7 @@ func (c *Client) connect(ctx context.Context) (conn, error) {
 	current, closed := c.conn, c.closed
 	c.mu.Unlock()
 	if closed {
-		return nil, binrpc.ErrClosed
+		return nil, rpc.ErrClosed
 	}
 	if current != nil && current.Usable() {
 		return current, nil
@@ -97,21 +104,30 @@ func (c *Client) connect(ctx context.Context) (conn, error) {
 	}
 	if c.closed {
 		_ = fresh.Close()
-		return nil, binrpc.ErrClosed
+		return nil, rpc.ErrClosed
 	}
 	c.conn = fresh
 	return fresh, nil
 }
 
 func (c *Client) dial(ctx context.Context) (conn, error) {
-	switch c.target.Network {
-	case "unix", "tcp":
-		return binrpc.DialStream(ctx, c.target.Network, c.target.Address, c.options.BINRPC)
-	case "unixgram", "udp":
-		return binrpc.DialDatagram(ctx, c.target.Network, c.target.Address, c.options.BINRPC)
+	network, address, limits := c.target.Network, c.target.Address, c.options.Limits
+	switch {
+	case network == "http":
+		return jsonrpc.NewHTTP(address, c.options.HTTP, limits), nil
+	case c.target.Protocol == JSONRPC && network == "tcp":
+		return jsonrpc.NewTCP(address, limits), nil
+	case c.target.Protocol == JSONRPC:
+		return jsonrpc.NewDatagram(network, address, limits), nil
+	case network == "unixgram" || network == "udp":
+		return binrpc.DialDatagram(ctx, network, address, c.binrpc())
 	default:
-		return nil, fmt.Errorf("unknown network %q", c.target.Network)
+		return binrpc.DialStream(ctx, network, address, c.binrpc())
 	}
+}
+
+func (c *Client) binrpc() binrpc.Options {
+	return binrpc.Options{Limits: c.options.Limits, Stall: c.options.Stall}
 }
 
 // Call implements [rpc.Client].
@@ -185,7 +201,7 @@ func (c *Client) attempt(ctx context.Context, calls []rpc.Call, indices []int, l
 // connection.
 func mayRetry(reply rpc.Reply) bool {
 	var fault *rpc.Fault
-	var limit *binrpc.LimitError
+	var limit *rpc.LimitError
 	switch err := reply.Err; {
 	case err == nil, errors.As(err, &fault), errors.As(err, &limit):
 		return false

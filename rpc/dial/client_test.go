@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,13 +115,13 @@ func TestNew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := c.Target(); got != (Target{"unixgram", "/run/kamailio_ctl"}) {
+	if got := c.Target(); got != (Target{BINRPC, "unixgram", "/run/kamailio_ctl"}) {
 		t.Errorf("got %+v", got)
 	}
 	if err := c.Close(); err != nil { // it never connected
 		t.Error(err)
 	}
-	if _, err := New("http://localhost"); err == nil {
+	if _, err := New("ftp://localhost"); err == nil {
 		t.Error("a client for a web page")
 	}
 }
@@ -178,7 +180,7 @@ func TestClientConnectsAgain(t *testing.T) {
 	wantTexts(t, ask(deadline(t), c, "a"), "a")
 	_ = s.Close()
 	for _, reply := range ask(deadline(t), c, "b", "c") {
-		if reply.Err == nil || errors.Is(reply.Err, binrpc.ErrClosed) {
+		if reply.Err == nil || errors.Is(reply.Err, rpc.ErrClosed) {
 			t.Errorf("got %v, want why no connection can be made", reply.Err)
 		}
 	}
@@ -224,10 +226,10 @@ func requests(t testing.TB, conn net.Conn) []binrpc.Message {
 	var all []binrpc.Message
 	for rest := buf[:n]; len(rest) > 0; {
 		size := len(rest)
-		message, err := binrpc.Parse(rest[:size], binrpc.Limits{})
+		message, err := binrpc.Parse(rest[:size], rpc.Limits{})
 		for err != nil && size > 4 {
 			size--
-			message, err = binrpc.Parse(rest[:size], binrpc.Limits{})
+			message, err = binrpc.Parse(rest[:size], rpc.Limits{})
 		}
 		if err != nil {
 			t.Errorf("requests: %v", err)
@@ -303,7 +305,7 @@ func TestClientRetriesAfterAStall(t *testing.T) {
 		_, _ = conn.Read(buf) // until the client gives up
 		close(release)
 	}
-	c := newClient(t, "unix:"+scripted(t, stall, all(t)), Options{BINRPC: binrpc.Options{Stall: 20 * time.Millisecond}})
+	c := newClient(t, "unix:"+scripted(t, stall, all(t)), Options{Stall: 20 * time.Millisecond})
 	wantTexts(t, ask(deadline(t), c, "a"), "a")
 	<-release
 }
@@ -311,7 +313,7 @@ func TestClientRetriesAfterAStall(t *testing.T) {
 func TestClientRetriesOnce(t *testing.T) {
 	hangUp := func(conn net.Conn) { requests(t, conn) }
 	c := newClient(t, "unix:"+scripted(t, hangUp, hangUp), Options{})
-	wantError(t, ask(deadline(t), c, "a", "b"), binrpc.ErrClosed)
+	wantError(t, ask(deadline(t), c, "a", "b"), rpc.ErrClosed)
 }
 
 func TestClientDoesNotRetryWhatWasAnswered(t *testing.T) {
@@ -325,14 +327,14 @@ func TestClientDoesNotRetryWhatWasAnswered(t *testing.T) {
 			return []any{call.Method}, nil
 		}
 	})
-	options := Options{BINRPC: binrpc.Options{Limits: binrpc.Limits{Packet: 500}}}
+	options := Options{Limits: rpc.Limits{Size: 500}}
 	c := newClient(t, "unix:"+s.path, options)
 	replies := ask(deadline(t), c, "a", "fault", "large", "b", "c")
 	if fault, ok := errors.AsType[*rpc.Fault](replies[1].Err); !ok || fault.Reason != "no" {
 		t.Errorf("got %v, want a fault", replies[1].Err)
 	}
 	// A reply over the limit costs only its own call.
-	if _, ok := errors.AsType[*binrpc.LimitError](replies[2].Err); !ok {
+	if _, ok := errors.AsType[*rpc.LimitError](replies[2].Err); !ok {
 		t.Errorf("got %v, want a LimitError", replies[2].Err)
 	}
 	wantTexts(t, []rpc.Reply{replies[0], replies[3], replies[4]}, "a", "b", "c")
@@ -421,9 +423,9 @@ func TestClientClose(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		wantError(t, ask(deadline(t), c, "b", "c"), binrpc.ErrClosed)
+		wantError(t, ask(deadline(t), c, "b", "c"), rpc.ErrClosed)
 		_ = s.Close() // it must not even try to connect
-		wantError(t, ask(deadline(t), c, "d"), binrpc.ErrClosed)
+		wantError(t, ask(deadline(t), c, "d"), rpc.ErrClosed)
 		if got := s.connections.Load(); got != 1 {
 			t.Errorf("%d connections, want 1", got)
 		}
@@ -453,7 +455,7 @@ func TestClientClose(t *testing.T) {
 				<-entered
 				_ = c.Close()
 			}()
-			wantError(t, ask(context.Background(), c, "a", "b"), binrpc.ErrClosed)
+			wantError(t, ask(context.Background(), c, "a", "b"), rpc.ErrClosed)
 		})
 	}
 }
@@ -526,10 +528,10 @@ func TestMayRetry(t *testing.T) {
 	}{
 		{nil, false},
 		{&rpc.Fault{Code: 500}, false},
-		{&binrpc.LimitError{}, false},
+		{&rpc.LimitError{}, false},
 		{context.Canceled, false},
 		{fmt.Errorf("wrapped: %w", context.DeadlineExceeded), false},
-		{binrpc.ErrClosed, true},
+		{rpc.ErrClosed, true},
 		{binrpc.ErrOutOfStep, true},
 		{&binrpc.StallError{}, true},
 		{&binrpc.SyntaxError{}, true},
@@ -542,9 +544,40 @@ func TestMayRetry(t *testing.T) {
 	}
 }
 
-func TestClientUnknownNetwork(t *testing.T) {
-	c := NewTarget(Target{"carrier pigeon", "roof"}, Options{})
-	if _, err := rpc.One(deadline(t), c, "a"); err == nil || err.Error() != `unknown network "carrier pigeon"` {
-		t.Errorf("got %v", err)
+// TestClientJSONRPC calls a server of the other protocol, over each of its
+// networks.
+func TestClientJSONRPC(t *testing.T) {
+	const reply = `{"jsonrpc":"2.0","result":["a.b","c.d"],"id":1}`
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/RPC" {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = io.WriteString(w, reply)
+	}))
+	defer web.Close()
+	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := socketPath(t)
+	unixgram, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range []net.PacketConn{udp, unixgram} {
+		defer conn.Close()
+		go func() {
+			buf := make([]byte, 1000)
+			for _, from, err := conn.ReadFrom(buf); err == nil; _, from, err = conn.ReadFrom(buf) {
+				_, _ = conn.WriteTo([]byte(reply), from)
+			}
+		}()
+	}
+	for _, uri := range []string{web.URL + "/RPC", "jsonrpc+udp://" + udp.LocalAddr().String(), "jsonrpc+unixgram:" + path} {
+		methods, err := newClient(t, uri, Options{}).Methods(deadline(t))
+		if err != nil || !slices.Equal(methods, []string{"a.b", "c.d"}) {
+			t.Errorf("%s: %v, %v", uri, methods, err)
+		}
 	}
 }

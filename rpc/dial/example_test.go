@@ -59,10 +59,10 @@ func ExampleNewTarget() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client := dial.NewTarget(target, dial.Options{BINRPC: binrpc.Options{
-		Limits: binrpc.Limits{Packet: 64 << 20}, // for replies of up to 64 MB
+	client := dial.NewTarget(target, dial.Options{
+		Limits: rpc.Limits{Size: 64 << 20}, // for replies of up to 64 MB
 		Stall:  5 * time.Second,
-	}})
+	})
 	defer client.Close()
 	fmt.Println(rpc.One(context.Background(), client, "core.uptime"))
 	fmt.Println(client.Target() == target)
@@ -119,5 +119,5 @@ func ExampleParseTarget() {
 	// Output:
 	// unix:/run/kamailio/kamailio_ctl unix /run/kamailio/kamailio_ctl
 	// tcp://127.0.0.1:2049 tcp 127.0.0.1:2049
-	// "tcp://127.0.0.1" is no URI of a Kamailio: "127.0.0.1" must be host:port, or [address]:port for IPv6
+	// "tcp://127.0.0.1" is no URI of a Kamailio: the address must be host:port, or [address]:port for IPv6
 }

@@ -1,51 +1,104 @@
 package dial
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
 
 // Target is where a Kamailio listens for RPC.
 type Target struct {
-	// Network is "unix", "unixgram", "tcp" or "udp".
+	// Protocol is what is spoken there.
+	Protocol Protocol
+	// Network is "unix", "unixgram", "tcp" or "udp", or "http" for both HTTP
+	// and HTTPS.
 	Network string
-	// Address is a path for the first two, host:port for the others.
+	// Address is a path for the first two, host:port for the next two, and a
+	// URL for the last.
 	Address string
 }
 
-// schemes are the URI schemes, and the network that each one stands for.
-var schemes = map[string]string{
-	"unix":  "unix",
-	"unixd": "unixgram",
-	"tcp":   "tcp",
-	"udp":   "udp",
+// Protocol is a way to speak RPC.
+type Protocol string
+
+// The protocols: that of Kamailio's ctl module, and that of its jsonrpcs module.
+const (
+	BINRPC  Protocol = "binrpc"
+	JSONRPC Protocol = "jsonrpc"
+)
+
+// schemes are the URI schemes, and the target that each one stands for, still
+// without its address.
+var schemes = map[string]Target{
+	"unix":             {Protocol: BINRPC, Network: "unix"},
+	"unixd":            {Protocol: BINRPC, Network: "unixgram"},
+	"tcp":              {Protocol: BINRPC, Network: "tcp"},
+	"udp":              {Protocol: BINRPC, Network: "udp"},
+	"http":             {Protocol: JSONRPC, Network: "http"},
+	"https":            {Protocol: JSONRPC, Network: "http"},
+	"jsonrpc+unixgram": {Protocol: JSONRPC, Network: "unixgram"},
+	"jsonrpc+tcp":      {Protocol: JSONRPC, Network: "tcp"},
+	"jsonrpc+udp":      {Protocol: JSONRPC, Network: "udp"},
 }
 
-const forms = "unix:/path, unixd:/path (datagram), tcp://host:port or udp://host:port"
+const forms = "unix:/path, unixd:/path (datagram), tcp://host:port or udp://host:port for ctl; " +
+	"http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+tcp:// or jsonrpc+udp:// for jsonrpcs"
 
-// ParseTarget reads the URI of a ctl socket: unix:/path or unix:///path,
-// unixd:/path for a unix datagram socket, tcp://host:port, udp://host:port, each
-// also without the slashes. It does not look whether the target exists.
+// ParseTarget reads the URI of a socket. For ctl: unix:/path or unix:///path,
+// unixd:/path for a unix datagram socket, tcp://host:port, udp://host:port. For
+// jsonrpcs: the http:// or https:// URL at which the configuration calls
+// jsonrpc_dispatch(), jsonrpc+unixgram:/path, jsonrpc+udp://host:port,
+// jsonrpc+tcp://host:port. All but the URLs may leave out the slashes. It does
+// not look whether the target exists.
 func ParseTarget(uri string) (Target, error) {
 	scheme, rest, found := strings.Cut(uri, ":")
-	network, known := schemes[scheme]
+	target, known := schemes[scheme]
 	if !found || !known {
 		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: use %s", uri, forms)
 	}
-	rest = strings.TrimPrefix(rest, "//")
 	var err error
-	if network == "unix" || network == "unixgram" {
-		err = checkPath(rest)
-	} else {
-		err = checkHostPort(rest)
+	switch target.Network {
+	case "http":
+		target.Address = uri
+		err = checkURL(uri)
+	case "unix", "unixgram":
+		target.Address = strings.TrimPrefix(rest, "//")
+		err = checkPath(target.Address)
+	default:
+		target.Address = strings.TrimPrefix(rest, "//")
+		err = checkHostPort(target.Address)
 	}
 	if err != nil {
-		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: %w", uri, err)
+		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: %w", redacted(uri), err)
 	}
-	return Target{network, rest}, nil
+	return target, nil
+}
+
+// userinfo is a user, perhaps with a password, in a URL.
+var userinfo = regexp.MustCompile(`//[^/]*@`)
+
+// redacted is a URI that can be shown: passwords do not belong into one, but
+// that is no reason to repeat them.
+func redacted(uri string) string { return userinfo.ReplaceAllString(uri, "//…@") }
+
+func checkURL(uri string) error {
+	u, err := url.Parse(uri)
+	switch {
+	case err != nil:
+		return errors.New("the URL cannot be read")
+	case u.User != nil:
+		return errors.New("passwords do not belong into the URL, where processes and logs show them")
+	case u.Host == "":
+		return errors.New("the host is missing: use for example http://127.0.0.1:5060/RPC")
+	case u.Fragment != "":
+		return errors.New("a URL of a server has no #")
+	}
+	return nil
 }
 
 // longestPath is the longest path that a unix socket can have on every system.
@@ -68,16 +121,16 @@ func checkPath(path string) error {
 func checkHostPort(address string) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return fmt.Errorf("%q must be host:port, or [address]:port for IPv6", address)
+		return errors.New("the address must be host:port, or [address]:port for IPv6")
 	}
 	if host == "" {
 		return fmt.Errorf("%q has no host", address)
 	}
 	if strings.ContainsFunc(host, notInHost) {
-		return fmt.Errorf("%q is neither a host name nor an address", host)
+		return errors.New("the host is neither a name nor an address")
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return fmt.Errorf("the port %q must be a number from 1 to 65535", port)
+		return errors.New("the port must be a number from 1 to 65535")
 	}
 	return nil
 }
@@ -90,14 +143,19 @@ func notInHost(r rune) bool {
 
 // String is the target as a URI.
 func (t Target) String() string {
-	switch t.Network {
-	case "unix":
-		return "unix:" + withSlashes(t.Address)
-	case "unixgram":
-		return "unixd:" + withSlashes(t.Address)
-	default:
-		return t.Network + "://" + t.Address
+	if t.Network == "http" {
+		return t.Address
 	}
+	for scheme, target := range schemes {
+		if target.Protocol != t.Protocol || target.Network != t.Network {
+			continue
+		}
+		if strings.HasPrefix(t.Network, "unix") {
+			return scheme + ":" + withSlashes(t.Address)
+		}
+		return scheme + "://" + t.Address
+	}
+	return t.Address
 }
 
 // withSlashes keeps a path that starts with two slashes from being read as one

@@ -27,7 +27,7 @@ func TestParseTarget(t *testing.T) {
 		{"unix:/" + strings.Repeat("a", 102), "unix", "/" + strings.Repeat("a", 102), ""},
 	} {
 		got, err := ParseTarget(test.uri)
-		if want := (Target{test.network, test.address}); err != nil || got != want {
+		if want := (Target{BINRPC, test.network, test.address}); err != nil || got != want {
 			t.Errorf("%q: got %+v, %v; want %+v", test.uri, got, err, want)
 			continue
 		}
@@ -41,12 +41,41 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
+func TestParseTargetJSONRPC(t *testing.T) {
+	for uri, want := range map[string]Target{
+		"http://127.0.0.1:5060/RPC":          {JSONRPC, "http", "http://127.0.0.1:5060/RPC"},
+		"https://sip.example.org/RPC?x=1":    {JSONRPC, "http", "https://sip.example.org/RPC?x=1"},
+		"jsonrpc+unixgram:/run/kamailio_rpc": {JSONRPC, "unixgram", "/run/kamailio_rpc"},
+		"jsonrpc+tcp://127.0.0.1:8090":       {JSONRPC, "tcp", "127.0.0.1:8090"},
+		"jsonrpc+udp://[::1]:8090":           {JSONRPC, "udp", "[::1]:8090"},
+	} {
+		got, err := ParseTarget(uri)
+		if err != nil || got != want || got.String() != uri {
+			t.Errorf("%q: got %+v (%s), %v; want %+v", uri, got, got, err, want)
+		}
+	}
+}
+
+func TestPasswordsAreNotRepeated(t *testing.T) {
+	for _, uri := range []string{"http://user:secret@host/RPC", "http://user:secret@host:x/", "https://secret@/", "tcp://user:secret@host"} {
+		if _, err := ParseTarget(uri); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: error %v", uri, err)
+		}
+	}
+}
+
 func TestParseTargetErrors(t *testing.T) {
 	for _, test := range []struct{ uri, want string }{
 		{"", "is no URI of a Kamailio: use unix:/path"},
 		{"/run/kamailio_ctl", "use unix:/path"},
 		{"unix", "use unix:/path"},
-		{"http://localhost:80", "use unix:/path"},
+		{"ftp://localhost:80", "use unix:/path"},
+		{"http://", "the host is missing"},
+		{"http:/RPC", "the host is missing"},
+		{"https://host/RPC#x", "has no #"},
+		{"http://host:port/", "cannot be read"},
+		{"jsonrpc+tcp://host", "must be host:port"},
+		{"jsonrpc+unixgram:rpc", "must start with a slash"},
 		{"unix:", "the path is missing"},
 		{"unix://", "the path is missing"},
 		{"unix:run/ctl", `the path "run/ctl" must start with a slash`},
@@ -62,9 +91,9 @@ func TestParseTargetErrors(t *testing.T) {
 		{"tcp://localhost:65536", "must be a number from 1 to 65535"},
 		{"tcp://localhost:ctl", "must be a number from 1 to 65535"},
 		{"tcp://localhost:2049/RPC", "must be a number from 1 to 65535"},
-		{"tcp:///run/ctl:1", "neither a host name nor an address"},
-		{"tcp://user@localhost:2049", "neither a host name nor an address"},
-		{"udp://local host:2049", "neither a host name nor an address"},
+		{"tcp:///run/ctl:1", "neither a name nor an address"},
+		{"tcp://user@localhost:2049", "neither a name nor an address"},
+		{"udp://local host:2049", "neither a name nor an address"},
 	} {
 		got, err := ParseTarget(test.uri)
 		if err == nil {
@@ -81,7 +110,7 @@ func TestParseTargetErrors(t *testing.T) {
 func FuzzParseTarget(f *testing.F) {
 	for _, uri := range []string{
 		"unix:/run/kamailio_ctl", "unix:////run/ctl", "unixd:///run/ctl", "tcp://localhost:2049",
-		"tcp:127.0.0.1:2049", "udp://[::1]:2049", "tcp://[fe80::1%eth0]:1", "http://localhost", "",
+		"tcp:127.0.0.1:2049", "udp://[::1]:2049", "tcp://[fe80::1%eth0]:1", "http://localhost", "jsonrpc+udp:h:1", "https://h/?#", "",
 	} {
 		f.Add(uri)
 	}

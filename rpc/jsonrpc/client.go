@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -18,14 +17,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/rpc/internal/datagram"
 )
 
-// ErrClosed says that a client was closed.
-var ErrClosed = errors.New("the client is closed")
-
 // Client calls methods by JSON-RPC, one after another: Kamailio does not support
 // batches of them. It is a [rpc.Client], and may be used concurrently.
 type Client struct {
 	exchange exchange
-	limits   Limits
+	limits   rpc.Limits
 	ids      atomic.Uint64
 	closed   atomic.Bool
 	turn     chan struct{} // holds a token while a batch is under way
@@ -35,14 +31,14 @@ type Client struct {
 // exchange sends a request and returns the whole reply to it.
 type exchange func(ctx context.Context, request []byte, id uint64) ([]byte, error)
 
-func newClient(limits Limits, exchange exchange, end func()) *Client {
-	return &Client{exchange: exchange, limits: limits.withDefaults(), turn: make(chan struct{}, 1), end: end}
+func newClient(limits rpc.Limits, exchange exchange, end func()) *Client {
+	return &Client{exchange: exchange, limits: limits.WithDefaults(), turn: make(chan struct{}, 1), end: end}
 }
 
 // Usable is true until Close.
 func (c *Client) Usable() bool { return !c.closed.Load() }
 
-// Close closes the connections. Calls after it fail with ErrClosed. It may be
+// Close closes the connections. Calls after it fail with rpc.ErrClosed. It may be
 // called again.
 func (c *Client) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
@@ -87,7 +83,7 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 		return rpc.Reply{Err: err}
 	}
 	if !c.Usable() {
-		return rpc.Reply{Err: ErrClosed}
+		return rpc.Reply{Err: rpc.ErrClosed}
 	}
 	id := c.ids.Add(1)
 	request, err := appendRequest(id, call)
@@ -125,7 +121,7 @@ func withShare(ctx context.Context, left int) (context.Context, context.CancelFu
 
 // appendRequest makes a request.
 func appendRequest(id uint64, call rpc.Call) ([]byte, error) {
-	params, err := rpc.ValueOf([]any(call.Args))
+	params, err := rpc.ValueOf(call.Args)
 	if err != nil {
 		return nil, fmt.Errorf("the request %s: %w", call.Method, err)
 	}
@@ -149,17 +145,17 @@ func omitEmpty(params rpc.Value) rpc.Value {
 // requests to jsonrpc_dispatch(), such as http://127.0.0.1:5060/RPC. It connects
 // when it is used. Certificates and passwords are the http.Client's to know; nil
 // means a plain one.
-func NewHTTP(url string, client *http.Client, limits Limits) *Client {
+func NewHTTP(url string, client *http.Client, limits rpc.Limits) *Client {
 	if client == nil {
 		client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	}
-	limits = limits.withDefaults()
+	limits = limits.WithDefaults()
 	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, error) {
 		return post(ctx, client, url, request, limits)
 	}, client.CloseIdleConnections)
 }
 
-func post(ctx context.Context, client *http.Client, url string, body []byte, limits Limits) ([]byte, error) {
+func post(ctx context.Context, client *http.Client, url string, body []byte, limits rpc.Limits) ([]byte, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -169,7 +165,7 @@ func post(ctx context.Context, client *http.Client, url string, body []byte, lim
 	if err != nil {
 		return nil, err
 	}
-	defer response.Body.Close() //nolint:errcheck // it was read
+	defer response.Body.Close()
 	reply, err := readAll(response.Body, limits)
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of %s: %w", url, err)
@@ -193,10 +189,10 @@ func (e *StatusError) Error() string {
 	return fmt.Sprintf("%s answered %s, and not by JSON-RPC", e.URL, e.Status)
 }
 
-func readAll(r io.Reader, limits Limits) ([]byte, error) {
+func readAll(r io.Reader, limits rpc.Limits) ([]byte, error) {
 	reply, err := io.ReadAll(io.LimitReader(r, int64(limits.Size)+1))
 	if err == nil && len(reply) > limits.Size {
-		err = &LimitError{"bytes", limits.Size}
+		err = &rpc.LimitError{What: "bytes", Limit: limits.Size}
 	}
 	return reply, err
 }
@@ -204,15 +200,15 @@ func readAll(r io.Reader, limits Limits) ([]byte, error) {
 // NewTCP makes a client for jsonrpcs' TCP socket (its parameter tcp_socket,
 // Kamailio 6.0 and newer). Kamailio closes each connection after one reply, so
 // there is one for each call.
-func NewTCP(address string, limits Limits) *Client {
-	limits = limits.withDefaults()
+func NewTCP(address string, limits rpc.Limits) *Client {
+	limits = limits.WithDefaults()
 	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, error) {
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
 			return nil, err
 		}
-		defer conn.Close() //nolint:errcheck // it was read
+		defer conn.Close()
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		defer stop()
 		if _, err := conn.Write(request); err != nil {
@@ -225,7 +221,7 @@ func NewTCP(address string, limits Limits) *Client {
 // NewDatagram makes a client for jsonrpcs' datagram socket (its parameter
 // dgram_socket); network is "unixgram" or "udp". A reply is one datagram: one
 // that is too large for the socket never comes.
-func NewDatagram(network, address string, limits Limits) *Client {
+func NewDatagram(network, address string, limits rpc.Limits) *Client {
 	d := &datagrams{network: network, address: address}
 	return newClient(limits, d.exchange, d.close)
 }

@@ -47,10 +47,10 @@ func servers(t *testing.T) map[string]*Client {
 	path := filepath.Join(t.TempDir(), "rpc")
 	serveDatagrams(t, "unixgram", path)
 	clients := map[string]*Client{
-		"http":     NewHTTP(serveHTTP(t).URL+"/RPC", nil, Limits{}),
-		"tcp":      NewTCP(serveTCP(t), Limits{}),
-		"unixgram": NewDatagram("unixgram", path, Limits{}),
-		"udp":      NewDatagram("udp", serveDatagrams(t, "udp", "127.0.0.1:0"), Limits{}),
+		"http":     NewHTTP(serveHTTP(t).URL+"/RPC", nil, rpc.Limits{}),
+		"tcp":      NewTCP(serveTCP(t), rpc.Limits{}),
+		"unixgram": NewDatagram("unixgram", path, rpc.Limits{}),
+		"udp":      NewDatagram("udp", serveDatagrams(t, "udp", "127.0.0.1:0"), rpc.Limits{}),
 	}
 	for _, client := range clients {
 		t.Cleanup(func() { client.Close() })
@@ -189,14 +189,14 @@ func TestClose(t *testing.T) {
 		if err := errors.Join(client.Close(), client.Close()); err != nil || client.Usable() {
 			t.Errorf("%s: %v, usable: %t", name, err, client.Usable())
 		}
-		if _, err := rpc.One(t.Context(), client, "core.uptime"); !errors.Is(err, ErrClosed) {
+		if _, err := rpc.One(t.Context(), client, "core.uptime"); !errors.Is(err, rpc.ErrClosed) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
 }
 
 func TestBadArguments(t *testing.T) {
-	client := NewTCP("127.0.0.1:1", Limits{})
+	client := NewTCP("127.0.0.1:1", rpc.Limits{})
 	if _, err := rpc.One(t.Context(), client, "x", make(chan int)); err == nil || !strings.Contains(err.Error(), "chan int") {
 		t.Errorf("error %v", err)
 	}
@@ -205,7 +205,7 @@ func TestBadArguments(t *testing.T) {
 func TestHTTPThatIsNoJSONRPC(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	client := NewHTTP(server.URL+"/RPC", nil, Limits{})
+	client := NewHTTP(server.URL+"/RPC", nil, rpc.Limits{})
 	defer client.Close()
 	_, err := rpc.One(t.Context(), client, "core.uptime")
 	if status, ok := errors.AsType[*StatusError](err); !ok || status.Code != http.StatusNotFound {
@@ -214,10 +214,10 @@ func TestHTTPThatIsNoJSONRPC(t *testing.T) {
 }
 
 func TestReplyBeyondTheLimit(t *testing.T) {
-	client := NewHTTP(serveHTTP(t).URL, nil, Limits{Size: 10})
+	client := NewHTTP(serveHTTP(t).URL, nil, rpc.Limits{Size: 10})
 	defer client.Close()
 	_, err := rpc.One(t.Context(), client, "core.uptime")
-	if _, ok := errors.AsType[*LimitError](err); !ok {
+	if _, ok := errors.AsType[*rpc.LimitError](err); !ok {
 		t.Errorf("error %v", err)
 	}
 }

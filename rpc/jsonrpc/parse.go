@@ -4,51 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
-
-// Limits bound what a reply may cost whoever receives it. Zero means the
-// default, for each of them.
-type Limits struct {
-	// Size is the largest reply, in bytes; 16 MB (16,777,216) by default.
-	Size int
-	// Values is how many values a reply may have, structs and arrays among
-	// them; 1,000,000 by default.
-	Values int
-	// Depth is how deep structs and arrays may nest; 64 by default.
-	Depth int
-}
-
-func (l Limits) withDefaults() Limits {
-	if l.Size <= 0 {
-		l.Size = 16 << 20
-	}
-	if l.Values <= 0 {
-		l.Values = 1_000_000
-	}
-	if l.Depth <= 0 {
-		l.Depth = 64
-	}
-	return l
-}
-
-// LimitError says that a reply is beyond one of the [Limits]. It may be a good
-// reply all the same.
-type LimitError struct {
-	// What is what there is too much of, with its unit.
-	What string
-	// Limit is the number allowed.
-	Limit int
-}
-
-// Error says what there is too much of.
-func (e *LimitError) Error() string {
-	return fmt.Sprintf("the reply is beyond the limit of %d %s", e.Limit, e.What)
-}
 
 // SyntaxError says that bytes are no JSON-RPC reply.
 type SyntaxError struct {
@@ -70,11 +30,11 @@ type Message struct {
 	Fault *rpc.Fault
 }
 
-// Parse decodes a reply. The errors are [*SyntaxError] and [*LimitError].
-func Parse(reply []byte, limits Limits) (Message, error) {
-	limits = limits.withDefaults()
+// Parse decodes a reply. The errors are [*SyntaxError] and [*rpc.LimitError].
+func Parse(reply []byte, limits rpc.Limits) (Message, error) {
+	limits = limits.WithDefaults()
 	if len(reply) > limits.Size {
-		return Message{}, &LimitError{"bytes", limits.Size}
+		return Message{}, &rpc.LimitError{What: "bytes", Limit: limits.Size}
 	}
 	d := decoder{json: json.NewDecoder(bytes.NewReader(reply)), limits: limits}
 	d.json.UseNumber()
@@ -191,7 +151,7 @@ func namedList(elements []any) any {
 // which encoding/json's own values cannot hold.
 type decoder struct {
 	json   *json.Decoder
-	limits Limits
+	limits rpc.Limits
 	values int
 	depth  int
 }
@@ -202,7 +162,7 @@ func (d *decoder) value() (any, error) {
 		return nil, syntax(err)
 	}
 	if d.values++; d.values > d.limits.Values {
-		return nil, &LimitError{"values", d.limits.Values}
+		return nil, &rpc.LimitError{What: "values", Limit: d.limits.Values}
 	}
 	switch token := token.(type) {
 	case json.Delim:
@@ -236,7 +196,7 @@ func number(n json.Number) (any, error) {
 
 func (d *decoder) container(open json.Delim) (any, error) {
 	if d.depth++; d.depth > d.limits.Depth+1 { // the envelope does not count
-		return nil, &LimitError{"structs and arrays inside each other", d.limits.Depth}
+		return nil, &rpc.LimitError{What: "structs and arrays inside each other", Limit: d.limits.Depth}
 	}
 	defer func() { d.depth-- }()
 	if open == '[' {

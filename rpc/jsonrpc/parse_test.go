@@ -37,7 +37,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			message, err := Parse([]byte(result(test.result)), Limits{})
+			message, err := Parse([]byte(result(test.result)), rpc.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -53,7 +53,7 @@ func TestParse(t *testing.T) {
 }
 
 func TestParseFault(t *testing.T) {
-	message, err := Parse([]byte(`{"jsonrpc":"2.0","error":{"code":500,"message":"Method Not Found"},"id":1}`), Limits{})
+	message, err := Parse([]byte(`{"jsonrpc":"2.0","error":{"code":500,"message":"Method Not Found"},"id":1}`), rpc.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func TestParseWhatIsNoReply(t *testing.T) {
 		"a name of a kind":  `{1:2}`,
 		"missing separator": `{"a":1 "b":2}`,
 	} {
-		_, err := Parse([]byte(text), Limits{})
+		_, err := Parse([]byte(text), rpc.Limits{})
 		if _, ok := errors.AsType[*SyntaxError](err); !ok {
 			t.Errorf("%s: error %v", name, err)
 		}
@@ -89,25 +89,25 @@ func TestLimits(t *testing.T) {
 	wide := "[" + strings.Repeat("0,", 2000) + "0]"
 	for name, test := range map[string]struct {
 		json   string
-		limits Limits
+		limits rpc.Limits
 	}{
-		"deep":          {result(deep), Limits{}},
-		"wide":          {result(wide), Limits{Values: 1000}},
-		"long":          {result(`"` + strings.Repeat("x", 17<<20) + `"`), Limits{}},
-		"own depth":     {result(`[[[1]]]`), Limits{Depth: 2}},
-		"own width":     {result(`[1,2,3]`), Limits{Values: 4}},
-		"own size":      {result(`[1,2,3]`), Limits{Size: 20}},
-		"struct inside": {result(`{"a":{"b":{"c":1}}}`), Limits{Depth: 2}},
+		"deep":          {result(deep), rpc.Limits{}},
+		"wide":          {result(wide), rpc.Limits{Values: 1000}},
+		"long":          {result(`"` + strings.Repeat("x", 17<<20) + `"`), rpc.Limits{}},
+		"own depth":     {result(`[[[1]]]`), rpc.Limits{Depth: 2}},
+		"own width":     {result(`[1,2,3]`), rpc.Limits{Values: 4}},
+		"own size":      {result(`[1,2,3]`), rpc.Limits{Size: 20}},
+		"struct inside": {result(`{"a":{"b":{"c":1}}}`), rpc.Limits{Depth: 2}},
 	} {
 		_, err := Parse([]byte(test.json), test.limits)
-		if _, ok := errors.AsType[*LimitError](err); !ok {
+		if _, ok := errors.AsType[*rpc.LimitError](err); !ok {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	if got, want := (Limits{}).withDefaults(), (Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64}); got != want {
+	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64}); got != want {
 		t.Errorf("defaults %+v, documented are %+v", got, want)
 	}
-	if _, err := Parse([]byte(result(`[[1]]`)), Limits{Depth: 2}); err != nil {
+	if _, err := Parse([]byte(result(`[[1]]`)), rpc.Limits{Depth: 2}); err != nil {
 		t.Errorf("two levels of two: %v", err)
 	}
 }
@@ -119,7 +119,7 @@ func TestCaptures(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Parse(text, Limits{}); err != nil {
+		if _, err := Parse(text, rpc.Limits{}); err != nil {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
@@ -144,7 +144,7 @@ func FuzzParse(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		message, err := Parse(text, Limits{})
+		message, err := Parse(text, rpc.Limits{})
 		if err == nil && message.Fault == nil && !message.Value.Exists() {
 			t.Error("there is neither a value, nor a fault, nor an error")
 		}
