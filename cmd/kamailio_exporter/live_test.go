@@ -364,6 +364,10 @@ func readKamcmd(t *testing.T, k *lab.Kamailio, methods []string) map[string]floa
 			for _, node := range fields {
 				series[fmt.Sprintf(`kamailio_dmq_list_nodes_node{host=%q,local=%q,port=%q,status=%q}`,
 					node.get("host"), node.get("local"), node.get("port"), node.get("status"))] = 1
+				for _, state := range []string{"active", "disabled", "not_active", "pending", "timeout"} {
+					series[fmt.Sprintf(`kamailio_dmq_node_state{host=%q,port=%q,state=%q}`,
+						node.get("host"), node.get("port"), state)] = is(node.get("status") == state)
+				}
 			}
 		case "core.info":
 			series[fmt.Sprintf(`kamailio_build_info{compiled=%q,compiler=%q,name="kamailio",revision=%q,version=%q}`,
@@ -549,7 +553,11 @@ func TestSystemdSocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, err := listener.(*net.TCPListener).File()
+	tcp, ok := listener.(*net.TCPListener)
+	if !ok {
+		t.Fatalf("the listener is a %T", listener)
+	}
+	file, err := tcp.File()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,6 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/web"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
 )
 
 func main() {
@@ -35,35 +34,16 @@ func main() {
 func run(flags *flags, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	client, err := dial.New(flags.scrapeURI)
+	client, options, err := flags.target(logger)
 	if err != nil {
-		return fmt.Errorf("--kamailio.scrape-uri: %w", err)
+		return err
 	}
 	defer client.Close() //nolint:errcheck // it is the end
-	named, auto, err := flags.collectors()
-	if err != nil {
-		return fmt.Errorf("--kamailio.methods: %w", err)
-	}
-	if flags.timeout <= 0 {
-		return fmt.Errorf("--kamailio.timeout: %v is no time to wait, use for example 5s", flags.timeout)
-	}
 	if err := toolkit.Validate(*flags.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file: %w", err)
 	}
-	userMetrics, err := flags.userMetrics()
-	if err != nil {
-		return fmt.Errorf("--kamailio.xhttp-prom-url: %w", err)
-	}
 	handler, err := web.NewHandler(web.Options{
-		Target: scrape.NewTarget(client, scrape.Options{
-			URI:         flags.scrapeURI,
-			Auto:        auto,
-			Named:       named,
-			Settings:    flags.settings,
-			UserMetrics: userMetrics,
-			Timeout:     web.Budget(flags.timeout),
-			Logger:      logger,
-		}),
+		Target:          scrape.NewTarget(client, options),
 		TelemetryPath:   flags.telemetryPath,
 		Timeout:         flags.timeout,
 		ExporterMetrics: !flags.disableExporterMetrics,
@@ -72,7 +52,7 @@ func run(flags *flags, logger *slog.Logger) error {
 	if err != nil {
 		return fmt.Errorf("--web.telemetry-path: %w", err)
 	}
-	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", flags.scrapeURI)
+	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", options.URI)
 	return serve(ctx, handler, flags.web, logger)
 }
 
@@ -95,6 +75,8 @@ func serve(ctx context.Context, handler http.Handler, flags *toolkit.FlagConfig,
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = server.Close()
 	}
-	<-ended // http.ErrServerClosed
+	if served := <-ended; err == nil && !errors.Is(served, http.ErrServerClosed) {
+		err = served
+	}
 	return err
 }

@@ -28,12 +28,20 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"-m", "tm.stats,nosuch.method"}, []string{"--kamailio.methods", `\"nosuch.method\"`, "auto, core.info, core.shmmem"}},
+		{[]string{"-m", "tm.stats,nosuch.method"}, []string{"--kamailio.methods", `\"nosuch.method\"`, "auto, core.info, core.psx"}},
 		{[]string{"-m", "tm.stats,,sl.stats"}, []string{"a name is missing between commas"}},
+		{[]string{"--kamailio.dialog-profiles", "trunk:"}, []string{"names no dialog profile, use profile or profile:value"}},
+		{[]string{"--kamailio.htable-keys", "calls"}, []string{"names no key of a hash table, use table=>key or table:key"}},
 		{[]string{"-u", "ftp://host"}, []string{"--kamailio.scrape-uri", "unix:/path"}},
 		{[]string{"-u", "tcp://host"}, []string{"--kamailio.scrape-uri", "host:port"}},
 		{[]string{"-t", "0s"}, []string{"--kamailio.timeout", "5s"}},
 		{[]string{"--kamailio.timeout=-1s"}, []string{"--kamailio.timeout"}},
+		{[]string{"-u", "http://user:secret@127.0.0.1/RPC"}, []string{"--kamailio.scrape-uri", "passwords do not belong"}},
+		{[]string{"--kamailio.max-series=-1"}, []string{"--kamailio.max-series"}},
+		{[]string{"--kamailio.short", "core.uptime"}, []string{"--kamailio.short", `\"core.uptime\" has no short form`}},
+		{[]string{"-m", "htable.get"}, []string{"--kamailio.methods", "needs --kamailio.htable-keys"}},
+		{[]string{"--kamailio.http-config.file", "/no/such/file"}, []string{"--kamailio.http-config.file", "/no/such/file"}},
+		{[]string{"--kamailio.xhttp-prom-url", "127.0.0.1:5060"}, []string{"--kamailio.xhttp-prom-url", "is no URL of a page"}},
 		{[]string{"--web.telemetry-path", "metrics"}, []string{"--web.telemetry-path", "must start with a slash"}},
 		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"health check"}},
 		{[]string{"--web.config.file", "/no/such/file"}, []string{"/no/such/file"}},

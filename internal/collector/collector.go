@@ -58,6 +58,16 @@ type Settings struct {
 	// MaxSeries is the most series that one collector may give; 0 means any
 	// number.
 	MaxSeries int
+	// Named are the methods that the user named. A method that is used only
+	// because it is cheap is not among them.
+	Named []string
+	// StatsGroups are the statistics that stats.fetch shows as they are if it is
+	// named: groups, "group:name", or "all".
+	StatsGroups []string
+	// DialogProfiles are the profiles that dlg.profile_get_size is asked for.
+	DialogProfiles []DialogProfile
+	// HtableKeys are the values that htable.get is asked for.
+	HtableKeys []HtableKey
 }
 
 // Answer is a call with its reply.
@@ -66,17 +76,36 @@ type Answer struct {
 	rpc.Reply
 }
 
+// argument is the call's i-th argument if that is a text, or else "".
+func (a *Answer) argument(i int) string {
+	if i >= len(a.Call.Args) {
+		return ""
+	}
+	text, _ := a.Call.Args[i].(string)
+	return text
+}
+
 // All are all collectors, in the order in which they are asked.
 var All = []*Collector{
 	coreUptime,
 	coreInfo,
 	coreShmmem,
 	coreTCPInfo,
+	corePsx,
+	coreSocketsList,
 	tmStats,
 	slStats,
 	tlsInfo,
+	sctpInfo,
+	statsFetch,
+	pkgStats,
+	htableStats,
+	htableListTables,
+	htableGet,
+	dlgProfileGetSize,
 	dlgStatsActive,
 	dmqListNodes,
+	uacRegDump,
 	dispatcherList,
 }
 

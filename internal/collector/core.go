@@ -1,7 +1,10 @@
 package collector
 
 import (
+	"maps"
 	"math"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,4 +153,70 @@ var coreTCPInfo = &Collector{
 	Auto:    true,
 	Metrics: descsOf(tcpInfoFields),
 	collect: fields(tcpInfoFields),
+	noRows:  "tcp support disabled", // disable_tcp=yes; the method is there all the same
+}
+
+var processes = gauge("kamailio_core_processes",
+	"Processes by what they do: their description without what tells one of a kind from another. Field DSC of core.psx.", "role")
+
+var corePsx = &Collector{
+	Method:  "core.psx",
+	Module:  "core",
+	Help:    "processes by role; a series for each role, about 15",
+	Auto:    true,
+	Metrics: []*metric.Desc{processes},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		count := map[string]float64{}
+		for process := range reply.Value.Rows() {
+			if description := process.Get("DSC"); description.Exists() {
+				count[role(description.Text())]++
+			}
+		}
+		for _, r := range slices.Sorted(maps.Keys(count)) {
+			out.Add(processes, count[r], r)
+		}
+	}),
+}
+
+// oneOfAKind is what tells a process from the others that do the same: the
+// first "child=3" and all behind it, or a socket in brackets, or a number at
+// the end.
+var oneOfAKind = regexp.MustCompile(`( \S+)?=.*$| \(.*$|[ #:_-]+\d+$`)
+
+// role is what a process does, from its description, so that there are no more
+// roles than kinds of processes. Kamailio's main.c, tcp_main.c and modules that
+// fork put into it "udp receiver child=0 sock=[::1]:5060", "tcp receiver
+// (generic) child=1", "RTIMER EXEC child=0 timer=ta", "Async Task Worker -
+// default" and the like.
+func role(description string) string {
+	return oneOfAKind.ReplaceAllString(description, "")
+}
+
+// 5.6 does not tell the address family and the group. A host name as address
+// comes with ipaddress beside it, a socket of several addresses with address
+// several times, of which this is the first.
+var socketInfo = gauge("kamailio_core_socket_info",
+	"Always 1, for each socket that Kamailio listens on. Fields of the same names of core.sockets_list.",
+	socketLabels...)
+
+var socketLabels = []string{"address", "af", "agname", "mcast", "mhomed", "port", "proto", "virtual"}
+
+var coreSocketsList = &Collector{
+	Method:  "core.sockets_list",
+	Module:  "core",
+	Help:    "sockets that Kamailio listens on; a series for each",
+	Auto:    true,
+	Metrics: []*metric.Desc{socketInfo},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for socket := range reply.Value.Named("socket") {
+			if socket.Kind() != rpc.Struct {
+				continue
+			}
+			labels := make([]string, len(socketLabels))
+			for i, name := range socketLabels {
+				labels[i] = socket.Get(name).Text()
+			}
+			out.Add(socketInfo, 1, labels...)
+		}
+	}),
 }

@@ -78,3 +78,68 @@ func TestBuildInfo(t *testing.T) {
 	got, _ := collect(t, coreInfo, reply(t, rpc.Members{{Name: "version", Value: "6.1.0"}, {Name: "id", Value: "a1b2c3 "}}))
 	checkSamples(t, got, `kamailio_build_info{compiled="",compiler="",name="",revision="a1b2c3",version="6.1.0"} 1`)
 }
+
+// TestRoles has descriptions as Kamailio's main.c, tcp_main.c, async_task.c and
+// modules that fork make them.
+func TestRoles(t *testing.T) {
+	tests := map[string]string{
+		"udp receiver child=0 sock=127.0.0.1:5060":             "udp receiver",
+		"udp receiver child=12 sock=[::1]:5060 (192.0.2.1:70)": "udp receiver",
+		"udp multithreaded receiver (udp)":                     "udp multithreaded receiver",
+		"tcp receiver (generic) child=1":                       "tcp receiver",
+		"tcp main process":                                     "tcp main process",
+		"main process - attendant":                             "main process - attendant",
+		"Async Task Worker - default":                          "Async Task Worker - default",
+		"RTIMER EXEC child=0 timer=ta":                         "RTIMER EXEC",
+		"EVREXEC child=1 exec=evrexec:x socket=udp:a:5":        "EVREXEC",
+		"receiver_peer=hss.example.org":                        "receiver_peer",
+		"worker #3":                                            "worker",
+		"worker-12":                                            "worker",
+		"ipv6":                                                 "ipv6",
+		"":                                                     "",
+	}
+	for description, want := range tests {
+		if got := role(description); got != want {
+			t.Errorf("%q has the role %q, not %q", description, got, want)
+		}
+	}
+}
+
+func TestProcessRows(t *testing.T) {
+	got, skips := collect(t, corePsx, reply(t,
+		rpc.Members{{Name: "IDX", Value: 0}, {Name: "DSC", Value: "timer"}},
+		rpc.Members{{Name: "IDX", Value: 1}},
+		rpc.Members{{Name: "IDX", Value: 2}, {Name: "DSC", Value: "timer"}},
+	))
+	checkSamples(t, got, `kamailio_core_processes{role="timer"} 2`)
+	checkSkips(t, skips)
+}
+
+// TestASocketOfSeveralAddresses is one of SCTP.
+func TestASocketOfSeveralAddresses(t *testing.T) {
+	got, skips := collect(t, coreSocketsList, reply(t, rpc.Members{{Name: "socket", Value: rpc.Members{
+		{Name: "af", Value: "IPv4"}, {Name: "proto", Value: "sctp"}, {Name: "address", Value: "192.0.2.1"},
+		{Name: "address", Value: "192.0.2.2"}, {Name: "port", Value: "5060"}, {Name: "later", Value: 1},
+	}}, {Name: "socket", Value: "none"}}))
+	checkSamples(t, got, `kamailio_core_socket_info{address="192.0.2.1",af="IPv4",agname="",mcast="",mhomed="",port="5060",proto="sctp",virtual=""} 1`)
+	checkSkips(t, skips)
+}
+
+// TestNothingToTell: methods that are there for a module or a protocol that is
+// not in use. The first and the tables are seen on 5.6.3 and 6.0.1, the others are
+// in the source.
+func TestNothingToTell(t *testing.T) {
+	tests := map[*Collector]string{
+		coreTCPInfo:      "tcp support disabled",
+		sctpInfo:         "sctp support disabled",
+		htableStats:      "No htables",
+		htableListTables: "No htables",
+		uacRegDump:       "Not enabled",
+	}
+	for c, reason := range tests {
+		fault := &rpc.Fault{Code: 500, Reason: reason}
+		if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: rpc.Reply{Err: fault}}}); err != nil {
+			t.Errorf("%s: %v", c.Method, err)
+		}
+	}
+}

@@ -1,6 +1,16 @@
 package collector
 
-// Source of the fields: Kamailio's src/modules/dialog/dialog.c.
+import (
+	"fmt"
+	"strings"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields in this file: Kamailio's src/modules/dialog/dialog.c, of
+// what a profile's size costs get_profile_size in dlg_profile.c.
+
 var dlgStatsActiveFields = []field{
 	{name: "starting", desc: gauge("kamailio_dlg_stats_active_starting",
 		"Dialogs whose INVITE has no reply yet. Field starting of dlg.stats_active.")},
@@ -21,4 +31,59 @@ var dlgStatsActive = &Collector{
 		"which costs calls the more of them there are",
 	Metrics: descsOf(dlgStatsActiveFields),
 	collect: fields(dlgStatsActiveFields),
+}
+
+// DialogProfile is a profile of the dialog module, or one of its values.
+type DialogProfile struct {
+	Name string
+	// Value is that of the dialogs to count, "" for all of the profile.
+	Value string
+}
+
+// ParseDialogProfile reads profile or profile:value.
+func ParseDialogProfile(text string) (DialogProfile, error) {
+	name, value, found := strings.Cut(text, ":")
+	if name == "" || found && value == "" {
+		return DialogProfile{}, fmt.Errorf("%q names no dialog profile, use profile or profile:value", text)
+	}
+	return DialogProfile{name, value}, nil
+}
+
+// String is the profile as ParseDialogProfile reads it.
+func (p DialogProfile) String() string {
+	if p.Value == "" {
+		return p.Name
+	}
+	return p.Name + ":" + p.Value
+}
+
+var dialogProfileSize = field{name: "size", unsigned: true, desc: gauge("kamailio_dialog_profile_dialogs",
+	"Dialogs in the profile, with the value if there is one. The number answered by dlg.profile_get_size.", "profile", "value")}
+
+var dlgProfileGetSize = &Collector{
+	Method: "dlg.profile_get_size",
+	Module: "dialog",
+	Help: "dialogs in profiles; a series for each profile that is named. For profile:value Kamailio walks a part " +
+		"of the profile's dialogs under the profile's lock, for profile it adds a few counters",
+	Auto:    true,
+	Flag:    "kamailio.dialog-profiles",
+	Metrics: []*metric.Desc{dialogProfileSize.desc},
+	calls: func(settings Settings) []rpc.Call {
+		var calls []rpc.Call
+		for _, p := range settings.DialogProfiles {
+			call := rpc.Call{Method: "dlg.profile_get_size", Args: []any{p.Name}}
+			if p.Value != "" {
+				call.Args = append(call.Args, p.Value)
+			}
+			calls = append(calls, call)
+		}
+		return calls
+	},
+	collect: func(out *metric.Set, _ Settings, answers []Answer) {
+		for _, answer := range answers {
+			if answer.Value.Kind() != rpc.Array {
+				dialogProfileSize.add(out, answer.Value, answer.argument(0), answer.argument(1))
+			}
+		}
+	},
 }

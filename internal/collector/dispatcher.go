@@ -32,6 +32,9 @@ var (
 		"duid", "setid", "socket", "state", "uri")
 	destinationProbing = destinationMetric(metric.Gauge, "probing",
 		"1 if Kamailio pings the destination, 0 if not. Second letter of FLAGS of dispatcher.list.")
+	setDestinations = gauge("kamailio_dispatcher_set_destinations",
+		"Destinations of the set by state. First letter of FLAGS of dispatcher.list.",
+		"setid", "state")
 )
 
 // destinationStates are the first letters of FLAGS.
@@ -45,8 +48,11 @@ var destinationStates = []struct {
 	{'T', "trying"},
 }
 
-// milliseconds is the scale of a field in milliseconds.
-const milliseconds = 1e-3
+// The scales of fields in other than base units.
+const (
+	milliseconds = 1e-3
+	percent      = 1e-2
+)
 
 // The numbers of a destination, by the struct that they are in.
 var (
@@ -61,6 +67,13 @@ var (
 			"Weight of the destination in its set, in percent. Field ATTRS.WEIGHT of dispatcher.list.")},
 		{name: "RWEIGHT", desc: destinationMetric(metric.Gauge, "relative_weight",
 			"Relative weight of the destination in its set. Field ATTRS.RWEIGHT of dispatcher.list.")},
+		// From 6.0 on. The rate between the two is told by dispatcher.oclist, which
+		// wants the number of a set, one call for each, and by newer versions'
+		// dispatcher.list with the argument full, which makes the reply much larger.
+		{name: "OCMIN", unsigned: true, scale: percent, desc: destinationMetric(metric.Gauge, "overload_rate_min_ratio",
+			"Lowest rate that overload control may set for the destination, 0 to 1. Field ATTRS.OCMIN of dispatcher.list.")},
+		{name: "OCMAX", unsigned: true, scale: percent, desc: destinationMetric(metric.Gauge, "overload_rate_max_ratio",
+			"Highest rate that overload control may set for the destination, 0 to 1. Field ATTRS.OCMAX of dispatcher.list.")},
 	}
 	destinationLatency = []field{
 		{name: "AVG", scale: milliseconds, desc: destinationMetric(metric.Gauge, "latency_average_seconds",
@@ -83,26 +96,60 @@ var (
 var dispatcherList = &Collector{
 	Method: "dispatcher.list",
 	Module: "dispatcher",
-	Help:   "destinations of the dispatcher: state, latency, weight, load; up to 16 series for each",
-	Auto:   true,
-	Large:  true,
-	Metrics: slices.Concat([]*metric.Desc{dispatcherTarget, destinationState, destinationProbing},
+	Help: "destinations of the dispatcher: state, latency, weight, load; up to 18 series for each, " +
+		"in the short form 1 for each and 4 for each set",
+	Auto:  true,
+	Large: true,
+	Short: true,
+	Metrics: slices.Concat([]*metric.Desc{dispatcherTarget, destinationState, destinationProbing, setDestinations},
 		descsOf(destinationFields), descsOf(destinationAttrs), descsOf(destinationLatency), descsOf(destinationRuntime)),
 	noRows: "No Destination Sets",
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
-		seen := map[[4]string]bool{}
-		for set := range reply.Value.Get("RECORDS").Named("SET") {
-			id := set.Get("ID")
-			setid, ok := id.Int()
-			if !ok {
-				out.Skip(metric.NotANumber, "ID = "+id.String())
-				continue
-			}
-			for destination := range set.Get("TARGETS").Named("DEST") {
-				collectDestination(out, seen, strconv.FormatInt(setid, 10), destination)
-			}
+	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+		short := slices.Contains(settings.Short, "dispatcher.list")
+		for _, answer := range answers {
+			collectSets(out, short, answer.Value)
 		}
-	}),
+	},
+}
+
+func collectSets(out *metric.Set, short bool, reply rpc.Value) {
+	seen := map[[4]string]bool{}
+	for set := range reply.Get("RECORDS").Named("SET") {
+		id := set.Get("ID")
+		n, ok := id.Int()
+		if !ok {
+			out.Skip(metric.NotANumber, "ID = "+id.String())
+			continue
+		}
+		setid := strconv.FormatInt(n, 10)
+		if short {
+			countDestinations(out, setid, set.Get("TARGETS"))
+			continue
+		}
+		for destination := range set.Get("TARGETS").Named("DEST") {
+			collectDestination(out, seen, setid, destination)
+		}
+	}
+}
+
+// countDestinations is the short form of a set. Destinations that are the same
+// but for their place count each.
+func countDestinations(out *metric.Set, setid string, targets rpc.Value) {
+	count := make([]float64, len(destinationStates))
+	for destination := range targets.Named("DEST") {
+		flags := destination.Get("FLAGS").Text()
+		out.AddOnce(dispatcherTarget, 1, flags, setid, destination.Get("URI").Text())
+		if !areFlags(flags) {
+			out.Skip(metric.BadValue, "FLAGS = "+flags)
+			continue
+		}
+		for i := range destinationStates {
+			count[i] += is(flags[0] == destinationStates[i].letter)
+		}
+	}
+	for i := range destinationStates {
+		out.Add(setDestinations, count[i], setid, destinationStates[i].state)
+	}
 }
 
 // collectDestination adds a destination that has not been seen yet.
@@ -127,7 +174,7 @@ func collectDestination(out *metric.Set, seen map[[4]string]bool, setid string, 
 }
 
 func addFlags(out *metric.Set, flags string, labels [4]string) {
-	if len(flags) != 2 || !strings.ContainsRune("ADIT", rune(flags[0])) || !strings.ContainsRune("NPX", rune(flags[1])) {
+	if !areFlags(flags) {
 		out.Skip(metric.BadValue, "FLAGS = "+flags)
 		return
 	}
@@ -135,6 +182,10 @@ func addFlags(out *metric.Set, flags string, labels [4]string) {
 		out.Add(destinationState, is(flags[0] == s.letter), labels[0], labels[1], labels[2], s.state, labels[3])
 	}
 	out.Add(destinationProbing, is(flags[1] == 'P'), labels[:]...)
+}
+
+func areFlags(flags string) bool {
+	return len(flags) == 2 && strings.IndexByte("ADIT", flags[0]) >= 0 && strings.IndexByte("NPX", flags[1]) >= 0
 }
 
 // addNumbers adds those of the fields that the struct has.

@@ -113,3 +113,31 @@ func TestFlags(t *testing.T) {
 		})
 	}
 }
+
+// TestDestinationsCounted has the short form, in which destinations that differ
+// in nothing count each.
+func TestDestinationsCounted(t *testing.T) {
+	destination := func(uri, flags string) rpc.Members {
+		return rpc.Members{{Name: "URI", Value: uri}, {Name: "FLAGS", Value: flags}, {Name: "PRIORITY", Value: 1}}
+	}
+	set := metric.NewSet()
+	err := dispatcherList.Collect(set, Settings{Short: []string{"dispatcher.list"}}, []Answer{{Reply: reply(t, destinations(5,
+		destination("sip:a", "AP"), destination("sip:a", "AP"), destination("sip:b", "AX"),
+		destination("sip:c", "IP"), destination("sip:d", "TP"), destination("sip:e", "??"),
+	))}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkSamples(t, samples(t, set),
+		`kamailio_dispatcher_list_target{flags="AP",setid="5",uri="sip:a"} 1`,
+		`kamailio_dispatcher_list_target{flags="AX",setid="5",uri="sip:b"} 1`,
+		`kamailio_dispatcher_list_target{flags="IP",setid="5",uri="sip:c"} 1`,
+		`kamailio_dispatcher_list_target{flags="TP",setid="5",uri="sip:d"} 1`,
+		`kamailio_dispatcher_list_target{flags="??",setid="5",uri="sip:e"} 1`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="active"} 3`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="disabled"} 0`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="inactive"} 1`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="trying"} 1`,
+	)
+	checkSkips(t, set.Skips(), metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS = ??"})
+}

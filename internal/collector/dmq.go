@@ -1,28 +1,50 @@
 package collector
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/dmq/dmq.c.
-var dmqNode = gauge("kamailio_dmq_list_nodes_node",
-	"Always 1, for each node of the DMQ bus. Fields host, port, status and local of dmq.list_nodes.",
-	"host", "local", "port", "status")
+// Source of the fields: Kamailio's src/modules/dmq/dmq.c, of the states
+// dmq_get_status_str in dmqnode.c.
+var (
+	dmqNode = gauge("kamailio_dmq_list_nodes_node",
+		"Always 1, for each node of the DMQ bus. Fields host, port, status and local of dmq.list_nodes.",
+		"host", "local", "port", "status")
+	dmqNodeState = gauge("kamailio_dmq_node_state",
+		"1 for the state that the node of the DMQ bus is in, 0 for the others. Field status of dmq.list_nodes.",
+		"host", "port", "state")
+)
+
+// dmqStates are those of all versions together: 5.6 and 6.0 have pending and
+// timeout, later ones have not_active.
+var dmqStates = []string{"active", "disabled", "not_active", "pending", "timeout"}
 
 var dmqListNodes = &Collector{
 	Method:  "dmq.list_nodes",
 	Module:  "dmq",
-	Help:    "nodes of the DMQ bus; a series for each",
+	Help:    "nodes of the DMQ bus and their state; 6 series for each",
 	Auto:    true,
-	Metrics: []*metric.Desc{dmqNode},
+	Metrics: []*metric.Desc{dmqNode, dmqNodeState},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for node := range reply.Value.Rows() {
 			local, _ := node.Get("local").Int()
-			out.Add(dmqNode, 1, node.Get("host").Text(), strconv.FormatInt(local, 10),
-				node.Get("port").Text(), node.Get("status").Text())
+			host, port, status := node.Get("host").Text(), node.Get("port").Text(), node.Get("status").Text()
+			out.Add(dmqNode, 1, host, strconv.FormatInt(local, 10), port, status)
+			addNodeState(out, host, port, status)
 		}
 	}),
+}
+
+func addNodeState(out *metric.Set, host, port, status string) {
+	if !slices.Contains(dmqStates, status) {
+		out.Skip(metric.BadValue, "status = "+status)
+		return
+	}
+	for _, state := range dmqStates {
+		out.Add(dmqNodeState, is(state == status), host, port, state)
+	}
 }

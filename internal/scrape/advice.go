@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -13,6 +14,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
 )
 
 // advise says what whoever runs Kamailio and its exporter can do about an error,
@@ -25,12 +27,11 @@ func advise(err error, uri string) string {
 	socket := target.Network == "unix" || target.Network == "unixgram"
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && socket:
-		return fmt.Sprintf("no such socket: is Kamailio running, with loadmodule \"ctl.so\" and modparam(\"ctl\", \"binrpc\", %q)? "+
-			"If its socket is elsewhere, name it with --kamailio.scrape-uri", paramOf(target))
+		return fmt.Sprintf("no such socket: is Kamailio running, with %s? If its socket is elsewhere, name it with --kamailio.scrape-uri", configOf(target))
 	case errors.Is(err, fs.ErrPermission):
 		return adviseOnPermission(target)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Sprintf("nothing listens there: is Kamailio running, with loadmodule \"ctl.so\" and modparam(\"ctl\", \"binrpc\", %q)?", paramOf(target))
+		return fmt.Sprintf("nothing listens there: is Kamailio running, with %s?", configOf(target))
 	case errors.Is(err, syscall.EAGAIN) && socket:
 		return "the socket is there, but Kamailio takes no more connections: it is overloaded, or hangs"
 	case errors.Is(err, syscall.EPROTOTYPE) && socket:
@@ -42,6 +43,12 @@ func advise(err error, uri string) string {
 func adviseOnAnswer(err error) string {
 	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
 		return adviseOnFault(fault)
+	}
+	if status, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
+		return adviseOnStatus(status)
+	}
+	if _, ok := errors.AsType[*jsonrpc.SyntaxError](err); ok {
+		return "what answers there does not speak JSON-RPC: --kamailio.scrape-uri must name the URL at which Kamailio's configuration calls jsonrpc_dispatch(), or a socket that jsonrpcs opens by its parameters dgram_socket or tcp_socket"
 	}
 	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok {
 		return "what answers there does not speak BINRPC: --kamailio.scrape-uri must name a socket that ctl opens by modparam(\"ctl\", \"binrpc\", …), not one for SIP, JSON-RPC or a fifo"
@@ -56,6 +63,15 @@ func adviseOnAnswer(err error) string {
 		return "Kamailio's ctl process did not answer in time: it may be busy with an expensive RPC, or Kamailio hangs; try kamcmd core.uptime, and --kamailio.timeout if it is merely slow"
 	}
 	return ""
+}
+
+func adviseOnStatus(status *jsonrpc.StatusError) string {
+	switch status.Code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "Kamailio's configuration refuses this host or its password in event_route[xhttp:request]: let it in there, or give the password with --kamailio.http-config.file"
+	default:
+		return "does event_route[xhttp:request] of Kamailio's configuration call jsonrpc_dispatch() for the path of this URL?"
+	}
 }
 
 func isTimeout(err error) bool {
@@ -77,6 +93,9 @@ func adviseOnFault(fault *rpc.Fault) string {
 }
 
 func adviseOnPermission(target dial.Target) string {
+	if target.Protocol == dial.JSONRPC {
+		return "set modparam(\"jsonrpcs\", \"dgram_mode\", 0660) and modparam(\"jsonrpcs\", \"dgram_group\", …) in Kamailio's configuration, and add the exporter's user to that group"
+	}
 	advice := "ctl opens its sockets with mode 0600 unless told otherwise: set modparam(\"ctl\", \"mode\", 0660) in Kamailio's configuration, restart it, " +
 		"and add the exporter's user to the group of the socket"
 	info, err := os.Stat(target.Address)
@@ -86,7 +105,20 @@ func adviseOnPermission(target dial.Target) string {
 	return fmt.Sprintf("the socket has mode %04o. %s%s", info.Mode().Perm(), advice, owner(info))
 }
 
-// paramOf is the target as ctl's parameter binrpc has it.
-func paramOf(target dial.Target) string {
-	return strings.Replace(target.String(), "://", ":", 1)
+// configOf is what Kamailio's configuration must have for the target to be there.
+func configOf(target dial.Target) string {
+	address := target.Network + ":" + target.Address
+	switch {
+	case target.Network == "http":
+		return "loadmodule \"xhttp.so\", loadmodule \"jsonrpcs.so\", and jsonrpc_dispatch() in event_route[xhttp:request]"
+	case target.Protocol == dial.JSONRPC && target.Network == "unixgram":
+		return fmt.Sprintf("loadmodule \"jsonrpcs.so\" and modparam(\"jsonrpcs\", \"dgram_socket\", %q)", target.Address)
+	case target.Protocol == dial.JSONRPC && target.Network == "udp":
+		return fmt.Sprintf("loadmodule \"jsonrpcs.so\" and modparam(\"jsonrpcs\", \"dgram_socket\", %q)", address)
+	case target.Protocol == dial.JSONRPC:
+		return fmt.Sprintf("loadmodule \"jsonrpcs.so\" and modparam(\"jsonrpcs\", \"tcp_socket\", %q)", address)
+	case target.Network == "unixgram":
+		address = "unixd:" + target.Address
+	}
+	return fmt.Sprintf("loadmodule \"ctl.so\" and modparam(\"ctl\", \"binrpc\", %q)", address)
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
 )
 
 func TestAdvice(t *testing.T) {
@@ -34,6 +35,10 @@ func TestAdvice(t *testing.T) {
 		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
 		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or hangs"}},
 		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC", "--kamailio.scrape-uri"}},
+		{"not JSON-RPC", &jsonrpc.SyntaxError{}, "jsonrpc+udp://127.0.0.1:5060", []string{"does not speak JSON-RPC", "dgram_socket"}},
+		{"wrong path", &jsonrpc.StatusError{Code: 404}, "http://127.0.0.1:5060/", []string{"jsonrpc_dispatch()"}},
+		{"password", &jsonrpc.StatusError{Code: 401}, "http://127.0.0.1:5060/", []string{"--kamailio.http-config.file"}},
+		{"permission of JSON-RPC", permission, "jsonrpc+unixgram:" + file, []string{"dgram_mode"}},
 		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than"}},
 		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not taken in fast enough"}},
 		{"timeout", errOutOfTime, "unix:" + file, []string{"kamcmd core.uptime", "--kamailio.timeout"}},
@@ -85,6 +90,11 @@ func TestAdviceOnRealErrors(t *testing.T) {
 		"unix:" + stale:                        "nothing listens there",
 		"tcp://" + nobody:                      `modparam("ctl", "binrpc", "tcp:` + nobody + `")`,
 		"udp://" + nobody:                      "nothing listens there",
+		"jsonrpc+udp://" + nobody:              `modparam("jsonrpcs", "dgram_socket", "udp:` + nobody + `")`,
+		"jsonrpc+tcp://" + nobody:              `modparam("jsonrpcs", "tcp_socket", "tcp:` + nobody + `")`,
+		"http://" + nobody + "/RPC":            "jsonrpc_dispatch()",
+		"jsonrpc+unixgram:" + dir + "/nobody":  `modparam("jsonrpcs", "dgram_socket", "` + dir + `/nobody")`,
+		"unixd:" + dir + "/nobody":             `modparam("ctl", "binrpc", "unixd:` + dir + `/nobody")`,
 		"unix:" + datagram:                     "unixd: for a datagram socket",
 	}
 	for uri, want := range tests {

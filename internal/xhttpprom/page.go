@@ -8,6 +8,7 @@ package xhttpprom
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -33,19 +34,23 @@ type Page struct {
 // Client fetches the page. It may be used concurrently.
 type Client struct {
 	url  string
-	http http.Client
+	http *http.Client
 }
 
-// NewClient makes a client for the page at an http or https URL.
-func NewClient(page string) (*Client, error) {
+// NewClient makes a client for the page at an http or https URL. Certificates
+// and passwords are the http.Client's to know.
+func NewClient(page string, client *http.Client) (*Client, error) {
 	u, err := url.Parse(page)
 	if err != nil {
-		return nil, err
+		return nil, errors.New("it is no URL of a page: use for example http://127.0.0.1:5060/metrics")
+	}
+	if u.User != nil {
+		return nil, errors.New("passwords do not belong into the URL, where processes and logs show them")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q is no URL of a page: use for example http://127.0.0.1:5060/metrics", page)
+		return nil, fmt.Errorf("%q: it is no URL of a page: use for example http://127.0.0.1:5060/metrics", page)
 	}
-	return &Client{url: page}, nil
+	return &Client{url: page, http: client}, nil
 }
 
 // largestPage is the most that is read of a page, in bytes.

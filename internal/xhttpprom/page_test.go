@@ -80,7 +80,7 @@ func TestFetch(t *testing.T) {
 	answer := func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(page)) }
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(w, r) }))
 	defer server.Close()
-	client, err := NewClient(server.URL + "/metrics")
+	client, err := NewClient(server.URL+"/metrics", http.DefaultClient)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,8 +104,8 @@ func TestFetch(t *testing.T) {
 }
 
 func TestNewClient(t *testing.T) {
-	for _, bad := range []string{"", "127.0.0.1:5060", "ftp://host/", "http://", "http://[::1"} {
-		if _, err := NewClient(bad); err == nil {
+	for _, bad := range []string{"", "127.0.0.1:5060", "ftp://host/", "http://", "http://[::1", "http://u:p@host/"} {
+		if _, err := NewClient(bad, http.DefaultClient); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
 	}

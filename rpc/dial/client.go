@@ -31,8 +31,8 @@ type Options struct {
 // the connection, and connects again when the server closed it (ctl does so
 // after 120 s without a request, or when Kamailio restarts) or when it is out of
 // step. What a batch got no answer to is asked once more, on a fresh connection,
-// within the same context; so a call may reach Kamailio twice, and one that must
-// not (as dlg.end_dlg) is better made on a [binrpc.Stream].
+// within the same context; so a call may reach Kamailio twice; for one that must
+// not, as dlg.end_dlg, there is CallOnce.
 type Client struct {
 	target  Target
 	options Options
@@ -150,6 +150,21 @@ func (c *Client) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc
 		again, err = c.attempt(ctx, calls, again, true, yield)
 		fail(yield, again, err)
 	}
+}
+
+// CallOnce makes a single call and never repeats it, so that it may be one that
+// changes something. It may fail on a connection that has just ended, where
+// Call would have made a new one.
+func (c *Client) CallOnce(ctx context.Context, call rpc.Call) (rpc.Value, error) {
+	if err := c.takeTurn(ctx); err != nil {
+		return rpc.Value{}, err
+	}
+	defer c.endTurn()
+	conn, err := c.connect(ctx)
+	if err != nil {
+		return rpc.Value{}, err
+	}
+	return rpc.One(ctx, conn, call.Method, call.Args...)
 }
 
 func (c *Client) takeTurn(ctx context.Context) error {

@@ -121,3 +121,17 @@ func ExampleParseTarget() {
 	// tcp://127.0.0.1:2049 tcp 127.0.0.1:2049
 	// "tcp://127.0.0.1" is no URI of a Kamailio: the address must be host:port, or [address]:port for IPv6
 }
+
+// A call that changes something must not be repeated by itself.
+func ExampleClient_CallOnce() {
+	uri, stop := startServer()
+	defer stop()
+
+	client, err := dial.New(uri)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer client.Close()
+	fmt.Println(client.CallOnce(context.Background(), rpc.Call{Method: "core.uptime"}))
+	// Output: {"uptime":86400} <nil>
+}

@@ -101,12 +101,10 @@ func (e envelope) message() (Message, error) {
 	if e.results != 1 {
 		return m, &SyntaxError{"the reply has neither a result nor an error"}
 	}
-	records, ok := e.result.([]any)
+	result := namedLists(e.result)
+	records, ok := result.([]any)
 	if !ok {
-		records = []any{e.result}
-	}
-	for i, record := range records {
-		records[i] = namedLists(record)
+		records = []any{result}
 	}
 	var err error
 	m.Value, err = rpc.ValueOf(records...)

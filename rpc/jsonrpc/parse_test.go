@@ -20,7 +20,7 @@ func TestParse(t *testing.T) {
 		{"a struct", `{"uptime":7}`, []any{rpc.Members{{Name: "uptime", Value: 7}}}},
 		{"repeated names", `{"a":1,"a":2}`, []any{rpc.Members{{Name: "a", Value: 1}, {Name: "a", Value: 2}}}},
 		{"one record", `[{"a":1,"b":2}]`, []any{rpc.Members{{Name: "a", Value: 1}, {Name: "b", Value: 2}}}},
-		{"records of one member", `[{"a":1},{"a":2}]`, []any{rpc.Members{{Name: "a", Value: 1}}, rpc.Members{{Name: "a", Value: 2}}}},
+		{"a named list alone", `[{"a":1},{"a":2}]`, []any{rpc.Members{{Name: "a", Value: 1}, {Name: "a", Value: 2}}}},
 		{"a named list", `{"T":[{"D":{"x":1,"y":2}},{"D":3}]}`, []any{rpc.Members{{Name: "T", Value: rpc.Members{
 			{Name: "D", Value: rpc.Members{{Name: "x", Value: 1}, {Name: "y", Value: 2}}}, {Name: "D", Value: 3},
 		}}}}},

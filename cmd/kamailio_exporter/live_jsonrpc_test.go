@@ -1,0 +1,178 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+)
+
+// lostOverJSON are the series of methods that answer BINRPC only, or lose all
+// but the last of their records over JSON-RPC.
+var lostOverJSON = []string{"kamailio_ctl_", "kamailio_ratelimit_", "kamailio_dns_mem_", "kamailio_core_dns_"}
+
+// TestLiveJSONRPC scrapes one Kamailio over both protocols. What JSON-RPC gives
+// must have the same series, and values between those of two scrapes over
+// BINRPC. Gauges move meanwhile, so there are several tries.
+func TestLiveJSONRPC(t *testing.T) {
+	t.Parallel()
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			port := freePort(t)
+			config := ""
+			if suite == lab.Trixie {
+				config = fmt.Sprintf(`modparam("jsonrpcs", "tcp_socket", "tcp:127.0.0.1:%d")`, port)
+			}
+			k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20, Config: config})
+			uris := []string{k.JSONRPCURL(), "jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")}
+			if suite == lab.Trixie {
+				uris = append(uris, fmt.Sprintf("jsonrpc+tcp://127.0.0.1:%d", port))
+			}
+			binrpc := start(t, "-u", k.URI("unix"))
+			for _, uri := range uris {
+				checkSameSeries(t, binrpc, start(t, "-u", uri))
+			}
+		})
+	}
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		t.Fatalf("the address is a %T", listener.Addr())
+	}
+	return address.Port
+}
+
+func checkSameSeries(t *testing.T, binrpc, jsonrpc *exporter) {
+	t.Helper()
+	var wrong []string
+	for range 20 {
+		before := binrpc.scrape()
+		// Each process of Kamailio keeps some statistics (sl, tmx) for a second.
+		time.Sleep(1100 * time.Millisecond)
+		p := jsonrpc.scrape()
+		time.Sleep(1100 * time.Millisecond)
+		after := binrpc.scrape()
+		wrong = slices.DeleteFunc(p.outside(before, after), func(line string) bool {
+			return slices.ContainsFunc(lostOverJSON, func(prefix string) bool {
+				return strings.HasPrefix(line, prefix) && strings.HasSuffix(line, " is missing")
+			}) || strings.HasPrefix(line, "kamailio_exporter_") || strings.HasPrefix(line, "go_") ||
+				strings.HasPrefix(line, "process_") || strings.HasPrefix(line, "promhttp_") ||
+				// What HTTP itself takes in the process that serves it.
+				strings.HasPrefix(line, "kamailio_pkg_") && strings.Contains(line, `role="tcp receiver"`) && !strings.HasSuffix(line, " is missing")
+		})
+		if len(wrong) == 0 {
+			p.check(t, "kamailio_up", 1)
+			return
+		}
+	}
+	t.Errorf("over JSON-RPC not what it is over BINRPC:\n%s", strings.Join(wrong, "\n"))
+}
+
+// TestLiveHTTPConfig reaches a Kamailio behind HTTPS with a private certificate
+// and a password, from files.
+func TestLiveHTTPConfig(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{})
+	target, err := url.Parse(k.JSONRPCURL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.Out.URL, r.Out.Host = target, target.Host }}
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user != "prometheus" || password != "secret" {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	ca := write("ca.pem", pemOf(server.Certificate().Raw))
+	password := write("password", "secret")
+	config := write("http.yml", fmt.Sprintf("tls_config:\n  ca_file: %s\nbasic_auth:\n  username: prometheus\n  password_file: %s\n", ca, password))
+
+	p := start(t, "-u", server.URL+"/RPC", "--kamailio.http-config.file", config).scrape()
+	p.check(t, "kamailio_up", 1)
+	p.check(t, "kamailio_exporter_failed_scrapes", 0)
+
+	withoutPassword := write("tls.yml", fmt.Sprintf("tls_config:\n  ca_file: %s\n", ca))
+	e := start(t, "-u", server.URL+"/RPC", "--kamailio.http-config.file", withoutPassword)
+	e.scrape().check(t, "kamailio_up", 0)
+	if !strings.Contains(e.log.String(), "--kamailio.http-config.file") {
+		t.Error("the log does not say how to give a password")
+	}
+}
+
+// TestLiveUserMetrics merges the metrics that the lab's routing script keeps.
+func TestLiveUserMetrics(t *testing.T) {
+	t.Parallel()
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			k := lab.StartTest(t, lab.Options{Suite: suite})
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error)
+			go func() { ended <- lab.Traffic(ctx, k) }()
+			defer func() { cancel(); <-ended }()
+			e := start(t, "-u", k.URI("unix"), "--kamailio.xhttp-prom-url", "http://"+k.SIPAddr()+"/metrics")
+			const calls = `kamailio_lab_calls_total{method="INVITE",result="relayed"}`
+			p := e.scrape()
+			for range 1000 {
+				if p[calls] >= 2 {
+					break
+				}
+				p = e.scrape()
+			}
+			if p[calls] < 2 {
+				t.Errorf("%s is %v", calls, p[calls])
+			}
+			p.check(t, `kamailio_exporter_collector_success{collector="xhttp_prom"}`, 1)
+			p.check(t, "kamailio_lab_level", 1.5)
+			_, body := e.get("/metrics")
+			for _, want := range []string{
+				"# TYPE kamailio_lab_seconds histogram",
+				`kamailio_lab_seconds_bucket{method="INVITE",le="1"} `,
+				`kamailio_lab_seconds_sum{method="INVITE"} `,
+				"# TYPE kamailio_lab_calls_total counter",
+			} {
+				if !strings.Contains(string(body), want) {
+					t.Errorf("the page lacks %s", want)
+				}
+			}
+		})
+	}
+}
+
+func pemOf(certificate []byte) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate}))
+}

@@ -1,0 +1,24 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
+)
+
+// TestParsedLists gives the flags several times, and one name in two forms.
+func TestParsedLists(t *testing.T) {
+	f := parseFlags([]string{
+		"--kamailio.dialog-profiles", "all, trunk:carrier1", "--kamailio.dialog-profiles=trunk:carrier2,all",
+		"--kamailio.htable-keys", "calls=>total,calls:total", "--kamailio.htable-keys=a:sip:x",
+	})
+	profiles := []collector.DialogProfile{{Name: "all"}, {Name: "trunk", Value: "carrier1"}, {Name: "trunk", Value: "carrier2"}}
+	if !slices.Equal(f.settings.DialogProfiles, profiles) {
+		t.Errorf("profiles %v, want %v", f.settings.DialogProfiles, profiles)
+	}
+	keys := []collector.HtableKey{{Table: "calls", Key: "total"}, {Table: "a", Key: "sip:x"}}
+	if !slices.Equal(f.settings.HtableKeys, keys) {
+		t.Errorf("keys %v, want %v", f.settings.HtableKeys, keys)
+	}
+}

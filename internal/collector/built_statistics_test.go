@@ -1,0 +1,283 @@
+package collector
+
+import (
+	"strconv"
+
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// builtStatistics have a number of its own for each statistic, where those of the
+// captures are mostly 0, and the groups of modules that the lab does not load.
+var builtStatistics = []builtReply{
+	{
+		method: "stats.fetch",
+		name:   "core",
+		source: "src/modules/kex/core_stats.c",
+		records: builtStatistic("core",
+			"bad_URIs_rcvd", "bad_msg_hdr", "drop_replies", "drop_requests", "err_replies", "err_requests", "fwd_replies",
+			"fwd_requests", "rcv_replies", "rcv_replies_18x", "rcv_replies_1xx", "rcv_replies_1xx_bye",
+			"rcv_replies_1xx_cancel", "rcv_replies_1xx_invite", "rcv_replies_1xx_message", "rcv_replies_1xx_prack",
+			"rcv_replies_1xx_refer", "rcv_replies_1xx_reg", "rcv_replies_1xx_update", "rcv_replies_2xx", "rcv_replies_2xx_bye",
+			"rcv_replies_2xx_cancel", "rcv_replies_2xx_invite", "rcv_replies_2xx_message", "rcv_replies_2xx_prack",
+			"rcv_replies_2xx_refer", "rcv_replies_2xx_reg", "rcv_replies_2xx_update", "rcv_replies_3xx", "rcv_replies_404",
+			"rcv_replies_4xx", "rcv_replies_5xx", "rcv_replies_6xx", "rcv_replies_6xx_bye", "rcv_replies_6xx_cancel",
+			"rcv_replies_6xx_invite", "rcv_replies_6xx_message", "rcv_replies_6xx_prack", "rcv_replies_6xx_refer",
+			"rcv_replies_6xx_reg", "rcv_replies_6xx_update", "rcv_requests", "rcv_requests_ack", "rcv_requests_bye",
+			"rcv_requests_cancel", "rcv_requests_info", "rcv_requests_invite", "rcv_requests_message", "rcv_requests_notify",
+			"rcv_requests_options", "rcv_requests_prack", "rcv_requests_publish", "rcv_requests_refer", "rcv_requests_register",
+			"rcv_requests_subscribe", "rcv_requests_update", "unsupported_methods"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "cdp",
+		source: "src/modules/cdp/cdp_stats.c",
+		records: builtStatistic("cdp",
+			"average_response_time", "queuelength", "replies_received", "replies_response_time", "timeout"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "dialog",
+		source: "src/modules/dialog/dialog.c",
+		records: builtStatistic("dialog",
+			"active_dialogs", "early_dialogs", "expired_dialogs", "failed_dialogs", "processed_dialogs"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "dialog_ng",
+		source: "src/modules/ims_dialog/dlg_ng_stats.c",
+		records: builtStatistic("dialog_ng",
+			"active", "early", "expired", "processed"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "http_async_client",
+		source: "src/modules/http_async_client/http_async_client_mod.c",
+		records: builtStatistic("http_async_client",
+			"errors", "replies", "requests", "timeouts"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "httpclient",
+		source: "src/modules/http_client/http_client.c",
+		records: builtStatistic("httpclient",
+			"connections", "connfail", "connok"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "ims_auth",
+		source: "src/modules/ims_auth/ims_auth_mod.c",
+		records: builtStatistic("ims_auth",
+			"mar_avg_response_time", "mar_replies_received", "mar_replies_response_time", "mar_timeouts"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "ims_charging",
+		source: "src/modules/ims_charging/ims_charging_stats.c",
+		records: builtStatistic("ims_charging",
+			"active_ro_sessions", "billed_secs", "ccr_avg_response_time", "ccr_replies_received", "ccr_response_time",
+			"ccr_timeouts", "failed_final_ccrs", "failed_initial_ccrs", "failed_interim_ccrs", "final_ccrs", "initial_ccrs",
+			"interim_ccrs", "killed_calls", "successful_final_ccrs", "successful_initial_ccrs", "successful_interim_ccrs"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "ims_icscf",
+		source: "src/modules/ims_icscf/ims_icscf_mod.c",
+		records: builtStatistic("ims_icscf",
+			"lir_avg_response_time", "lir_replies_received", "lir_replies_response_time", "lir_timeouts",
+			"uar_avg_response_time", "uar_replies_received", "uar_replies_response_time", "uar_timeouts"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "ims_qos",
+		source: "src/modules/ims_qos/ims_qos_stats.c",
+		records: builtStatistic("ims_qos",
+			"active_media_rx_sessions", "active_registration_rx_sessions", "asrs", "failed_media_aars",
+			"failed_registration_aars", "media_aar_avg_response_time", "media_aar_replies_received", "media_aar_response_time",
+			"media_aar_timeouts", "media_aars", "media_rx_sessions", "registration_aar_avg_response_time",
+			"registration_aar_replies_received", "registration_aar_response_time", "registration_aar_timeouts",
+			"registration_aars", "successful_media_aars", "successful_registration_aars"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "ims_registrar_scscf",
+		source: "src/modules/ims_registrar_scscf/ims_registrar_scscf_mod.c",
+		records: builtStatistic("ims_registrar_scscf",
+			"accepted_regs", "default_expire", "default_expires_range", "max_contacts", "max_expires", "notifies_in_q",
+			"rejected_regs", "sar_avg_response_time", "sar_replies_received", "sar_replies_response_time", "sar_timeouts"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "ims_usrloc_pcscf",
+		source: "src/modules/ims_usrloc_pcscf/ims_usrloc_pcscf_mod.c",
+		records: builtStatistic("ims_usrloc_pcscf",
+			"expired_contacts", "registered_contacts", "registered_impus"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "ims_usrloc_scscf",
+		source: "src/modules/ims_usrloc_scscf/ul_scscf_stats.c",
+		records: builtStatistic("ims_usrloc_scscf",
+			"active_contacts", "active_impus", "active_subscriptions", "contact_collisions", "impu_collisions",
+			"subscription_collisions"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "msilo",
+		source: "src/modules/msilo/msilo.c",
+		records: builtStatistic("msilo",
+			"dumped_messages", "dumped_reminders", "failed_messages", "failed_reminders", "stored_messages"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "nat_traversal",
+		source: "src/modules/nat_traversal/nat_traversal.c",
+		records: builtStatistic("nat_traversal",
+			"dialog_endpoints", "keepalive_endpoints", "registered_endpoints", "subscribed_endpoints"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "registrar",
+		source: "src/modules/registrar/registrar.c",
+		records: builtStatistic("registrar",
+			"accepted_regs", "default_expire", "default_expires_range", "expires_range", "max_contacts", "max_expires",
+			"rejected_regs"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "shmem",
+		source: "src/modules/kex/core_stats.c",
+		records: builtStatistic("shmem",
+			"fragments", "free_size", "max_used_size", "real_used_size", "total_size", "used_size"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "sipcapture",
+		source: "src/modules/sipcapture/sipcapture.c",
+		records: builtStatistic("sipcapture",
+			"captured_replies", "captured_replies[mode2]", "captured_requests", "captured_requests[mode2]"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "siptrace",
+		source: "src/modules/siptrace/siptrace.c",
+		records: builtStatistic("siptrace",
+			"traced_replies", "traced_requests"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "sl",
+		source: "src/modules/sl/sl_stats.c",
+		records: builtStatistic("sl",
+			"1xx_replies", "200_replies", "202_replies", "2xx_replies", "300_replies", "301_replies", "302_replies",
+			"3xx_replies", "400_replies", "401_replies", "403_replies", "404_replies", "407_replies", "408_replies",
+			"483_replies", "4xx_replies", "500_replies", "5xx_replies", "6xx_replies", "failures", "received_ACKs",
+			"sent_err_replies", "sent_replies", "xxx_replies"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "tcp",
+		source: "src/core/tcp_stats.c",
+		records: builtStatistic("tcp",
+			"con_reset", "con_timeout", "connect_failed", "connect_success", "current_opened_connections",
+			"current_write_queue_size", "established", "local_reject", "passive_open", "send_timeout", "sendq_full"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "tls",
+		source: "src/modules/tls/tls_mod.c",
+		records: builtStatistic("tls",
+			"clear_text_write_queued_bytes", "max_connections", "opened_connections"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "tmx",
+		source: "src/modules/tmx/tmx_mod.c",
+		records: builtStatistic("tmx",
+			"2xx_transactions", "3xx_transactions", "4xx_transactions", "5xx_transactions", "6xx_transactions",
+			"UAC_transactions", "UAS_transactions", "active_transactions", "inuse_transactions", "rpl_absorbed",
+			"rpl_generated", "rpl_received", "rpl_relayed", "rpl_sent"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "tsilo",
+		source: "src/modules/tsilo/tsilo.c",
+		records: builtStatistic("tsilo",
+			"added_branches", "stored_ruris", "stored_transactions", "total_ruris", "total_transactions"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "uac",
+		source: "src/modules/uac/uac_reg.c",
+		records: builtStatistic("uac",
+			"regactive", "regdisabled", "regtotal"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "websocket",
+		source: "src/modules/websocket/websocket.c",
+		records: builtStatistic("websocket",
+			"ws_current_connections", "ws_failed_connections", "ws_failed_handshakes", "ws_local_closed_connections",
+			"ws_max_concurrent_connections", "ws_msrp_current_connections", "ws_msrp_failed_connections",
+			"ws_msrp_local_closed_connections", "ws_msrp_max_concurrent_connections", "ws_msrp_received_frames",
+			"ws_msrp_remote_closed_connections", "ws_msrp_successful_handshakes", "ws_msrp_transmitted_frames",
+			"ws_received_frames", "ws_remote_closed_connections", "ws_sip_current_connections", "ws_sip_failed_connections",
+			"ws_sip_local_closed_connections", "ws_sip_max_concurrent_connections", "ws_sip_received_frames",
+			"ws_sip_remote_closed_connections", "ws_sip_successful_handshakes", "ws_sip_transmitted_frames",
+			"ws_successful_handshakes", "ws_transmitted_frames"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "workers",
+		source: "src/core/worker_stats.c, after 6.1",
+		records: builtStatistic("core", "busy_children", "sip_children", "busy_udp_threads", "udp_threads",
+			"busy_reactor_threads", "reactor_threads", "reactor_dispatch_drops"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "sctp",
+		source: "src/modules/sctp/sctp_stats.c",
+		records: builtStatistic("sctp", "established", "connect_failed", "local_reject", "remote_shutdown", "assoc_shutdown",
+			"comm_lost", "sendq_full", "send_failed", "send_force_retry", "current_opened_connections", "current_tracked_connections"),
+	},
+	{
+		method:  "stats.fetch",
+		name:    "mysql",
+		source:  "src/modules/db_mysql/db_mysql.c",
+		records: builtStatistic("mysql", "driver_errors"),
+	},
+	{
+		method:  "stats.fetch",
+		name:    "kafka",
+		source:  "src/modules/kafka/kafka_mod.c",
+		records: builtStatistic("kafka", "total_messages", "total_messages_err"),
+	},
+	{
+		method: "stats.fetch",
+		name:   "dlgs",
+		source: "src/modules/dlgs/dlgs_stats.c, after 6.1",
+		records: builtStatistic("dlgs", "active_init", "active_progress", "active_answered", "active_confirmed", "active_terminated",
+			"active_notanswered", "final_init", "final_progress", "final_answered", "final_confirmed", "final_terminated", "final_notanswered"),
+	},
+	{
+		method:  "stats.fetch",
+		name:    "snmpstats",
+		source:  "src/modules/snmpstats/snmpstats.c, some of its codes",
+		records: builtStatistic("snmpstats", "100_in", "100_out", "200_in", "200_out", "486_in", "486_out", "606_in", "606_out"),
+	},
+	{
+		method:  "stats.fetch",
+		name:    "p_usrloc",
+		source:  "src/modules/p_usrloc/p_usrloc_mod.c",
+		records: builtStatistic("p_usrloc", "registered_users"),
+	},
+}
+
+// builtStatistic is a reply in which the first statistic of the group is 1, the
+// second 2, and so on.
+func builtStatistic(group string, names ...string) []any {
+	members := make(rpc.Members, len(names))
+	for i, name := range names {
+		members[i] = rpc.Member{Name: group + "." + name, Value: strconv.Itoa(i + 1)}
+	}
+	return []any{members}
+}

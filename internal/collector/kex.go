@@ -1,0 +1,162 @@
+package collector
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/kex/pkg_stats.c. They are
+// unsigned long there and travel in 32 bits, so that 4 GB or more show modulo
+// 2³². A process brings its own up to date whenever it takes memory. It is told
+// by its place in Kamailio's table, since its PID is another after a restart.
+
+// pkgMetric is a family with the labels that tell processes apart.
+func pkgMetric(name, help string) *metric.Desc {
+	return gauge("kamailio_pkg_"+name, help, "process", "role")
+}
+
+var pkgFields = []field{
+	{name: "used", unsigned: true, desc: pkgMetric("used_bytes",
+		"Bytes of the process's private memory in use, without the allocator's overhead. Field used of pkg.stats.")},
+	{name: "free", unsigned: true, desc: pkgMetric("free_bytes",
+		"Bytes of the process's private memory that are free. Field free of pkg.stats.")},
+	{name: "real_used", unsigned: true, desc: pkgMetric("real_used_bytes",
+		"Bytes of the process's private memory in use, with the allocator's overhead. Field real_used of pkg.stats.")},
+	{name: "total_size", unsigned: true, desc: pkgMetric("size_bytes",
+		"Bytes of private memory that the process has. Field total_size of pkg.stats.")},
+	{name: "total_frags", unsigned: true, desc: pkgMetric("fragments",
+		"Fragments of the process's private memory. Field total_frags of pkg.stats.")},
+}
+
+// pkgRoleField is what the processes of a role have together, or the worst of
+// them: it is one process that runs out of memory, not a role.
+type pkgRoleField struct {
+	field
+	combine func(a, b float64) float64
+}
+
+func sum(a, b float64) float64 { return a + b }
+
+func pkgRoleMetric(name, help string) *metric.Desc {
+	return gauge("kamailio_pkg_role_"+name, help, "role")
+}
+
+var pkgRoleFields = []pkgRoleField{
+	{combine: sum, field: field{name: "used", desc: pkgRoleMetric("used_bytes",
+		"Bytes of private memory in use by all processes of the role, without the allocator's overhead. Field used of pkg.stats.")}},
+	{combine: sum, field: field{name: "free", desc: pkgRoleMetric("free_bytes",
+		"Bytes of private memory that are free, of all processes of the role. Field free of pkg.stats.")}},
+	{combine: sum, field: field{name: "real_used", desc: pkgRoleMetric("real_used_bytes",
+		"Bytes of private memory in use by all processes of the role, with the allocator's overhead. Field real_used of pkg.stats.")}},
+	{combine: sum, field: field{name: "total_size", desc: pkgRoleMetric("size_bytes",
+		"Bytes of private memory that all processes of the role have. Field total_size of pkg.stats.")}},
+	{combine: lower, field: field{name: "free", desc: pkgRoleMetric("free_min_bytes",
+		"Bytes of private memory that are free in that process of the role that has the least. Field free of pkg.stats.")}},
+	{combine: higher, field: field{name: "total_frags", desc: pkgRoleMetric("fragments_max",
+		"Fragments of private memory in that process of the role that has the most. Field total_frags of pkg.stats.")}},
+}
+
+func lower(a, b float64) float64  { return min(a, b) }
+func higher(a, b float64) float64 { return max(a, b) }
+
+var pkgStats = &Collector{
+	Method:  "pkg.stats",
+	Module:  "kex",
+	Help:    "private memory; 5 series for each process, in the short form 6 for each role",
+	Auto:    true,
+	Short:   true,
+	Metrics: append(descsOf(pkgFields), pkgRoleDescs()...),
+	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+		for _, answer := range answers {
+			if slices.Contains(settings.Short, "pkg.stats") {
+				collectRoles(out, answer.Value)
+				continue
+			}
+			collectProcesses(out, answer.Value)
+		}
+	},
+}
+
+func pkgRoleDescs() []*metric.Desc {
+	var descs []*metric.Desc
+	for _, f := range pkgRoleFields {
+		descs = append(descs, f.desc)
+	}
+	return descs
+}
+
+func collectProcesses(out *metric.Set, processes rpc.Value) {
+	for process := range processes.Rows() {
+		if !hasPkg(process) {
+			continue
+		}
+		entry := process.Get("entry")
+		i, ok := entry.Int()
+		if !ok {
+			out.Skip(metric.NotANumber, "entry = "+entry.String())
+			continue
+		}
+		addNumbers(out, pkgFields, process, []string{strconv.FormatInt(i, 10), role(process.Get("desc").Text())})
+	}
+}
+
+// hasPkg tells whether the process has told of its memory: Kamailio lists
+// others too, and those that never came to be, with zeroes.
+func hasPkg(process rpc.Value) bool {
+	for _, name := range []string{"used", "free", "real_used"} {
+		if v := process.Get(name); v.Exists() && !isZero(v) {
+			return true
+		}
+	}
+	return false
+}
+
+func isZero(v rpc.Value) bool {
+	n, ok := v.Int()
+	return ok && n == 0
+}
+
+func collectRoles(out *metric.Set, processes rpc.Value) {
+	roles := map[string]map[*pkgRoleField]float64{}
+	for process := range processes.Rows() {
+		if !hasPkg(process) {
+			continue
+		}
+		r := role(process.Get("desc").Text())
+		if roles[r] == nil {
+			roles[r] = map[*pkgRoleField]float64{}
+		}
+		combineProcess(out, roles[r], process)
+	}
+	for _, r := range slices.Sorted(maps.Keys(roles)) {
+		for i := range pkgRoleFields {
+			if value, ok := roles[r][&pkgRoleFields[i]]; ok {
+				out.Add(pkgRoleFields[i].desc, value, r)
+			}
+		}
+	}
+}
+
+// combineProcess adds a process to those of its role.
+func combineProcess(out *metric.Set, combined map[*pkgRoleField]float64, process rpc.Value) {
+	for i := range pkgRoleFields {
+		f := &pkgRoleFields[i]
+		v := process.Get(f.name)
+		if !v.Exists() {
+			continue
+		}
+		value, ok := number(v, true)
+		if !ok {
+			out.Skip(metric.NotANumber, f.name+" = "+v.String())
+			continue
+		}
+		if before, ok := combined[f]; ok {
+			value = f.combine(before, value)
+		}
+		combined[f] = value
+	}
+}

@@ -1,0 +1,38 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/sctp/sctp_rpc.c and
+// sctp_get_info in sctp_server.c; unchanged from 5.6 to 6.1. total_connections
+// is the last number given to an association, which only grows.
+var (
+	sctpFields = []field{
+		{name: "opened_connections", desc: gauge("kamailio_sctp_opened_connections",
+			"SCTP associations that are open. Field opened_connections of sctp.info.")},
+		{name: "total_connections", unsigned: true, desc: counter("kamailio_sctp_connections_total",
+			"SCTP associations that Kamailio has tracked so far. Field total_connections of sctp.info.")},
+	}
+	sctpTracked = gauge("kamailio_sctp_tracked_connections",
+		"SCTP associations that Kamailio tracks; absent where it tracks none by its settings. Field tracked_connections of sctp.info.")
+)
+
+var sctpInfo = &Collector{
+	Method:  "sctp.info",
+	Module:  "sctp",
+	Help:    "SCTP associations; 3 series",
+	Auto:    true,
+	Metrics: append(descsOf(sctpFields), sctpTracked),
+	noRows:  "sctp support disabled",
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		addNumbers(out, sctpFields, reply.Value, nil)
+		tracked := field{name: "tracked_connections", desc: sctpTracked}
+		v := reply.Value.Get(tracked.name)
+		if n, ok := v.Int(); !v.Exists() || ok && n < 0 {
+			return // -1 says that there is no tracking
+		}
+		tracked.add(out, v)
+	}),
+}

@@ -1,0 +1,269 @@
+package collector
+
+import (
+	"cmp"
+	"errors"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the facts in this file: Kamailio's src/modules/kex/core_stats.c and
+// src/core/counters.c. A reply is one struct of "group.name" to a text. The value
+// is a long there, summed over all processes and printed as unsigned long, so
+// that one below zero shows as 2⁶⁴ less its size. A group has no dot in its
+// name, a statistic may: counters cuts its own names at the first dot too.
+//
+// It costs Kamailio little, however much traffic there is: what is not a counter
+// is a sum over processes, domains or hash slots, or a number that is kept.
+
+const statsFetchMethod = "stats.fetch"
+
+var statsFetchValue = gauge("kamailio_stats_fetch_value",
+	"A statistic as Kamailio has it. If stats.fetch is named among the methods, those that --kamailio.stats-groups asks for, "+
+		"otherwise those that have no metric of their own. Every field of stats.fetch.",
+	"group", "name")
+
+var statsFetch = &Collector{
+	Method: statsFetchMethod,
+	Module: "statistics of all modules",
+	Help: "statistics of the core and of all modules, about 200 series, and one for each that the routing script counts; " +
+		"if named, those of --kamailio.stats-groups as kamailio_stats_fetch_value too",
+	Auto:    true,
+	Metrics: append(statisticDescs(), statsFetchValue),
+	calls: func(Settings) []rpc.Call {
+		return []rpc.Call{{Method: statsFetchMethod, Args: []any{"all"}}}
+	},
+	again:   fetchGroups,
+	collect: collectStatistics,
+}
+
+// fetchGroups asks group by group after all at once were too much for ctl's
+// buffer. A group that this Kamailio does not have is empty, and no fault.
+func fetchGroups(settings Settings, answers []Answer) []rpc.Call {
+	if !refused(answers) {
+		return nil
+	}
+	groups := statisticGroups()
+	for _, asked := range settings.StatsGroups {
+		group, _ := cutStatistic(asked)
+		if group != "all" && !slices.Contains(groups, group) {
+			groups = append(groups, group)
+		}
+	}
+	calls := make([]rpc.Call, len(groups))
+	for i, group := range groups {
+		calls[i] = rpc.Call{Method: statsFetchMethod, Args: []any{group + ":"}}
+	}
+	return calls
+}
+
+// refused tells whether Kamailio has the method but could not answer.
+func refused(answers []Answer) bool {
+	return slices.ContainsFunc(answers, func(answer Answer) bool {
+		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
+		return ok && fault.Code >= 500 && !fault.NoSuchMethod()
+	})
+}
+
+func collectStatistics(out *metric.Set, settings Settings, answers []Answer) {
+	for _, answer := range answers {
+		for member := range answer.Value.All() {
+			collectStatistic(out, settings, member)
+		}
+	}
+}
+
+func collectStatistic(out *metric.Set, settings Settings, member rpc.Value) {
+	group, name, ok := strings.Cut(member.Name(), ".")
+	if !ok {
+		out.Skip(metric.UnknownField, member.Name())
+		return
+	}
+	unsigned, err := strconv.ParseUint(member.Text(), 10, 64)
+	if err != nil {
+		out.Skip(metric.NotANumber, member.Name()+" = "+member.String())
+		return
+	}
+	value := int64(unsigned) //nolint:gosec // it was a long before Kamailio printed it
+	s, labels := findStatistic(group, name)
+	if s != nil {
+		s.add(out, member.Name(), value, labels)
+	}
+	if settings.wantsStatistic(group, name, s != nil) {
+		out.Add(statsFetchValue, float64(value), group, name)
+	}
+}
+
+// wantsStatistic tells whether to show a statistic as it is.
+func (s Settings) wantsStatistic(group, name string, typed bool) bool {
+	if !slices.Contains(s.Named, statsFetchMethod) {
+		return !typed
+	}
+	return slices.ContainsFunc(s.StatsGroups, func(asked string) bool {
+		askedGroup, askedName := cutStatistic(asked)
+		return askedGroup == "all" || askedGroup == group && (askedName == "" || askedName == name)
+	})
+}
+
+// cutStatistic takes a user's group, or full name of a statistic, apart.
+// Kamailio itself takes group:name, group.name and, for a whole group, group:
+// with nothing behind the colon.
+func cutStatistic(asked string) (group, name string) {
+	i := strings.IndexAny(asked, ":.")
+	if i < 0 {
+		return asked, ""
+	}
+	return asked[:i], asked[i+1:]
+}
+
+// statistic is one entry of a family's from.
+type statistic struct {
+	desc *metric.Desc
+	// name is that of the entry.
+	name string
+	// pattern matches the names that the entry stands for, nil if its name is
+	// the only one.
+	pattern *regexp.Regexp
+	// labels are the entry's values of the labels.
+	labels []string
+	scale  float64
+}
+
+func (s *statistic) add(out *metric.Set, name string, value int64, labels []string) {
+	if s.desc.Type == metric.Counter && value < 0 {
+		out.Skip(metric.BadValue, name+" = "+strconv.FormatInt(value, 10))
+		return
+	}
+	out.Add(s.desc, float64(value)*s.scale, labels...)
+}
+
+// statistics are all entries of all families.
+var statistics = makeStatistics()
+
+// statisticsByName has the entries without a pattern, statisticPatterns the
+// others by group.
+var statisticsByName, statisticPatterns = indexStatistics()
+
+var statisticPlaceholder = regexp.MustCompile(`\\\{([a-z]+)\\\}`) // as QuoteMeta leaves it
+
+func makeStatistics() []*statistic {
+	var all []*statistic
+	for _, family := range statisticFamilies {
+		desc := &metric.Desc{Name: family.name, Help: family.helpOf(), Type: family.kind, Labels: family.labels}
+		for _, entry := range family.from {
+			s := &statistic{desc: desc, name: entry[0], labels: entry[1:], scale: cmp.Or(family.scale, 1)}
+			if strings.Contains(s.name, "{") {
+				s.pattern = statisticPattern(s.name)
+			}
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// helpOf is the family's help with the statistics that are meant.
+func (f *statisticFamily) helpOf() string {
+	names := make([]string, len(f.from))
+	for i, entry := range f.from {
+		names[i] = strings.ReplaceAll(entry[0], "{sep}", "_")
+	}
+	last := len(names) - 1
+	if last == 0 {
+		return f.help + " Statistic " + names[0] + " of " + statsFetchMethod + "."
+	}
+	return f.help + " Statistics " + strings.Join(names[:last], ", ") + " and " + names[last] + " of " + statsFetchMethod + "."
+}
+
+// statisticPattern has a group for each placeholder, with its name.
+func statisticPattern(name string) *regexp.Regexp {
+	pattern := statisticPlaceholder.ReplaceAllStringFunc(regexp.QuoteMeta(name), func(quoted string) string {
+		placeholder := strings.Trim(quoted, `\{}`)
+		return "(?P<" + placeholder + ">" + statisticPlaceholders[placeholder] + ")"
+	})
+	return regexp.MustCompile("(?s)^" + pattern + "$")
+}
+
+func indexStatistics() (byName map[string]*statistic, patterns map[string][]*statistic) {
+	byName, patterns = map[string]*statistic{}, map[string][]*statistic{}
+	for _, s := range statistics {
+		if s.pattern == nil {
+			byName[s.name] = s
+			continue
+		}
+		patterns[s.group()] = append(patterns[s.group()], s)
+	}
+	return byName, patterns
+}
+
+func (s *statistic) group() string {
+	group, _, _ := strings.Cut(s.name, ".")
+	return group
+}
+
+// findStatistic finds the entry that stands for a statistic, nil if there is
+// none, and the values of its labels.
+func findStatistic(group, name string) (*statistic, []string) {
+	full := group + "." + name
+	if s, ok := statisticsByName[full]; ok {
+		return s, s.labels
+	}
+	for _, s := range statisticPatterns[group] {
+		if match := s.pattern.FindStringSubmatch(full); match != nil {
+			return s, s.fill(match)
+		}
+	}
+	return nil, nil
+}
+
+// fill puts what matched into the place of placeholders.
+func (s *statistic) fill(match []string) []string {
+	labels := slices.Clone(s.labels)
+	for i, label := range labels {
+		if placeholder, ok := strings.CutPrefix(label, "{"); ok {
+			placeholder = strings.TrimSuffix(placeholder, "}")
+			labels[i] = statisticLabel(placeholder, match[s.pattern.SubexpIndex(placeholder)])
+		}
+	}
+	return labels
+}
+
+// statisticLabel is the label that a part of a name becomes: SIP's methods and
+// Diameter's requests have names in capitals.
+func statisticLabel(placeholder, text string) string {
+	switch {
+	case placeholder == "method" && text == "reg":
+		return "REGISTER"
+	case placeholder == "method" || placeholder == "request":
+		return strings.ToUpper(text)
+	default:
+		return text
+	}
+}
+
+// statisticDescs are the families, in the order of the table.
+func statisticDescs() []*metric.Desc {
+	var descs []*metric.Desc
+	for _, s := range statistics {
+		if !slices.Contains(descs, s.desc) {
+			descs = append(descs, s.desc)
+		}
+	}
+	return descs
+}
+
+// statisticGroups are all groups that have families, in the order of the table,
+// and that of the routing script.
+func statisticGroups() []string {
+	var groups []string
+	for _, s := range statistics {
+		if !slices.Contains(groups, s.group()) {
+			groups = append(groups, s.group())
+		}
+	}
+	return append(groups, "script")
+}

@@ -1,0 +1,300 @@
+package collector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// TestEveryStatisticIsInAGoldenFile fails for an entry of the table whose
+// series nobody has looked at.
+func TestEveryStatisticIsInAGoldenFile(t *testing.T) {
+	seen := map[*statistic]bool{}
+	look := func(value rpc.Value) {
+		for member := range value.All() {
+			group, name, _ := strings.Cut(member.Name(), ".")
+			s, _ := findStatistic(group, name)
+			seen[s] = true
+		}
+	}
+	for version, when := range captured {
+		files, err := filepath.Glob(filepath.Join("testdata", version, "stats.fetch_*.binrpc"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no captures of %s: %v", version, err)
+		}
+		for _, file := range files {
+			look(readReply(t, file, when).Value)
+		}
+	}
+	for _, b := range builtStatistics {
+		look(reply(t, b.records...).Value)
+	}
+	for _, s := range statistics {
+		if !seen[s] {
+			t.Errorf("%s of %s is in no golden file", s.name, s.desc.Name)
+		}
+	}
+}
+
+// TestStatisticFamilies checks what all entries of the table promise.
+func TestStatisticFamilies(t *testing.T) {
+	names := map[string]bool{}
+	for _, s := range statistics {
+		if names[s.name] {
+			t.Errorf("%s is there twice", s.name)
+		}
+		names[s.name] = true
+		if len(s.labels) != len(s.desc.Labels) {
+			t.Errorf("%s has %d labels, %s %d", s.name, len(s.labels), s.desc.Name, len(s.desc.Labels))
+		}
+		for _, label := range s.labels {
+			if strings.HasPrefix(label, "{") && !strings.Contains(s.name, label) {
+				t.Errorf("there is no %s in %s", label, s.name)
+			}
+		}
+		if strings.Contains(s.name, "{") {
+			for _, placeholder := range s.pattern.SubexpNames()[1:] {
+				if statisticPlaceholders[placeholder] == "" {
+					t.Errorf("%s has the unknown placeholder %q", s.name, placeholder)
+				}
+			}
+		}
+		if total := strings.HasSuffix(s.desc.Name, "_total"); total != (s.desc.Type == metric.Counter) {
+			t.Errorf("%s is named like another type", s.desc.Name)
+		}
+		if group, _, _ := strings.Cut(s.name, "."); !strings.HasPrefix(s.desc.Name, "kamailio_"+group+"_") {
+			t.Errorf("%s is not named after the group of %s", s.desc.Name, s.name)
+		}
+	}
+}
+
+func statisticsOf(pairs ...string) rpc.Members {
+	var members rpc.Members
+	for i := 0; i < len(pairs); i += 2 {
+		members = append(members, rpc.Member{Name: pairs[i], Value: pairs[i+1]})
+	}
+	return members
+}
+
+func TestStatisticsBelowZero(t *testing.T) {
+	got, skips := collect(t, statsFetch, reply(t, statisticsOf(
+		"tmx.rpl_absorbed", "18446744073709547189",
+		"tmx.rpl_sent", "18446744073709551615",
+		"tmx.rpl_received", "9223372036854775807",
+		"core.fwd_requests", "9223372036854775808",
+		"script.level", "18446744073709551612",
+		"cdp.average_response_time", "18446744073709551116",
+	)))
+	checkSamples(t, got,
+		"kamailio_cdp_average_response_seconds -0.5",
+		`kamailio_stats_fetch_value{group="script",name="level"} -4`,
+		"kamailio_tmx_absorbed_replies -4427",
+		"kamailio_tmx_received_replies_total 9.223372036854776e+18",
+	)
+	checkSkips(t, skips, metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 2, Example: "tmx.rpl_sent = -1"})
+}
+
+func TestBadStatisticsCostOnlyThemselves(t *testing.T) {
+	got, skips := collect(t, statsFetch, reply(t, rpc.Members{
+		{Name: "core.fwd_requests", Value: "1e3"},
+		{Name: "core.fwd_replies", Value: nil},
+		{Name: "core.drop_requests", Value: 5},
+		{Name: "core.drop_replies", Value: "-1"},
+		{Name: "core.err_requests", Value: "18446744073709551616"},
+		{Name: "nogroup", Value: "1"},
+		{Name: "core.bad_msg_hdr", Value: "3"},
+		{Name: "core.bad_msg_hdr", Value: "4"},
+	}))
+	checkSamples(t, got, "kamailio_core_bad_headers_total 3")
+	checkSkips(t, skips,
+		metric.Skip{Collector: "stats.fetch", Reason: metric.NotANumber, Count: 5, Example: `core.fwd_requests = "1e3"`},
+		metric.Skip{Collector: "stats.fetch", Reason: metric.UnknownField, Count: 1, Example: "nogroup"},
+		metric.Skip{Collector: "stats.fetch", Reason: metric.Duplicate, Count: 1, Example: "kamailio_core_bad_headers_total{}"},
+	)
+}
+
+// TestStatisticNames has names as Kamailio makes them, and some that are nearly
+// so.
+func TestStatisticNames(t *testing.T) {
+	tests := []struct{ statistic, want string }{
+		{"core.rcv_requests", `kamailio_core_received_messages_total{type="request"}`},
+		{"core.rcv_requests_invite", `kamailio_core_received_requests_total{method="INVITE"}`},
+		{"core.rcv_requests_new", `kamailio_core_received_requests_total{method="NEW"}`},
+		{"core.rcv_replies_4xx", `kamailio_core_received_replies_total{class="4xx"}`},
+		{"core.rcv_replies_18x", `kamailio_core_received_replies_by_code_total{code="18x"}`},
+		{"core.rcv_replies_503", `kamailio_core_received_replies_by_code_total{code="503"}`},
+		{"core.rcv_replies_2xx_reg", `kamailio_core_received_replies_by_method_total{class="2xx",method="REGISTER"}`},
+		{"core.rcv_replies_7xx", `kamailio_stats_fetch_value{group="core",name="rcv_replies_7xx"}`},
+		{"core.rcv_replies_all", `kamailio_stats_fetch_value{group="core",name="rcv_replies_all"}`},
+		{"core.RCV_REQUESTS", `kamailio_stats_fetch_value{group="core",name="RCV_REQUESTS"}`},
+		{"sl.4xx_replies", `kamailio_sl_replies_total{code="4xx"}`},
+		{"sl.483_replies", `kamailio_sl_replies_total{code="483"}`},
+		{"sl.xxx_replies", `kamailio_sl_replies_total{code="xxx"}`},
+		{"tmx.2xx_transactions", `kamailio_tmx_completed_transactions_total{class="2xx"}`},
+		{"usrloc.registered_users", `kamailio_usrloc_registered_users`},
+		{"usrloc.location_users", `kamailio_usrloc_users{domain="location"}`},
+		{"usrloc.location-users", `kamailio_usrloc_users{domain="location"}`},
+		{"usrloc.aor.2:contacts", `kamailio_usrloc_contacts{domain="aor.2"}`},
+		{"usrloc.my_users_expires", `kamailio_usrloc_expired_contacts_total{domain="my_users"}`},
+		{"usrloc.users", `kamailio_stats_fetch_value{group="usrloc",name="users"}`},
+		{"usrloc.xusers", `kamailio_stats_fetch_value{group="usrloc",name="xusers"}`},
+		{"sipcapture.captured_requests[a]b]", `kamailio_sipcapture_captured_messages_total{mode="a]b",type="request"}`},
+		{"websocket.ws_sip_current_connections", `kamailio_websocket_current_connections_by_protocol{protocol="sip"}`},
+		{"websocket.ws_xmpp_current_connections", `kamailio_stats_fetch_value{group="websocket",name="ws_xmpp_current_connections"}`},
+		{"ims_icscf.lir_timeouts", `kamailio_ims_icscf_timeouts_total{request="LIR"}`},
+		{"snmpstats.486_out", `kamailio_snmpstats_replies_total{code="486",direction="out"}`},
+		{"dlgs.active_init", `kamailio_dlgs_active{state="init"}`},
+		{"other.core.rcv_requests", `kamailio_stats_fetch_value{group="other",name="core.rcv_requests"}`},
+		{"script.", `kamailio_stats_fetch_value{group="script",name=""}`},
+		{"script.a\nb", `kamailio_stats_fetch_value{group="script",name="a\nb"}`},
+	}
+	for _, test := range tests {
+		t.Run(test.statistic, func(t *testing.T) {
+			got, skips := collect(t, statsFetch, reply(t, statisticsOf(test.statistic, "7")))
+			checkSamples(t, got, test.want+" 7")
+			checkSkips(t, skips)
+		})
+	}
+}
+
+func TestStatisticScales(t *testing.T) {
+	got, _ := collect(t, statsFetch, reply(t, statisticsOf(
+		"cdp.replies_response_time", "1500",
+		"ims_qos.media_aar_avg_response_time", "20",
+		"registrar.default_expires_range", "25",
+		"ims_charging.billed_secs", "61",
+	)))
+	checkSamples(t, got,
+		"kamailio_cdp_response_seconds_total 1.5",
+		"kamailio_ims_charging_billed_seconds_total 61",
+		`kamailio_ims_qos_aar_average_response_seconds{type="media"} 0.02`,
+		"kamailio_registrar_default_expires_range_ratio 0.25",
+	)
+}
+
+// TestStatisticsAsTheyAre tells which statistics are shown as they are.
+func TestStatisticsAsTheyAre(t *testing.T) {
+	all := statisticsOf("core.fwd_requests", "1", "script.calls", "2", "script.my.calls", "3", "own.level", "4")
+	value := func(group, name, value string) string {
+		return fmt.Sprintf("kamailio_stats_fetch_value{group=%q,name=%q} %s", group, name, value)
+	}
+	core, calls, dotted, own := value("core", "fwd_requests", "1"), value("script", "calls", "2"), value("script", "my.calls", "3"), value("own", "level", "4")
+	named := []string{"auto", "stats.fetch"}
+	tests := []struct {
+		name   string
+		named  []string
+		groups []string
+		want   []string
+	}{
+		{"auto", []string{"auto"}, []string{"script"}, []string{calls, dotted, own}},
+		{"auto, whatever the groups", []string{"auto", "tm.stats"}, []string{"all"}, []string{calls, dotted, own}},
+		{"named", named, []string{"script"}, []string{calls, dotted}},
+		{"named, nothing asked for", named, nil, nil},
+		{"named, all", named, []string{"all"}, []string{core, calls, dotted, own}},
+		{"named, a group with a family", []string{"stats.fetch"}, []string{"core"}, []string{core}},
+		{"named, as Kamailio names groups", named, []string{"own:", "core:"}, []string{core, own}},
+		{"named, full names", named, []string{"script:calls", "core.fwd_requests"}, []string{core, calls}},
+		{"named, full name with a dot", named, []string{"script:my.calls"}, []string{dotted}},
+		{"named, part of a name", named, []string{"scrip", "script:call", "own:levels"}, nil},
+		{"named, twice the same", named, []string{"own", "own:level", "all"}, []string{core, calls, dotted, own}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			set := metric.NewSet()
+			settings := Settings{Named: test.named, StatsGroups: test.groups}
+			if err := statsFetch.Collect(set, settings, []Answer{{Reply: reply(t, all)}}); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			typed := false
+			for line := range strings.Lines(string(exposition(t, set))) {
+				if strings.HasPrefix(line, "kamailio_stats_fetch_value") {
+					got = append(got, strings.TrimSpace(line))
+				}
+				typed = typed || line == "kamailio_core_forwarded_messages_total{type=\"request\"} 1\n"
+			}
+			checkSamples(t, got, test.want...)
+			checkSkips(t, set.Skips())
+			if !typed {
+				t.Error("the statistic's own metric is missing")
+			}
+		})
+	}
+}
+
+func TestAllStatisticsAreOneCall(t *testing.T) {
+	calls := statsFetch.Calls(Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"script", "own:level"}})
+	if len(calls) != 1 || calls[0].String() != "stats.fetch all" {
+		t.Errorf("calls %v", calls)
+	}
+}
+
+// TestStatisticsGroupByGroup tells when there is a second batch, and of what.
+func TestStatisticsGroupByGroup(t *testing.T) {
+	tests := []struct {
+		name  string
+		err   error
+		again bool
+	}{
+		{"answered", nil, false},
+		{"too much for the buffer", &rpc.Fault{Code: 500, Reason: "Internal error"}, true},
+		{"too much for JSON-RPC", &rpc.Fault{Code: 503, Reason: "whatever"}, true},
+		{"no such method over BINRPC", &rpc.Fault{Code: 500, Reason: "command stats.fetch not found"}, false},
+		{"no such method over JSON-RPC", &rpc.Fault{Code: 500, Reason: "Method Not Found"}, false},
+		{"no statistics", &rpc.Fault{Code: 400, Reason: "stats support not enabled"}, false},
+		{"no answer", context.DeadlineExceeded, false},
+		{"wrapped", fmt.Errorf("reading: %w", &rpc.Fault{Code: 500, Reason: "Internal error"}), true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			settings := Settings{StatsGroups: []string{"script", "all", "own:level", "own:size", "tcp", "mine:"}}
+			calls := statsFetch.Again(settings, []Answer{{Reply: rpc.Reply{Err: test.err}}})
+			if !test.again {
+				if len(calls) > 0 {
+					t.Errorf("asks again: %v", calls)
+				}
+				return
+			}
+			var texts []string
+			for _, call := range calls {
+				texts = append(texts, call.String())
+			}
+			for _, want := range []string{"core", "shmem", "tcp", "usrloc", "ims_qos", "script", "own", "mine"} {
+				if n := len(slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return text != "stats.fetch "+want+":" })); n != 1 {
+					t.Errorf("asks %d times for %s", n, want)
+				}
+			}
+			if slices.Contains(texts, "stats.fetch all:") || len(calls) != len(statisticGroups())+2 {
+				t.Errorf("asks for %v", texts)
+			}
+		})
+	}
+}
+
+func TestAGroupTooLargeCostsOnlyItself(t *testing.T) {
+	fault := &rpc.Fault{Code: 500, Reason: "Internal error"}
+	answers := []Answer{
+		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"core:"}}, Reply: rpc.Reply{Err: fault}},
+		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"tcp:"}}, Reply: reply(t, statisticsOf("tcp.established", "3"))},
+		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"sctp:"}}, Reply: reply(t, rpc.Members{})},
+		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"script:"}}, Reply: reply(t, statisticsOf("script.calls", "4"))},
+	}
+	set := metric.NewSet()
+	err := statsFetch.Collect(set, Settings{}, answers)
+	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "stats.fetch core:: ") || strings.Contains(err.Error(), "tcp:") {
+		t.Errorf("error %v", err)
+	}
+	text := string(exposition(t, set))
+	for _, want := range []string{"\nkamailio_tcp_established_total 3\n", "\nkamailio_stats_fetch_value{group=\"script\",name=\"calls\"} 4\n"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("there is no %q in\n%s", want, text)
+		}
+	}
+}

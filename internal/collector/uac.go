@@ -1,0 +1,138 @@
+package collector
+
+import (
+	"slices"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/uac/uac_reg.c; the same in 5.6
+// and 6.0. The reply has the passwords too. So only the fields that are named
+// here are ever read, and auth_password and auth_ha1 are none of them.
+
+// registrationMetric is a family with the labels that tell registrations apart,
+// and of what they are.
+func registrationMetric(name, help string) *metric.Desc {
+	return gauge("kamailio_uac_registration_"+name, help, "l_uuid", "r_domain", "r_username")
+}
+
+var (
+	registrationUp = registrationMetric("up",
+		"1 if Kamailio is registered and the registration has not run out, 0 if not, as while it is renewed. "+
+			"Fields flags and diff_expires of uac.reg_dump.")
+	registrationDisabled = registrationMetric("disabled",
+		"1 if Kamailio does not try to register, by command or since it failed and is not to try again, 0 if it does. "+
+			"Field flags of uac.reg_dump.")
+	registrationRemaining = registrationMetric("remaining_seconds",
+		"Seconds until the registration runs out; absent while Kamailio is not registered. Field diff_expires of uac.reg_dump.")
+	registrationInfo = gauge("kamailio_uac_registration_info",
+		"Always 1; the labels say what is registered where. Fields of the same names of uac.reg_dump.",
+		registrationLabels...)
+	registrations = gauge("kamailio_uac_registrations",
+		"Registrations by state; ongoing are those that Kamailio waits for an answer to. Fields flags and diff_expires of uac.reg_dump.",
+		"state")
+)
+
+// onlineFields are about the registration only while there is one.
+var onlineFields = []field{{name: "diff_expires", desc: registrationRemaining}}
+
+var registrationLabels = []string{"l_domain", "l_username", "l_uuid", "r_domain", "r_username", "realm", "socket"}
+
+// The bits of flags that count here; there are others.
+const (
+	registrationFlagDisabled = 1 << iota
+	registrationFlagOngoing
+	registrationFlagOnline
+)
+
+// The states of a registration, as uac_reg_status tells them.
+const (
+	registrationStateDisabled     = "disabled"
+	registrationStateOngoing      = "ongoing"
+	registrationStateRegistered   = "registered"
+	registrationStateUnregistered = "unregistered"
+)
+
+var registrationStates = []string{
+	registrationStateDisabled, registrationStateOngoing, registrationStateRegistered, registrationStateUnregistered,
+}
+
+var uacRegDump = &Collector{
+	Method:  "uac.reg_dump",
+	Module:  "uac",
+	Help:    "registrations of Kamailio at others; up to 4 series for each, in the short form 4 in all",
+	Auto:    true,
+	Large:   true,
+	Short:   true,
+	Metrics: []*metric.Desc{registrationUp, registrationDisabled, registrationRemaining, registrationInfo, registrations},
+	noRows:  "Not enabled", // the module is there for something else
+	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+		for _, answer := range answers {
+			if slices.Contains(settings.Short, "uac.reg_dump") {
+				countRegistrations(out, answer.Value)
+				continue
+			}
+			for registration := range answer.Value.Rows() {
+				collectRegistration(out, registration)
+			}
+		}
+	},
+}
+
+func collectRegistration(out *metric.Set, registration rpc.Value) {
+	if !registration.Get("l_uuid").Exists() {
+		return
+	}
+	info := make([]string, len(registrationLabels))
+	for i, name := range registrationLabels {
+		info[i] = registration.Get(name).Text()
+	}
+	out.Add(registrationInfo, 1, info...)
+	flags, ok := registrationFlags(out, registration)
+	if !ok {
+		return
+	}
+	labels := []string{registration.Get("l_uuid").Text(), registration.Get("r_domain").Text(), registration.Get("r_username").Text()}
+	out.Add(registrationUp, is(registrationState(flags, registration) == registrationStateRegistered), labels...)
+	out.Add(registrationDisabled, is(flags&registrationFlagDisabled != 0), labels...)
+	if flags&registrationFlagOnline != 0 {
+		// Otherwise it is about the next try, or the time less 0.
+		addNumbers(out, onlineFields, registration, labels)
+	}
+}
+
+func registrationFlags(out *metric.Set, registration rpc.Value) (uint64, bool) {
+	v := registration.Get("flags")
+	flags, ok := v.Uint()
+	if v.Exists() && !ok {
+		out.Skip(metric.NotANumber, "flags = "+v.String())
+	}
+	return flags, ok
+}
+
+func registrationState(flags uint64, registration rpc.Value) string {
+	left, known := registration.Get("diff_expires").Int()
+	switch {
+	case flags&registrationFlagOnline != 0 && (!known || left > 0):
+		return registrationStateRegistered
+	case flags&registrationFlagOngoing != 0:
+		return registrationStateOngoing
+	case flags&registrationFlagDisabled != 0:
+		return registrationStateDisabled
+	default:
+		return registrationStateUnregistered
+	}
+}
+
+func countRegistrations(out *metric.Set, all rpc.Value) {
+	count := map[string]float64{}
+	for registration := range all.Rows() {
+		if flags, ok := registrationFlags(out, registration); ok {
+			count[registrationState(flags, registration)]++
+		}
+	}
+	for _, state := range registrationStates {
+		out.Add(registrations, count[state], state)
+	}
+}

@@ -1,0 +1,121 @@
+package collector
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+func registrationWith(members ...rpc.Member) rpc.Members {
+	return append(rpc.Members{
+		{Name: "l_uuid", Value: "u"}, {Name: "r_username", Value: "alice"}, {Name: "r_domain", Value: "example.org"},
+		{Name: "auth_password", Value: "s3cret"}, {Name: "auth_ha1", Value: "0123456789abcdef0123456789abcdef"},
+	}, members...)
+}
+
+// TestRegistrationStates has the flags as seen on real servers, and what they
+// can become: 1 disabled, 2 ongoing, 4 online, 8 asked with a password, 16
+// tried before. diff_expires is the time until the next try while not online.
+func TestRegistrationStates(t *testing.T) {
+	tests := []struct {
+		name         string
+		flags        any
+		left         any
+		up, disabled string
+		remaining    string
+		short        string
+		skips        int
+	}{
+		{name: "never tried", flags: 0, left: -1795348597, up: "0", disabled: "0", short: "unregistered"},
+		{name: "disabled", flags: 1, left: -1795348597, up: "0", disabled: "1", short: "disabled"},
+		{name: "first try", flags: 18, left: 0, up: "0", disabled: "0", short: "ongoing"},
+		{name: "asked for a password", flags: 26, left: -1, up: "0", disabled: "0", short: "ongoing"},
+		{name: "failed, next try soon", flags: 16, left: 26, up: "0", disabled: "0", short: "unregistered"},
+		{name: "failed for good", flags: 17, left: -40, up: "0", disabled: "1", short: "disabled"},
+		{name: "registered", flags: 20, left: 593, up: "1", disabled: "0", remaining: "593", short: "registered"},
+		{name: "registered with all flags", flags: -1, left: 593, up: "1", disabled: "1", remaining: "593", short: "registered"},
+		{name: "run out", flags: 20, left: -3, up: "0", disabled: "0", remaining: "-3", short: "unregistered"},
+		{name: "disabled while registered", flags: 21, left: 1, up: "1", disabled: "1", remaining: "1", short: "registered"},
+		{name: "time unknown", flags: 20, up: "1", disabled: "0", short: "registered"},
+		{name: "bad flags", flags: "?", left: 593, skips: 1},
+		{name: "no flags", left: 593},
+	}
+	const labels = `{l_uuid="u",r_domain="example.org",r_username="alice"} `
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			var members []rpc.Member
+			if test.flags != nil {
+				members = append(members, rpc.Member{Name: "flags", Value: test.flags})
+			}
+			if test.left != nil {
+				members = append(members, rpc.Member{Name: "diff_expires", Value: test.left})
+			}
+			noRow := rpc.Members{{Name: "realm", Value: "no registration"}}
+			r := reply(t, noRow, registrationWith(members...))
+			got, skips := collect(t, uacRegDump, r)
+			var want []string
+			if test.up != "" {
+				want = append(want, "kamailio_uac_registration_disabled"+labels+test.disabled)
+			}
+			want = append(want, `kamailio_uac_registration_info{l_domain="",l_username="",l_uuid="u",`+
+				`r_domain="example.org",r_username="alice",realm="",socket=""} 1`)
+			if test.remaining != "" {
+				want = append(want, "kamailio_uac_registration_remaining_seconds"+labels+test.remaining)
+			}
+			if test.up != "" {
+				want = append(want, "kamailio_uac_registration_up"+labels+test.up)
+			}
+			checkSamples(t, got, want...)
+			if len(skips) != test.skips {
+				t.Errorf("left out %+v", skips)
+			}
+			checkRegistrationCounts(t, r, test.short)
+		})
+	}
+}
+
+func checkRegistrationCounts(t *testing.T, r rpc.Reply, state string) {
+	t.Helper()
+	set := metric.NewSet()
+	if err := uacRegDump.Collect(set, Settings{Short: []string{"uac.reg_dump"}}, []Answer{{Reply: r}}); err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, s := range []string{"disabled", "ongoing", "registered", "unregistered"} {
+		want = append(want, fmt.Sprintf("kamailio_uac_registrations{state=%q} %v", s, is(s == state)))
+	}
+	checkSamples(t, samples(t, set), want...)
+}
+
+// TestNoSecretLeaves looks for the passwords in all that becomes of a reply.
+func TestNoSecretLeaves(t *testing.T) {
+	replies := []rpc.Reply{reply(t, registrationWith(rpc.Member{Name: "flags", Value: nil}),
+		registrationWith(rpc.Member{Name: "flags", Value: 4}, rpc.Member{Name: "diff_expires", Value: "soon"}),
+		registrationWith(rpc.Member{Name: "flags", Value: 4}, rpc.Member{Name: "diff_expires", Value: "soon"}))}
+	for version, when := range captured {
+		for _, name := range []string{"uac.reg_dump.binrpc", "uac.reg_dump_registered.binrpc"} {
+			replies = append(replies, readReply(t, filepath.Join("testdata", version, name), when))
+		}
+	}
+	for _, r := range replies {
+		if !strings.Contains(r.Value.String(), "0123456789abcdef0123456789abcdef") {
+			t.Fatal("there is no secret in the reply that could leave")
+		}
+		for _, short := range [][]string{nil, {"uac.reg_dump"}} {
+			set := metric.NewSet()
+			if err := uacRegDump.Collect(set, Settings{Short: short}, []Answer{{Reply: r}}); err != nil {
+				t.Fatal(err)
+			}
+			all := string(exposition(t, set)) + fmt.Sprintf("%+v", set.Skips())
+			for _, secret := range []string{"0123456789abcdef", "secret", "s3cret", "auth_"} {
+				if strings.Contains(all, secret) {
+					t.Errorf("%s is in\n%s", secret, all)
+				}
+			}
+		}
+	}
+}
