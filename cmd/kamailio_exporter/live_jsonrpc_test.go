@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -141,9 +142,10 @@ func TestLiveUserMetrics(t *testing.T) {
 			t.Parallel()
 			k := lab.StartTest(t, lab.Options{Suite: suite})
 			ctx, cancel := context.WithCancel(t.Context())
-			ended := make(chan error)
-			go func() { ended <- lab.Traffic(ctx, k) }()
-			defer func() { cancel(); <-ended }()
+			var traffic sync.WaitGroup
+			traffic.Go(func() { _ = lab.Traffic(ctx, k) })
+			defer traffic.Wait()
+			defer cancel()
 			e := start(t, "-u", k.URI("unix"), "--kamailio.xhttp-prom-url", "http://"+k.SIPAddr()+"/metrics")
 			const calls = `kamailio_lab_calls_total{method="INVITE",result="relayed"}`
 			p := e.scrape()

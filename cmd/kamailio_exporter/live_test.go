@@ -431,6 +431,11 @@ func expectDestinations(t *testing.T, reply []kamcmdStruct, series map[string]fl
 					series[prefix+metric+labels("")] = number(t, attrs.get(field))
 				}
 			}
+			for field, bound := range map[string]string{"OCMIN": "min", "OCMAX": "max"} { // from 6.0 on
+				if text := attrs.get(field); text != "" {
+					series[prefix+"overload_rate_"+bound+"_ratio"+labels("")] = number(t, text) / 100
+				}
+			}
 			latency := destination.all("LATENCY")[0]
 			for field, metric := range map[string]string{"AVG": "average", "STD": "stddev", "EST": "estimate", "MAX": "max"} {
 				series[prefix+"latency_"+metric+"_seconds"+labels("")] = number(t, latency.get(field)) / 1000

@@ -89,7 +89,7 @@ func collectStatistic(out *metric.Set, settings Settings, member rpc.Value) {
 		out.Skip(metric.NotANumber, member.Name()+" = "+member.String())
 		return
 	}
-	value := int64(unsigned) //nolint:gosec // it was a long before Kamailio printed it
+	value := int64(unsigned)
 	s, labels := findStatistic(group, name)
 	if s != nil {
 		s.add(out, member.Name(), value, labels)

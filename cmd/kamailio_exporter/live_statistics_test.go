@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+)
+
+// TestLiveStatisticsGroups names stats.fetch, and what it is to show as it is.
+func TestLiveStatisticsGroups(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		args []string
+		want []string // of core.rcv_requests, script.my_calls, script.destination_down
+	}{
+		{"auto", []string{"--kamailio.stats-groups", "all"}, []string{"script.my_calls", "script.destination_down"}},
+		{"named", []string{"-m", "stats.fetch"}, []string{"script.my_calls", "script.destination_down"}},
+		{"named beside auto", []string{"-m", "auto,stats.fetch", "--kamailio.stats-groups", "core,script:my_calls"}, []string{"core.rcv_requests", "script.my_calls"}},
+		{"named with all", []string{"-m", "stats.fetch", "--kamailio.stats-groups", "all"}, []string{"core.rcv_requests", "script.my_calls", "script.destination_down"}},
+	}
+	k := lab.StartTest(t, lab.Options{})
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			e := start(t, append([]string{"-u", k.URI("unix")}, test.args...)...)
+			p := e.scrape()
+			for _, statistic := range []string{"core.rcv_requests", "script.my_calls", "script.destination_down"} {
+				group, name, _ := strings.Cut(statistic, ".")
+				_, shown := p[`kamailio_stats_fetch_value{group="`+group+`",name="`+name+`"}`]
+				if want := strings.Contains(strings.Join(test.want, " "), statistic); shown != want {
+					t.Errorf("%s is shown as it is: %t, want %t", statistic, shown, want)
+				}
+			}
+			if _, ok := p[`kamailio_core_received_messages_total{type="request"}`]; !ok {
+				t.Error("there is no metric of core.rcv_requests")
+			}
+		})
+	}
+}
+
+// TestLiveStatisticsTooLarge has buffers that all statistics at once do not fit.
+func TestLiveStatisticsTooLarge(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, kib string
+		want      float64
+		core      bool
+	}{
+		{"group by group", "5", 1, true},
+		{"some groups too", "1", 0, false},
+	}
+	for _, suite := range suites {
+		for _, test := range tests {
+			t.Run(suite+"/"+test.name, func(t *testing.T) {
+				t.Parallel()
+				k := lab.StartTest(t, lab.Options{Suite: suite, Config: `modparam("ctl", "binrpc_struct_max_body_size", ` + test.kib + `)`})
+				e := start(t, "-u", k.URI("unix"))
+				p := e.scrape()
+				p.check(t, `kamailio_exporter_collector_success{collector="stats.fetch"}`, test.want)
+				p.check(t, `kamailio_stats_fetch_value{group="script",name="my_calls"}`, 0)
+				p.check(t, `kamailio_tmx_absorbed_replies`, 0)
+				if _, ok := p[`kamailio_core_received_messages_total{type="request"}`]; ok != test.core {
+					t.Errorf("statistics of the core are there: %t, want %t", ok, test.core)
+				}
+			})
+		}
+	}
+}
