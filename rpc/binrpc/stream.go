@@ -138,15 +138,19 @@ func (s *Stream) read() {
 }
 
 func (s *Stream) readOne(r *bufio.Reader) error {
-	if _, err := r.Peek(1); err != nil { // between two replies: as long as it takes
+	first, err := r.Peek(1)
+	if err != nil { // between two replies: as long as it takes
 		if errors.Is(err, io.EOF) {
 			return fmt.Errorf("%w by the server", rpc.ErrClosed)
 		}
 		return err
 	}
-	stall, err := s.expected()
-	if err != nil {
-		return err
+	stall, due := s.expected()
+	if !due {
+		if _, err := parseHeader(first); spoiled(err) { // whoever speaks first may not speak BINRPC at all
+			return fmt.Errorf("%w: %w", ErrOutOfStep, err)
+		}
+		return fmt.Errorf("%w: something came that nobody asked for", ErrOutOfStep)
 	}
 	timed := false
 	waiting := func() error {
@@ -173,14 +177,14 @@ func (s *Stream) readOne(r *bufio.Reader) error {
 	return nil
 }
 
-// expected tells whether a reply is due at all, and how long it may stall.
-func (s *Stream) expected() (time.Duration, error) {
+// expected tells how long a reply may stall, and whether one is due at all.
+func (s *Stream) expected() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.batch == nil || s.batch.left == 0 {
-		return 0, fmt.Errorf("%w: something came that nobody asked for", ErrOutOfStep)
+		return 0, false
 	}
-	return s.batch.stall, nil
+	return s.batch.stall, true
 }
 
 // deliver hands a packet to the batch under way, if that still is.
@@ -206,6 +210,8 @@ func (s *Stream) start(ctx context.Context, n int) (*batch, error) {
 	switch {
 	case errors.Is(s.err, rpc.ErrClosed):
 		return nil, s.err
+	case spoiled(s.err): // it was never BINRPC, which this batch should know
+		return nil, fmt.Errorf("%w after an earlier failure: %w", rpc.ErrClosed, s.err)
 	case s.err != nil: // what another batch met is told, but is not this one's error
 		return nil, fmt.Errorf("%w after an earlier failure: %s", rpc.ErrClosed, s.err.Error())
 	}

@@ -524,6 +524,19 @@ func TestStreamUnaskedBytes(t *testing.T) {
 	}
 }
 
+// TestStreamAnotherProtocol has a server that speaks first, and not BINRPC. A
+// batch that comes later is told so.
+func TestStreamAnotherProtocol(t *testing.T) {
+	s, p := newPeer(t, Options{})
+	p.send([]byte("220 mail.example.org ESMTP\r\n"))
+	waitFor(t, "the reader ends", s.ended)
+	for _, r := range ask(deadline(t), s, "a", "b") {
+		if _, ok := errors.AsType[*SyntaxError](r.Err); !ok {
+			t.Errorf("got %v, want a SyntaxError", r.Err)
+		}
+	}
+}
+
 func TestStreamMoreRepliesThanCalls(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, func() {
