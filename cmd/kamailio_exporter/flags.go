@@ -100,11 +100,19 @@ func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error
 		return wrong("kamailio.scrape-uri", err)
 	}
 	options.URI = target.String()
+	options.JSONRPC = target.Protocol == dial.JSONRPC
 	if f.timeout <= 0 {
 		return wrong("kamailio.timeout", fmt.Errorf("%v is no time to wait, use for example 5s", f.timeout))
 	}
 	if options.Named, options.Auto, err = f.collectors(); err != nil {
 		return wrong("kamailio.methods", err)
+	}
+	if options.JSONRPC {
+		for _, c := range options.Named {
+			if c.BINRPCOnly {
+				return wrong("kamailio.methods", fmt.Errorf("%s is not answered over JSON-RPC, or not wholly: use a socket of ctl, or leave it out", c.Method))
+			}
+		}
 	}
 	options.Settings.Named = f.methods
 	if f.settings.MaxSeries < 0 {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
 )
@@ -574,4 +578,65 @@ func TestSystemdSocket(t *testing.T) {
 	e := startCommand(t, cmd)
 	listener.Close()
 	e.scrape().check(t, "kamailio_up", 0)
+}
+
+// TestLiveAuto has a Kamailio with all modules of the lab, and no flag: every
+// method that is asked succeeds, and nothing of the answers is left out.
+func TestLiveAuto(t *testing.T) {
+	t.Parallel()
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			k := lab.StartTest(t, lab.Options{Suite: suite})
+			e := start(t, "-u", k.URI("unix"))
+			p := e.scrape()
+			p.check(t, "kamailio_exporter_failed_scrapes", 0)
+			asked := 0
+			for series, value := range p {
+				if strings.HasPrefix(series, "kamailio_exporter_collector_success{") {
+					asked++
+					if value != 1 {
+						t.Errorf("%s is %v", series, value)
+					}
+				}
+				if strings.HasPrefix(series, "kamailio_exporter_skipped_total{") {
+					t.Errorf("there is %s %v", series, value)
+				}
+			}
+			t.Logf("%d methods, %d series", asked, len(p))
+		})
+	}
+}
+
+// TestLiveCreated reads the page as a Prometheus does that knows when counters
+// began.
+func TestLiveCreated(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{Minimal: true})
+	e := start(t, "-u", k.URI("unix"))
+	start := e.scrape()["kamailio_start_time_seconds"]
+	if since := float64(time.Now().Unix()) - start; since < 0 || since > 600 {
+		t.Errorf("Kamailio started %v s ago", since)
+	}
+	response, body := e.get("/metrics", "Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	decoder := expfmt.NewDecoder(bytes.NewReader(body), expfmt.ResponseFormat(response.Header))
+	found := false
+	for {
+		var family dto.MetricFamily
+		if err := decoder.Decode(&family); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if family.GetName() != "kamailio_tm_stats_created_total" {
+			continue
+		}
+		found = true
+		if created := family.GetMetric()[0].GetCounter().GetCreatedTimestamp(); float64(created.GetSeconds()) != start {
+			t.Errorf("the counter was created at %v, Kamailio started at %v", created, start)
+		}
+	}
+	if !found {
+		t.Error("the counter is missing")
+	}
 }

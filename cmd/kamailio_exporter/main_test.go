@@ -28,7 +28,7 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"-m", "tm.stats,nosuch.method"}, []string{"--kamailio.methods", `\"nosuch.method\"`, "auto, core.info, core.psx"}},
+		{[]string{"-m", "tm.stats,nosuch.method"}, []string{"--kamailio.methods", `\"nosuch.method\"`, "core.info, core.psx"}},
 		{[]string{"-m", "tm.stats,,sl.stats"}, []string{"a name is missing between commas"}},
 		{[]string{"--kamailio.dialog-profiles", "trunk:"}, []string{"names no dialog profile, use profile or profile:value"}},
 		{[]string{"--kamailio.htable-keys", "calls"}, []string{"names no key of a hash table, use table=>key or table:key"}},

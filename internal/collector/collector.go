@@ -30,6 +30,9 @@ type Collector struct {
 	// Large tells that the reply may not fit a socket's buffer. Such methods
 	// are asked last: if their reply is cut short, it harms no other.
 	Large bool
+	// BINRPCOnly tells that Kamailio answers the method over BINRPC alone, or
+	// drops records of the answer over JSON-RPC. It is not used there.
+	BINRPCOnly bool
 	// Flag is the flag without which there is nothing to call, "" for none.
 	Flag string
 	// Short tells that there is a short form; see Settings.Short.
@@ -105,8 +108,37 @@ var All = []*Collector{
 	dlgProfileGetSize,
 	dlgStatsActive,
 	dmqListNodes,
+	dnsMemInfo,
+	dstBlocklistMemInfo,
+	ctlConnections,
+	rtpengineShow,
+	rtpproxyList,
+	mqueueGetSizes,
+	rlGetPipes,
+	rlGetQueues,
+	lcrDumpGws,
+	keepaliveList,
+	mtreeSummary,
+	cdpListPeers,
+	ulscscfStatus,
+	cnxccStats,
+	secfilterStats,
+	siptraceStatus,
+	sipcaptureStatus,
+	pdbStatus,
+	kafkaStats,
+	peerstateStats,
+	scaSubscriptionCount,
+	pikeTop,
+	permissionsSubnetDump,
 	uacRegDump,
 	dispatcherList,
+	plList,
+	plStats,
+	permissionsAddressDump,
+	domainDump,
+	imcListRooms,
+	ulpcscfStatus,
 }
 
 // Calls are what to ask Kamailio; none if the settings leave nothing to ask.

@@ -197,3 +197,26 @@ func TestCodes(t *testing.T) {
 	)
 	checkSkips(t, skips, metric.Skip{Collector: "sl.stats", Reason: metric.UnknownField, Count: 2, Example: "total"})
 }
+
+// TestOnlyItsOwnMethod has collectors call what they are named after, and nothing
+// else: All is the list of what may be called.
+func TestOnlyItsOwnMethod(t *testing.T) {
+	settings := Settings{StatsGroups: []string{"script", "all", "x:y"}, Named: Methods()}
+	fault := []Answer{{Reply: rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "Internal error"}}}}
+	for _, c := range All {
+		for _, call := range slices.Concat(c.Calls(settings), c.Again(settings, fault)) {
+			if call.Method != c.Method {
+				t.Errorf("%s calls %s", c.Method, call.Method)
+			}
+		}
+		// What Kamailio's methods that change something are called.
+		for word := range strings.FieldsFuncSeq(c.Method, func(r rune) bool { return r == '.' || r == '_' }) {
+			if slices.Contains([]string{"reload", "set", "add", "rm", "remove", "delete", "flush", "reset", "kill", "end", "start", "stop", "enable", "disable", "unregister", "register"}, word) {
+				t.Errorf("%s may change something", c.Method)
+			}
+		}
+		if c.Method == "mqueue.fetch" || strings.HasPrefix(c.Method, "xhttp_prom.") {
+			t.Errorf("%s must not be called", c.Method)
+		}
+	}
+}

@@ -42,7 +42,7 @@ type builtReply struct {
 }
 
 // built are all built replies, from the files of this package's tests.
-var built = slices.Concat(builtCore, builtStatistics)
+var built = slices.Concat(builtCore, builtStatistics, builtModules)
 
 // capturedSettings are for captures of methods that need some.
 var capturedSettings = map[string]Settings{}

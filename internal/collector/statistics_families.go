@@ -33,7 +33,7 @@ var statisticPlaceholders = map[string]string{
 	"mode":     `.+`,
 	"protocol": `msrp|sip`,
 	"request":  `lir|uar`,
-	"sep":      `.`, // one character, "_" unless stats_name_separator is set, "-" before 5.0
+	"sep":      `.`, // one character, "_" unless stats_name_separator is set
 	"state":    `[a-z]+`,
 	"type":     `[a-z]+`,
 }
@@ -522,10 +522,10 @@ var clientStatistics = []statisticFamily{
 
 	// kafka: modules/kafka/kafka_mod.c and kfk.c. The errors are among the
 	// messages.
-	{kind: metric.Counter, name: "kamailio_kafka_messages_total",
+	{kind: metric.Counter, name: "kamailio_kafka_deliveries_total",
 		help: "Messages for Kafka, sent or not.",
 		from: [][]string{{"kafka.total_messages"}}},
-	{kind: metric.Counter, name: "kamailio_kafka_message_errors_total",
+	{kind: metric.Counter, name: "kamailio_kafka_failed_deliveries_total",
 		help: "Messages that could not be sent to Kafka.",
 		from: [][]string{{"kafka.total_messages_err"}}},
 }

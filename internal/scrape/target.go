@@ -32,6 +32,9 @@ type Options struct {
 	Auto bool
 	// Named are collectors to use in any case.
 	Named []*collector.Collector
+	// JSONRPC tells that the target is reached by JSON-RPC, over which not all
+	// methods answer.
+	JSONRPC bool
 	// Settings are what users chose about collectors.
 	Settings collector.Settings
 	// UserMetrics is where the routing script's own metrics are, nil for
@@ -248,6 +251,9 @@ func (t *Target) choose(ctx context.Context) ([]*collector.Collector, error) {
 	for _, c := range collector.All {
 		// A server that cannot tell what it has makes us try each method.
 		offered := fault || slices.Contains(methods, c.Method)
+		if t.options.JSONRPC && c.BINRPCOnly {
+			continue
+		}
 		if c.Auto && offered || slices.Contains(t.options.Named, c) {
 			chosen = append(chosen, c)
 		}

@@ -1,0 +1,68 @@
+package collector
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/cdp/cdp_rpc.c, of the states
+// dp_states in peerstatemachine.c; the same in 5.6 and 6.0. Peers is a struct in
+// which FQDN and Details take turns. What is only configured is left out, and so
+// is Last used: routing.c puts seconds into it or microseconds, depending on how
+// the peer was chosen, of which 32 bits travel.
+
+// cdpStates are the states of RFC 6733. A peer is up in i_open, where Kamailio
+// opened the connection, and r_open, where the peer did.
+var cdpStates = []string{
+	"closed", "closing", "i_open", "r_open", "wait_conn_ack", "wait_conn_ack_elect", "wait_i_cea", "wait_returns",
+}
+
+var (
+	cdpPeerState = gauge("kamailio_cdp_peer_state",
+		"1 for the state that the Diameter peer is in, 0 for the others. Field Peers.Details.State of cdp.list_peers.", "peer", "state")
+	cdpPeerDisabled = gauge("kamailio_cdp_peer_disabled",
+		"1 if the Diameter peer is disabled, 0 if not. Field Peers.Details.Disabled of cdp.list_peers.", "peer")
+)
+
+var cdpListPeers = &Collector{
+	Method:  "cdp.list_peers",
+	Module:  "cdp",
+	Help:    "Diameter peers: state, disabled; 9 series for each",
+	Auto:    true,
+	Metrics: []*metric.Desc{cdpPeerState, cdpPeerDisabled},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		peer := ""
+		for member := range reply.Value.Get("Peers").All() {
+			switch member.Name() {
+			case "FQDN":
+				peer = member.Text()
+			case "Details":
+				collectPeer(out, peer, member)
+			}
+		}
+	}),
+}
+
+func collectPeer(out *metric.Set, peer string, details rpc.Value) {
+	if v := details.Get("State"); v.Exists() {
+		now := strings.ToLower(v.Text())
+		if !slices.Contains(cdpStates, now) {
+			out.Skip(metric.BadValue, "State = "+v.String())
+		} else {
+			for _, state := range cdpStates {
+				out.Add(cdpPeerState, is(state == now), peer, state)
+			}
+		}
+	}
+	if v := details.Get("Disabled"); v.Exists() {
+		switch v.Text() {
+		case "True", "False":
+			out.Add(cdpPeerDisabled, is(v.Text() == "True"), peer)
+		default:
+			out.Skip(metric.BadValue, "Disabled = "+v.String())
+		}
+	}
+}

@@ -1,0 +1,24 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the number: Kamailio's src/modules/ctl/io_listener.c.
+var ctlConnectionsField = field{name: "connections", unsigned: true, desc: gauge("kamailio_ctl_connections",
+	"Stream connections to the ctl module that are open, the exporter's own included; there can be 128. Answer of ctl.connections.")}
+
+var ctlConnections = &Collector{
+	Method:     "ctl.connections",
+	Module:     "ctl",
+	Help:       "connections to the ctl module; 1 series",
+	Auto:       true,
+	BINRPCOnly: true,
+	Metrics:    []*metric.Desc{ctlConnectionsField.desc},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		if reply.Value.Exists() {
+			ctlConnectionsField.add(out, reply.Value)
+		}
+	}),
+}

@@ -1,0 +1,62 @@
+package collector
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the numbers in this file: Kamailio's src/core/dns_cache.c and
+// dst_blocklist.c. They have no names: the first is what is used, the second
+// what may be. JSON-RPC sends only the second.
+
+var (
+	dnsCacheUsed = gauge("kamailio_dns_cache_used_bytes",
+		"Bytes of shared memory that the DNS cache uses. First number of dns.mem_info.")
+	dnsCacheMax = gauge("kamailio_dns_cache_max_bytes",
+		"Most bytes of shared memory that the DNS cache may use. Second number of dns.mem_info.")
+	dstBlocklistUsed = gauge("kamailio_dst_blocklist_used_bytes",
+		"Bytes of shared memory that the list of blocked destinations uses. First number of dst_blocklist.mem_info.")
+	dstBlocklistMax = gauge("kamailio_dst_blocklist_max_bytes",
+		"Most bytes of shared memory that the list of blocked destinations may use. Second number of dst_blocklist.mem_info.")
+)
+
+var dnsMemInfo = &Collector{
+	Method:     "dns.mem_info",
+	Module:     "core",
+	Help:       "memory of the DNS cache; 2 series",
+	Auto:       true,
+	BINRPCOnly: true,
+	Metrics:    []*metric.Desc{dnsCacheUsed, dnsCacheMax},
+	noRows:     "dns cache support disabled (see use_dns_cache)",
+	collect:    each(memInfo(dnsCacheUsed, dnsCacheMax)),
+}
+
+var dstBlocklistMemInfo = &Collector{
+	Method:     "dst_blocklist.mem_info",
+	Module:     "core",
+	Help:       "memory of the list of blocked destinations; 2 series",
+	Auto:       true,
+	BINRPCOnly: true,
+	Metrics:    []*metric.Desc{dstBlocklistUsed, dstBlocklistMax},
+	noRows:     "dst blocklist support disabled", // as it is by default
+	collect:    each(memInfo(dstBlocklistUsed, dstBlocklistMax)),
+}
+
+// memInfo reads the two numbers, if there are two: of one nobody knows which it
+// is.
+func memInfo(used, most *metric.Desc) func(*metric.Set, rpc.Reply) {
+	return func(out *metric.Set, reply rpc.Reply) {
+		numbers := slices.Collect(reply.Value.Rows())
+		if len(numbers) != 2 {
+			out.Skip(metric.BadValue, strconv.Itoa(len(numbers))+" numbers instead of 2")
+			return
+		}
+		for i, desc := range []*metric.Desc{used, most} {
+			f := field{name: desc.Name, unsigned: true, desc: desc}
+			f.add(out, numbers[i])
+		}
+	}
+}

@@ -1,0 +1,39 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/domain/hash.c; the same in 5.6
+// and 6.0.
+var (
+	domainDomains = gauge("kamailio_domain_domains",
+		"Domains that Kamailio serves. Rows in field domains of domain.dump.")
+	domainAttributes = gauge("kamailio_domain_attributes",
+		"Attributes of the domains that Kamailio serves. Rows in field attributes of domain.dump.")
+)
+
+var domainDump = &Collector{
+	Method: "domain.dump",
+	Module: "domain",
+	Help: "how many domains Kamailio serves; 2 series; " +
+		"not unasked, because Kamailio sends the whole table for it",
+	Large:   true,
+	Metrics: []*metric.Desc{domainDomains, domainAttributes},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		addLen(out, domainDomains, reply.Value.Get("domains"))
+		addLen(out, domainAttributes, reply.Value.Get("attributes"))
+	}),
+}
+
+// addLen adds how many values a list has.
+func addLen(out *metric.Set, desc *metric.Desc, list rpc.Value) {
+	switch list.Kind() {
+	case rpc.Absent:
+	case rpc.Struct, rpc.Array:
+		out.Add(desc, float64(list.Len()))
+	default:
+		out.Skip(metric.BadValue, list.Name()+" = "+list.String())
+	}
+}

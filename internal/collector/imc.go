@@ -1,0 +1,39 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/imc/imc.c; the same in 5.6 and
+// 6.0. The names of rooms and owners are users' and not shown.
+var (
+	imcRooms = gauge("kamailio_imc_rooms",
+		"Rooms for instant messages. Rows of imc.list_rooms.")
+	imcMembers = gauge("kamailio_imc_members",
+		"Members of all rooms for instant messages together. Field members of imc.list_rooms.")
+)
+
+var imcListRooms = &Collector{
+	Method: "imc.list_rooms",
+	Module: "imc",
+	Help: "rooms for instant messages and their members; 2 series; " +
+		"not unasked, because Kamailio sends every room for it, and users make rooms",
+	Large:   true,
+	Metrics: []*metric.Desc{imcRooms, imcMembers},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		rooms, members := 0, int64(0)
+		for room := range reply.Value.Rows() {
+			v := room.Get("members")
+			n, ok := v.Int()
+			if !ok { // a sum without it would be wrong
+				out.Skip(metric.NotANumber, "members = "+v.String())
+				return
+			}
+			rooms++
+			members += n
+		}
+		out.Add(imcRooms, float64(rooms))
+		out.Add(imcMembers, float64(members))
+	}),
+}

@@ -1,0 +1,39 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/ims_usrloc_pcscf/ul_rpc.c. Stats
+// is the last member of AoRs, whose others are the contacts: a single struct, so
+// that the method fails as soon as they fill the 8 KiB that ctl has for one.
+var (
+	pcscfFields = []field{
+		{name: "Size", unsigned: true, desc: gauge("kamailio_ims_usrloc_pcscf_slots",
+			"Slots of the table, over which its contacts are spread. Field Size of ulpcscf.status.", "domain")},
+	}
+	pcscfStats = []field{
+		{name: "Records", unsigned: true, desc: gauge("kamailio_ims_usrloc_pcscf_contacts",
+			"Contacts that the P-CSCF knows. Field AoRs.Stats.Records of ulpcscf.status.", "domain")},
+		{name: "Max-Slots", unsigned: true, desc: gauge("kamailio_ims_usrloc_pcscf_slot_contacts_max",
+			"Contacts in the slot that has the most. Field AoRs.Stats.Max-Slots of ulpcscf.status.", "domain")},
+	}
+)
+
+var ulpcscfStatus = &Collector{
+	Method: "ulpcscf.status",
+	Module: "ims_usrloc_pcscf",
+	Help: "contacts that a P-CSCF knows; 3 series for each domain; " +
+		"not unasked, because Kamailio sends every contact for it, or fails if they are too many",
+	Large:   true,
+	Metrics: append(descsOf(pcscfFields), descsOf(pcscfStats)...),
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for domain := range reply.Value.Rows() {
+			if name := domain.Get("Domain"); name.Exists() {
+				addNumbers(out, pcscfFields, domain, []string{name.Text()})
+				addNumbers(out, pcscfStats, domain.Get("AoRs").Get("Stats"), []string{name.Text()})
+			}
+		}
+	}),
+}

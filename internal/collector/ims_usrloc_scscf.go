@@ -1,0 +1,38 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/ims_usrloc_scscf/ul_rpc.c. It adds
+// up a counter of each slot; the records are not walked. There is one domain as a
+// rule; of several, JSON-RPC drops all but the last.
+var (
+	scscfFields = []field{
+		{name: "Size", unsigned: true, desc: gauge("kamailio_ims_usrloc_scscf_slots",
+			"Slots of the table, over which its records are spread. Field Size of ulscscf.status.", "domain")},
+	}
+	scscfStats = []field{
+		{name: "Records", unsigned: true, desc: gauge("kamailio_ims_usrloc_scscf_records",
+			"Public identities that the S-CSCF has records of. Field Stats.Records of ulscscf.status.", "domain")},
+		{name: "Max-Slots", unsigned: true, desc: gauge("kamailio_ims_usrloc_scscf_slot_records_max",
+			"Records in the slot that has the most. Field Stats.Max-Slots of ulscscf.status.", "domain")},
+	}
+)
+
+var ulscscfStatus = &Collector{
+	Method:  "ulscscf.status",
+	Module:  "ims_usrloc_scscf",
+	Help:    "public identities that an S-CSCF knows; 3 series for each domain",
+	Auto:    true,
+	Metrics: append(descsOf(scscfFields), descsOf(scscfStats)...),
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for domain := range reply.Value.Rows() {
+			if name := domain.Get("Domain"); name.Exists() {
+				addNumbers(out, scscfFields, domain, []string{name.Text()})
+				addNumbers(out, scscfStats, domain.Get("Stats"), []string{name.Text()})
+			}
+		}
+	}),
+}

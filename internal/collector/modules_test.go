@@ -1,0 +1,362 @@
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// TestWhatNodesOfRTPEngineSay has what disabled and recheck_ticks mean in one
+// version and the other.
+func TestWhatNodesOfRTPEngineSay(t *testing.T) {
+	const labels = `{index="",set="0",url="udp:a:1"} `
+	bad := func(reason metric.Reason, example string) []metric.Skip {
+		return []metric.Skip{{Collector: "rtpengine.show", Reason: reason, Count: 1, Example: example}}
+	}
+	tests := []struct {
+		name                  string
+		node                  rpc.Members
+		disabled, recheck, up string // "" for no series
+		skips                 []metric.Skip
+	}{
+		{name: "5.6, up", node: rpc.Members{{Name: "disabled", Value: 0}, {Name: "recheck_ticks", Value: 0}}, disabled: "0", recheck: "0", up: "1"},
+		{name: "5.6, down", node: rpc.Members{{Name: "disabled", Value: 1}, {Name: "recheck_ticks", Value: 53}}, disabled: "0", recheck: "53", up: "0"},
+		{name: "5.6, disabled for good", node: rpc.Members{{Name: "disabled", Value: "1(permanent)"}, {Name: "recheck_ticks", Value: "N/A"}}, disabled: "1", up: "0"},
+		{name: "6.0, up", node: rpc.Members{{Name: "disabled", Value: 0}, {Name: "active", Value: 1}, {Name: "recheck_ticks", Value: 0}}, disabled: "0", recheck: "0", up: "1"},
+		{name: "6.0, down", node: rpc.Members{{Name: "disabled", Value: 0}, {Name: "active", Value: 0}, {Name: "recheck_ticks", Value: 60}}, disabled: "0", recheck: "60", up: "0"},
+		{name: "6.0, disabled for good", node: rpc.Members{{Name: "disabled", Value: 1}, {Name: "active", Value: 0}, {Name: "recheck_ticks", Value: -1}}, disabled: "1", up: "0"},
+		{name: "active alone", node: rpc.Members{{Name: "active", Value: 1}}, up: "1"},
+		{name: "neither", node: rpc.Members{{Name: "from_the_future", Value: 1}}},
+		{name: "another text", node: rpc.Members{{Name: "disabled", Value: "2(later)"}}, skips: bad(metric.NotANumber, `disabled = "2(later)"`)},
+		{name: "no ticks", node: rpc.Members{{Name: "recheck_ticks", Value: "soon"}}, skips: bad(metric.NotANumber, `recheck_ticks = "soon"`)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			node := append(rpc.Members{{Name: "url", Value: "udp:a:1"}, {Name: "set", Value: 0}, {Name: "index", Value: 7}}, test.node...)
+			got, skips := collect(t, rtpengineShow, reply(t, node))
+			var want []string
+			for _, series := range [][2]string{{"disabled", test.disabled}, {"recheck_seconds", test.recheck}, {"up", test.up}} {
+				if series[1] != "" {
+					want = append(want, "kamailio_rtpengine_node_"+series[0]+labels+series[1])
+				}
+			}
+			checkSamples(t, got, want...)
+			checkSkips(t, skips, test.skips...)
+		})
+	}
+}
+
+func TestMediaRelaysThatRepeatAURL(t *testing.T) {
+	proxy := func(set, index int) rpc.Members {
+		return rpc.Members{{Name: "setid", Value: set}, {Name: "url", Value: "udp:a:1"}, {Name: "index", Value: index}, {Name: "weight", Value: index}}
+	}
+	got, skips := collect(t, rtpproxyList, reply(t, proxy(1, 4), proxy(2, 5), proxy(1, 6), proxy(1, 7)))
+	checkSamples(t, got,
+		`kamailio_rtpproxy_node_weight{index="",set="1",url="udp:a:1"} 4`,
+		`kamailio_rtpproxy_node_weight{index="",set="2",url="udp:a:1"} 5`,
+		`kamailio_rtpproxy_node_weight{index="6",set="1",url="udp:a:1"} 6`,
+		`kamailio_rtpproxy_node_weight{index="7",set="1",url="udp:a:1"} 7`,
+	)
+	checkSkips(t, skips)
+}
+
+// TestProxiesDisabledForGood are those that are disabled and have no next check;
+// -1 is how an unsigned 2³²−1 travels, over JSON-RPC it may be itself.
+func TestProxiesDisabledForGood(t *testing.T) {
+	tests := []struct {
+		disabled, recheck any
+		want              string
+	}{
+		{0, 0, "0"},
+		{1, 52074796, "0"},
+		{1, -1, "1"},
+		{1, 4294967295, "1"},
+		{0, -1, "0"},
+	}
+	for _, test := range tests {
+		got, _ := collect(t, rtpproxyList, reply(t, rpc.Members{
+			{Name: "url", Value: "u"}, {Name: "disabled", Value: test.disabled}, {Name: "recheck", Value: test.recheck},
+		}))
+		if want := `kamailio_rtpproxy_node_disabled{index="",set="",url="u"} ` + test.want; len(got) != 2 || got[0] != want {
+			t.Errorf("%v, %v: %q, want %q first", test.disabled, test.recheck, got, want)
+		}
+	}
+}
+
+// TestFaultsThatAreNoFailure has the words of Kamailio for "there is nothing
+// yet", "I have none" and "that is switched off".
+func TestFaultsThatAreNoFailure(t *testing.T) {
+	for _, test := range []struct {
+		c      *Collector
+		reason string
+	}{
+		{rtpengineShow, "Initializing - try later"},
+		{mtreeSummary, "Empty tree list"},
+		{permissionsAddressDump, "No address table"},
+		{permissionsSubnetDump, "No subnet table"},
+		{dnsMemInfo, "dns cache support disabled (see use_dns_cache)"},
+		{dstBlocklistMemInfo, "dst blocklist support disabled"},
+	} {
+		for _, reason := range []string{test.reason, "Server error"} {
+			set := metric.NewSet()
+			fault := &rpc.Fault{Code: 500, Reason: reason}
+			err := test.c.Collect(set, Settings{}, []Answer{{Reply: rpc.Reply{Err: fault}}})
+			if errors.Is(err, fault) != (reason != test.reason) || len(set.Families()) > 0 {
+				t.Errorf("%s: %s: error %v, %d families", test.c.Method, reason, err, len(set.Families()))
+			}
+		}
+	}
+}
+
+// TestCallsThatMustNotSwitch are those of methods that do more with another
+// argument.
+func TestCallsThatMustNotSwitch(t *testing.T) {
+	for method, want := range map[string]string{
+		"siptrace.status": "check", "sipcapture.status": "check", "pike.top": "HOT", "rtpengine.show": "all",
+	} {
+		selected, err := Select([]string{method})
+		if err != nil {
+			t.Fatal(err)
+		}
+		calls := selected[0].Calls(Settings{})
+		if len(calls) != 1 || calls[0].Method != method || len(calls[0].Args) != 1 || calls[0].Args[0] != want {
+			t.Errorf("%s calls %v, want it with %s", method, calls, want)
+		}
+	}
+}
+
+func TestLinesOfText(t *testing.T) {
+	tests := []struct {
+		name    string
+		c       *Collector
+		records []any
+		want    []string
+		skips   []metric.Skip
+	}{
+		{
+			name:    "load of a network pipe",
+			c:       rlGetPipes,
+			records: []any{"PIPE[7]: 4:NETWORK 12/-3 (drop rate: -1) [900]", "PIPE[8]: ?", 5},
+			want: []string{
+				`kamailio_ratelimit_pipe_info{algorithm="NETWORK",pipe="7"} 1`,
+				`kamailio_ratelimit_pipe_interval_requests{pipe="7"} 12`,
+				`kamailio_ratelimit_pipe_limit{pipe="7"} -3`,
+				`kamailio_ratelimit_pipe_load{pipe="7"} -1`,
+			},
+			skips: []metric.Skip{{Collector: "rl.get_pipes", Reason: metric.BadValue, Count: 2, Example: `"PIPE[8]: ?"`}},
+		},
+		{
+			name:    "a queue for all methods",
+			c:       rlGetQueues,
+			records: []any{"QUEUE[2]: 1:*", "QUEUE"},
+			want:    []string{`kamailio_ratelimit_queue_info{method="*",pipe="1",queue="2"} 1`},
+			skips:   []metric.Skip{{Collector: "rl.get_queues", Reason: metric.BadValue, Count: 1, Example: `"QUEUE"`}},
+		},
+		{
+			name:    "a pipe named like the rest of its line",
+			c:       plStats,
+			records: []any{"PIPE: id=a load=1 counter=2 load=-1 counter=30", "PIPE: id= load=99999999999999999999 counter=0", "PIPE"},
+			want:    []string{`kamailio_pipelimit_pipe_load{pipe="a load=1 counter=2"} -1`},
+			skips: []metric.Skip{
+				{Collector: "pl.stats", Reason: metric.NotANumber, Count: 1, Example: "99999999999999999999"},
+				{Collector: "pl.stats", Reason: metric.BadValue, Count: 1, Example: `"PIPE"`},
+			},
+		},
+		{
+			name:    "Kafka without a message",
+			c:       kafkaStats,
+			records: []any{"Total messages: 0  Errors: 0"},
+			want:    []string{"kamailio_kafka_errors_total 0", "kamailio_kafka_messages_total 0"},
+		},
+		{
+			name:    "Kafka in other words",
+			c:       kafkaStats,
+			records: []any{"7 messages"},
+			skips:   []metric.Skip{{Collector: "kafka.stats", Reason: metric.BadValue, Count: 1, Example: `"7 messages"`}},
+		},
+		{
+			name:    "subscriptions to another event",
+			c:       scaSubscriptionCount,
+			records: []any{"3 presence"},
+			skips:   []metric.Skip{{Collector: "sca.subscription_count", Reason: metric.BadValue, Count: 1, Example: `"3 presence"`}},
+		},
+		{
+			name:    "tracing off",
+			c:       siptraceStatus,
+			records: []any{"Disabled"},
+			want:    []string{"kamailio_siptrace_enabled 0"},
+		},
+		{
+			name:    "capturing unknown",
+			c:       sipcaptureStatus,
+			records: []any{"Perhaps"},
+			skips:   []metric.Skip{{Collector: "sipcapture.status", Reason: metric.BadValue, Count: 1, Example: `"Perhaps"`}},
+		},
+		{
+			name:    "checks without a heading, and one of the future",
+			c:       secfilterStats,
+			records: []any{"[+] By country       : 5", "=====", "Allowed messages (whitelist)", "[+] By moon phase: 4", "[+] By country : -1"},
+			want:    []string{`kamailio_secfilter_messages_total{action="allowed",check="moon-phase"} 4`},
+			skips:   []metric.Skip{{Collector: "secfilter.stats", Reason: metric.UnknownField, Count: 2, Example: "[+] By country       : 5"}},
+		},
+		{
+			name: "lists of the future",
+			c:    secfilterStats,
+			records: []any{rpc.Members{
+				{Name: "Greylist", Value: rpc.Members{{Name: "Country", Value: 5}}},
+				{Name: "Other", Value: rpc.Members{{Name: "Destination", Value: int32(-1)}, {Name: "SQL-Injection", Value: "?"}}},
+			}},
+			want: []string{`kamailio_secfilter_messages_total{action="blocked",check="destination"} 4.294967295e+09`},
+			skips: []metric.Skip{
+				{Collector: "secfilter.stats", Reason: metric.UnknownField, Count: 1, Example: "Greylist"},
+				{Collector: "secfilter.stats", Reason: metric.NotANumber, Count: 1, Example: `SQL-Injection = "?"`},
+			},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, skips := collect(t, test.c, reply(t, test.records...))
+			checkSamples(t, got, test.want...)
+			checkSkips(t, skips, test.skips...)
+		})
+	}
+}
+
+// TestOneNumberOfTwo is what JSON-RPC would send: what may be used, not what is.
+func TestOneNumberOfTwo(t *testing.T) {
+	got, skips := collect(t, dnsMemInfo, reply(t, 512000))
+	checkSamples(t, got)
+	checkSkips(t, skips, metric.Skip{Collector: "dns.mem_info", Reason: metric.BadValue, Count: 1, Example: "1 numbers instead of 2"})
+}
+
+func TestStatesOfLCRGateways(t *testing.T) {
+	tests := []struct {
+		state any
+		want  string // "" for no series
+	}{
+		{0, "active"}, {1, "pinging"}, {2, "inactive"}, {3, "failing"}, {9, "failing"}, {"?", ""}, {-1.5, ""},
+	}
+	for _, test := range tests {
+		got, skips := collect(t, lcrDumpGws, reply(t, rpc.Members{{Name: "gw", Value: []any{
+			rpc.Members{{Name: "lcr_id", Value: 1}, {Name: "gw_id", Value: 2}, {Name: "gw_name", Value: "a"}, {Name: "state", Value: test.state}},
+		}}}))
+		var want []string
+		if test.want != "" {
+			for _, state := range []string{"active", "pinging", "inactive", "failing"} {
+				want = append(want, fmt.Sprintf(`kamailio_lcr_gateway_state{gw_id="2",gw_name="a",lcr_id="1",state=%q} %v`, state, is(state == test.want)))
+			}
+		}
+		checkSamples(t, got, want...)
+		if (len(skips) == 0) != (test.want != "") {
+			t.Errorf("%v: left out %v", test.state, skips)
+		}
+	}
+}
+
+func TestWhenLCRGatewaysAreDefunct(t *testing.T) {
+	tests := []struct {
+		until any
+		want  string // "" for no series
+	}{
+		{"1795415213", " 1.795415213e+09"}, {int32(-1), " 4.294967295e+09"}, {"", ""}, {"never", ""},
+	}
+	for _, test := range tests {
+		got, skips := collect(t, lcrDumpGws, reply(t, rpc.Members{{Name: "gw", Value: []any{rpc.Members{{Name: "defunct_until", Value: test.until}}}}}))
+		if test.want != "" {
+			checkSamples(t, got, `kamailio_lcr_gateway_defunct_until_timestamp_seconds{gw_id="",gw_name="",lcr_id=""}`+test.want)
+			checkSkips(t, skips)
+			continue
+		}
+		checkSamples(t, got)
+		checkSkips(t, skips, metric.Skip{Collector: "lcr.dump_gws", Reason: metric.NotANumber, Count: 1, Example: fmt.Sprint(test.until)})
+	}
+}
+
+// TestOneBadRow has a row in the middle that a collector cannot read.
+func TestOneBadRow(t *testing.T) {
+	named := func(members ...rpc.Member) rpc.Members { return members }
+	tests := []struct {
+		name    string
+		c       *Collector
+		records []any
+		want    []string
+		skips   []metric.Skip
+	}{
+		{
+			name:    "keepalive",
+			c:       keepaliveList,
+			records: []any{named(rpc.Member{Name: "uri", Value: "a"}, rpc.Member{Name: "state", Value: 3}), named(rpc.Member{Name: "uri", Value: "b"}, rpc.Member{Name: "state", Value: 2})},
+			want: []string{
+				`kamailio_keepalive_destination_state{owner="",state="unknown",uri="b"} 0`,
+				`kamailio_keepalive_destination_state{owner="",state="up",uri="b"} 0`,
+				`kamailio_keepalive_destination_state{owner="",state="down",uri="b"} 1`,
+			},
+			skips: []metric.Skip{{Collector: "keepalive.list", Reason: metric.BadValue, Count: 1, Example: "state = 3"}},
+		},
+		{
+			name: "cdp",
+			c:    cdpListPeers,
+			records: []any{named(rpc.Member{Name: "Peers", Value: rpc.Members{
+				{Name: "FQDN", Value: "a"}, {Name: "Details", Value: rpc.Members{{Name: "State", Value: "Dreaming"}, {Name: "Disabled", Value: "Maybe"}}},
+				{Name: "FQDN", Value: "b"}, {Name: "Details", Value: rpc.Members{{Name: "Disabled", Value: "True"}}},
+			}})},
+			want:  []string{`kamailio_cdp_peer_disabled{peer="b"} 1`},
+			skips: []metric.Skip{{Collector: "cdp.list_peers", Reason: metric.BadValue, Count: 2, Example: `State = "Dreaming"`}},
+		},
+		{
+			name:    "permissions",
+			c:       permissionsAddressDump,
+			records: []any{named(rpc.Member{Name: "group", Value: 10}), named(rpc.Member{Name: "group", Value: "x"}), named(rpc.Member{Name: "group", Value: 9}), named(rpc.Member{Name: "group", Value: 10})},
+			want:    []string{`kamailio_permissions_addresses{group="10"} 2`, `kamailio_permissions_addresses{group="9"} 1`},
+			skips:   []metric.Skip{{Collector: "permissions.addressDump", Reason: metric.NotANumber, Count: 1, Example: `group = "x"`}},
+		},
+		{
+			name:    "rooms, whose sums need all rows",
+			c:       imcListRooms,
+			records: []any{named(rpc.Member{Name: "members", Value: 2}), named(rpc.Member{Name: "room", Value: "a"})},
+			skips:   []metric.Skip{{Collector: "imc.list_rooms", Reason: metric.NotANumber, Count: 1, Example: "members = null"}},
+		},
+		{
+			name:    "integer trees, whose values are not counted",
+			c:       mtreeSummary,
+			records: []any{mtree("a", 0, 5), mtree("b", 2, 0), mtree("c", 1, 6), mtree("d", "?", 7)},
+			want:    []string{`kamailio_mtree_items{tree="a"} 5`, `kamailio_mtree_items{tree="c"} 6`},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, skips := collect(t, test.c, reply(t, test.records...))
+			checkSamples(t, got, test.want...)
+			checkSkips(t, skips, test.skips...)
+		})
+	}
+}
+
+func mtree(name string, kind any, items int) rpc.Members {
+	return rpc.Members{{Name: "table", Value: name}, {Name: "item", Value: rpc.Members{{Name: "ttype", Value: kind}, {Name: "nritems", Value: items}}}}
+}
+
+// TestRooms has a list without rooms too, which says that there are none.
+func TestRooms(t *testing.T) {
+	room := func(members int) rpc.Members {
+		return rpc.Members{{Name: "room", Value: "sip:a@b"}, {Name: "members", Value: members}}
+	}
+	tests := []struct {
+		name    string
+		records []any
+		want    []string
+	}{
+		{"none", nil, []string{"kamailio_imc_members 0", "kamailio_imc_rooms 0"}},
+		{"three", []any{room(2), room(0), room(3)}, []string{"kamailio_imc_members 5", "kamailio_imc_rooms 3"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, skips := collect(t, imcListRooms, reply(t, test.records...))
+			checkSamples(t, got, test.want...)
+			checkSkips(t, skips)
+		})
+	}
+}

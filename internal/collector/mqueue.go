@@ -1,0 +1,28 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/mqueue/mqueue_mod.c; the same in
+// 5.6 and 6.0.
+var mqueueFields = []field{
+	{name: "size", unsigned: true, desc: gauge("kamailio_mqueue_items",
+		"Items in the queue. Field size of mqueue.get_sizes.", "queue")},
+}
+
+var mqueueGetSizes = &Collector{
+	Method:  "mqueue.get_sizes",
+	Module:  "mqueue",
+	Help:    "items in message queues; a series for each queue",
+	Auto:    true,
+	Metrics: descsOf(mqueueFields),
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for queue := range reply.Value.Rows() {
+			if name := queue.Get("name"); name.Exists() {
+				addNumbers(out, mqueueFields, queue, []string{name.Text()})
+			}
+		}
+	}),
+}

@@ -1,0 +1,52 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/mtree/mtree_mod.c, of the types
+// mtree.h: all unsigned. mt_add_to_tree in mtree.c counts. Reload count and time are doubles since 6.0. Kamailio
+// keeps the numbers, the trees are not walked for them.
+var mtreeFields = []field{
+	{name: "memsize", unsigned: true, desc: mtreeMetric("memory_bytes",
+		"Bytes of shared memory that the tree takes. Field item.memsize of mtree.summary.")},
+	{name: "nrnodes", unsigned: true, desc: mtreeMetric("nodes",
+		"Nodes of the tree. Field item.nrnodes of mtree.summary.")},
+	{name: "reload_count", unsigned: true, desc: counter("kamailio_mtree_loads_total",
+		"Times that the tree was loaded, the first one included. Field item.reload_count of mtree.summary.", "tree")},
+	{name: "reload_time", unsigned: true, desc: mtreeMetric("last_load_timestamp_seconds",
+		"When the tree was loaded last, in seconds since 1970. Field item.reload_time of mtree.summary.")},
+}
+
+var mtreeItems = field{name: "nritems", unsigned: true, desc: mtreeMetric("items",
+	"Values in the tree, absent for a tree of integers. Field item.nritems of mtree.summary.")}
+
+// mtreeIntegers is the type of the trees whose values Kamailio does not count: it
+// says 0.
+const mtreeIntegers = 2
+
+func mtreeMetric(name, help string) *metric.Desc {
+	return gauge("kamailio_mtree_"+name, help, "tree")
+}
+
+var mtreeSummary = &Collector{
+	Method:  "mtree.summary",
+	Module:  "mtree",
+	Help:    "prefix trees: size and when they were loaded; 5 series for each",
+	Auto:    true,
+	Metrics: append(descsOf(mtreeFields), mtreeItems.desc),
+	noRows:  "Empty tree list",
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for tree := range reply.Value.Rows() {
+			name, item := tree.Get("table"), tree.Get("item")
+			if !name.Exists() {
+				continue
+			}
+			addNumbers(out, mtreeFields, item, []string{name.Text()})
+			if kind, ok := item.Get("ttype").Int(); ok && kind != mtreeIntegers {
+				addNumbers(out, []field{mtreeItems}, item, []string{name.Text()})
+			}
+		}
+	}),
+}

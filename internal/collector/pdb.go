@@ -1,0 +1,22 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/pdb/pdb.c; the same in 5.6 and
+// 6.0. Field status says in a word what active says.
+var pdbActive = gauge("kamailio_pdb_active",
+	"1 if number portability is looked up, 0 if that is switched off. Field active of pdb.status.")
+
+var pdbStatus = &Collector{
+	Method:  "pdb.status",
+	Module:  "pdb",
+	Help:    "whether number portability is looked up; 1 series",
+	Auto:    true,
+	Metrics: []*metric.Desc{pdbActive},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		addFlag(out, pdbActive, reply.Value.Get("active"), true, nil)
+	}),
+}

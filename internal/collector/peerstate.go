@@ -1,0 +1,21 @@
+package collector
+
+// Source of the fields: Kamailio's src/modules/peerstate/peerstate_mod.c and
+// get_cache_stats in peerstate_cache.c; the module is new in 6.1.
+var peerstateFields = []field{
+	{name: "total_peers", unsigned: true, desc: gauge("kamailio_peerstate_peers",
+		"Peers whose state is known. Field total_peers of peerstate.stats.")},
+	{name: "incall_peers", unsigned: true, desc: gauge("kamailio_peerstate_peers_in_call",
+		"Peers that are in a call or ring. Field incall_peers of peerstate.stats.")},
+	{name: "registered_peers", unsigned: true, desc: gauge("kamailio_peerstate_peers_registered",
+		"Peers that are registered. Field registered_peers of peerstate.stats.")},
+}
+
+var peerstateStats = &Collector{
+	Method: "peerstate.stats",
+	Module: "peerstate",
+	Help: "peers that are known, in a call, registered; 3 series; " +
+		"not unasked, because Kamailio walks all peers under their lock for it",
+	Metrics: descsOf(peerstateFields),
+	collect: fields(peerstateFields),
+}

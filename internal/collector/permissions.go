@@ -1,0 +1,60 @@
+package collector
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields in this file: Kamailio's src/modules/permissions/hash.c;
+// the same in 5.6 and 6.0. Both methods dump a table, at some 65 bytes a row, for
+// what is a number here, so neither is used unasked. Subnets are 512 at the most,
+// unless max_subnets says otherwise; addresses have no limit.
+
+var (
+	permissionsAddresses = gauge("kamailio_permissions_addresses",
+		"Addresses that permissions holds, by group. Rows of permissions.addressDump.", "group")
+	permissionsSubnets = gauge("kamailio_permissions_subnets",
+		"Subnets that permissions holds, by group. Rows of permissions.subnetDump.", "group")
+)
+
+var permissionsAddressDump = &Collector{
+	Method: "permissions.addressDump",
+	Module: "permissions",
+	Help: "how many addresses permissions holds; a series for each group; " +
+		"not unasked, because Kamailio sends the whole table for it",
+	Large:   true,
+	Metrics: []*metric.Desc{permissionsAddresses},
+	noRows:  "No address table",
+	collect: each(countGroups(permissionsAddresses)),
+}
+
+var permissionsSubnetDump = &Collector{
+	Method: "permissions.subnetDump",
+	Module: "permissions",
+	Help: "how many subnets permissions holds; a series for each group; " +
+		"not unasked, because Kamailio sends the whole table for it",
+	Metrics: []*metric.Desc{permissionsSubnets},
+	noRows:  "No subnet table",
+	collect: each(countGroups(permissionsSubnets)),
+}
+
+// countGroups counts the rows of each group.
+func countGroups(desc *metric.Desc) func(*metric.Set, rpc.Reply) {
+	return func(out *metric.Set, reply rpc.Reply) {
+		rows := map[string]float64{}
+		for row := range reply.Value.Rows() {
+			v := row.Get("group")
+			if group := integer(v); group != "" {
+				rows[group]++
+			} else if v.Exists() {
+				out.Skip(metric.NotANumber, "group = "+v.String())
+			}
+		}
+		for _, group := range slices.Sorted(maps.Keys(rows)) {
+			out.Add(desc, rows[group], group)
+		}
+	}
+}

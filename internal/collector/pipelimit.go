@@ -1,0 +1,86 @@
+package collector
+
+import (
+	"maps"
+	"regexp"
+	"slices"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields in this file: Kamailio's src/modules/pipelimit/pl_ht.c;
+// the same in 5.6 and 6.0. Scripts make pipes as they run, and often one for
+// each address that sends something, so that neither method is used unasked.
+// The counter of the interval under way is left out: it depends on when one
+// looks.
+
+var (
+	plPipes = gauge("kamailio_pipelimit_pipes",
+		"Pipes by algorithm. Rows of pl.list.", "algorithm")
+	plPipeInfo = gauge("kamailio_pipelimit_pipe_info",
+		"Always 1, for each pipe with its algorithm. Field algorithm of pl.list.", "algorithm", "pipe")
+	plPipeFields = []field{
+		{name: "limit", desc: gauge("kamailio_pipelimit_pipe_limit",
+			"Limit of the pipe: requests a second, or what its algorithm says. Field limit of pl.list.", "pipe")},
+		{name: "last_counter", desc: gauge("kamailio_pipelimit_pipe_interval_requests",
+			"Requests that came to the pipe in the last complete interval of the module's timer. Field last_counter of pl.list.", "pipe")},
+		{name: "unused_intervals", desc: gauge("kamailio_pipelimit_pipe_unused_intervals",
+			"Intervals since a request came to the pipe. Field unused_intervals of pl.list.", "pipe")},
+	}
+)
+
+var plList = &Collector{
+	Method: "pl.list",
+	Module: "pipelimit",
+	Help: "rate limits: requests and limit; 4 series for each pipe and one for each algorithm, the short form has only these; " +
+		"not unasked, because scripts can make a pipe for each address that sends something",
+	Large:   true,
+	Short:   true,
+	Metrics: append([]*metric.Desc{plPipes, plPipeInfo}, descsOf(plPipeFields)...),
+	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+		pipes := map[string]float64{}
+		for _, answer := range answers {
+			for pipe := range answer.Value.Rows() {
+				name, algorithm := pipe.Get("name"), pipe.Get("algorithm").Text()
+				if !name.Exists() {
+					continue
+				}
+				pipes[algorithm]++
+				if !slices.Contains(settings.Short, "pl.list") {
+					out.Add(plPipeInfo, 1, algorithm, name.Text())
+					addNumbers(out, plPipeFields, pipe, []string{name.Text()})
+				}
+			}
+		}
+		for _, algorithm := range slices.Sorted(maps.Keys(pipes)) {
+			out.Add(plPipes, pipes[algorithm], algorithm)
+		}
+	},
+}
+
+// A pipe's name may have anything in it.
+var plStatsLine = regexp.MustCompile(`(?s)^PIPE: id=(.*) load=(-?\d+) counter=-?\d+$`)
+
+var plPipeLoad = gauge("kamailio_pipelimit_pipe_load",
+	"Requests in the last complete interval in whole multiples of the limit; of an algorithm NETWORK 1 if it is exceeded, or else -1. "+
+		"Load in the lines of pl.stats.", "pipe")
+
+var plStats = &Collector{
+	Method: "pl.stats",
+	Module: "pipelimit",
+	Help: "load of rate limits; a series for each pipe; " +
+		"not unasked, because scripts can make a pipe for each address that sends something",
+	Large:   true,
+	Metrics: []*metric.Desc{plPipeLoad},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for line := range reply.Value.Rows() {
+			match := plStatsLine.FindStringSubmatch(line.Text())
+			if match == nil {
+				out.Skip(metric.BadValue, line.String())
+				continue
+			}
+			addText(out, plPipeLoad, match[2], match[1])
+		}
+	}),
+}

@@ -1,0 +1,93 @@
+package collector
+
+import (
+	"regexp"
+	"strconv"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the lines in this file: Kamailio's
+// src/modules/ratelimit/ratelimit.c; the same in 5.6 and 6.0. There is no
+// collector of rl.stats: it says nothing that rl.get_pipes does not, but also
+// for the pipes that nobody set up. Of the counters, the one of the interval
+// under way is left out: it depends on when one looks. Over JSON-RPC Kamailio
+// drops all lines but the last.
+
+var (
+	rlPipeLine  = regexp.MustCompile(`^PIPE\[(\d+)\]: \d+:(\S+) (-?\d+)/(-?\d+) \(drop rate: (-?\d+)\) \[-?\d+\]$`)
+	rlQueueLine = regexp.MustCompile(`^QUEUE\[(\d+)\]: (-?\d+):(.*)$`)
+)
+
+var (
+	rlPipeInfo = gauge("kamailio_ratelimit_pipe_info",
+		"Always 1, for each pipe with its algorithm. Name of the algorithm in the lines of rl.get_pipes.",
+		"algorithm", "pipe")
+	rlPipeRequests = gauge("kamailio_ratelimit_pipe_interval_requests",
+		"Requests that came to the pipe in the last complete interval of the module's timer. Number before the slash in the lines of rl.get_pipes.",
+		"pipe")
+	rlPipeLimit = gauge("kamailio_ratelimit_pipe_limit",
+		"Limit of the pipe: requests a second, or what its algorithm says. Number behind the slash in the lines of rl.get_pipes.",
+		"pipe")
+	rlPipeLoad = gauge("kamailio_ratelimit_pipe_load",
+		"Requests in the last complete interval in whole multiples of the limit; of an algorithm NETWORK 1 if it is exceeded, or else -1. "+
+			"Drop rate in the lines of rl.get_pipes.",
+		"pipe")
+)
+
+var rlGetPipes = &Collector{
+	Method:     "rl.get_pipes",
+	Module:     "ratelimit",
+	Help:       "rate limits: requests, limit, load; 4 series for each pipe",
+	Auto:       true,
+	BINRPCOnly: true,
+	Metrics:    []*metric.Desc{rlPipeInfo, rlPipeRequests, rlPipeLimit, rlPipeLoad},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for line := range reply.Value.Rows() {
+			match := rlPipeLine.FindStringSubmatch(line.Text())
+			if match == nil {
+				out.Skip(metric.BadValue, line.String())
+				continue
+			}
+			pipe := match[1]
+			out.Add(rlPipeInfo, 1, match[2], pipe)
+			addText(out, rlPipeRequests, match[3], pipe)
+			addText(out, rlPipeLimit, match[4], pipe)
+			addText(out, rlPipeLoad, match[5], pipe)
+		}
+	}),
+}
+
+var rlQueueInfo = gauge("kamailio_ratelimit_queue_info",
+	"Always 1, for each queue with the pipe that requests of its method go to. Lines of rl.get_queues.",
+	"method", "pipe", "queue")
+
+var rlGetQueues = &Collector{
+	Method:     "rl.get_queues",
+	Module:     "ratelimit",
+	Help:       "which requests go to which rate limit; a series for each queue",
+	Auto:       true,
+	BINRPCOnly: true,
+	Metrics:    []*metric.Desc{rlQueueInfo},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		for line := range reply.Value.Rows() {
+			match := rlQueueLine.FindStringSubmatch(line.Text())
+			if match == nil {
+				out.Skip(metric.BadValue, line.String())
+				continue
+			}
+			out.Add(rlQueueInfo, 1, match[3], match[2], match[1])
+		}
+	}),
+}
+
+// addText adds an integer that stands in a text.
+func addText(out *metric.Set, desc *metric.Desc, text string, labels ...string) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		out.Skip(metric.NotANumber, text)
+		return
+	}
+	out.Add(desc, float64(n), labels...)
+}

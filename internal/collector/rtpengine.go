@@ -1,0 +1,95 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/rtpengine/rtpengine.c,
+// add_rtpp_node_info.
+//
+// What disabled means depends on the version. 5.6 has the node's state in it,
+// and writes "1(permanent)" for a node that was disabled for good, by RPC or in
+// the database. 6.0 has in it whether the node is disabled for good, and the
+// state in active. recheck_ticks are seconds; for a node that is disabled for
+// good they are "N/A" in 5.6 and -1 in 6.0.
+
+var (
+	rtpengineUp = relayMetric("rtpengine", "up",
+		"1 if Kamailio uses the node, 0 if it did not answer or is disabled. Field active, before 6.0 disabled, of rtpengine.show.")
+	rtpengineDisabled = relayMetric("rtpengine", "disabled",
+		"1 if the node was disabled for good, so that Kamailio does not try it again by itself. Field disabled of rtpengine.show.")
+	rtpengineWeight = field{name: "weight", unsigned: true, desc: relayMetric("rtpengine", "weight",
+		"Weight of the node in its set. Field weight of rtpengine.show.")}
+	rtpengineRecheck = field{name: "recheck_ticks", desc: relayMetric("rtpengine", "recheck_seconds",
+		"Seconds until Kamailio tries the node again, 0 if it is up. Field recheck_ticks of rtpengine.show.")}
+)
+
+// relayMetric is a family with a series for each media relay of a module.
+func relayMetric(module, name, help string) *metric.Desc {
+	return gauge("kamailio_"+module+"_node_"+name, help, "index", "set", "url")
+}
+
+var rtpengineShow = &Collector{
+	Method:  "rtpengine.show",
+	Module:  "rtpengine",
+	Help:    "RTPEngine nodes: up or down, disabled, weight, next check; 4 series for each",
+	Auto:    true,
+	Metrics: []*metric.Desc{rtpengineUp, rtpengineDisabled, rtpengineWeight.desc, rtpengineRecheck.desc},
+	noRows:  "Initializing - try later", // for a moment after Kamailio started
+	calls: func(Settings) []rpc.Call {
+		return []rpc.Call{{Method: "rtpengine.show", Args: []any{"all"}}}
+	},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		seen := map[[2]string]bool{}
+		for node := range reply.Value.Rows() {
+			if url := node.Get("url"); url.Exists() {
+				collectRTPEngine(out, node, relayLabels(seen, node.Get("index"), node.Get("set"), url))
+			}
+		}
+	}),
+}
+
+func collectRTPEngine(out *metric.Set, node rpc.Value, labels []string) {
+	addNumbers(out, []field{rtpengineWeight}, node, labels)
+	disabled, active := node.Get("disabled"), node.Get("active")
+	switch {
+	case active.Exists():
+		addFlag(out, rtpengineUp, active, true, labels)
+		addFlag(out, rtpengineDisabled, disabled, true, labels)
+	case disabled.Text() == "1(permanent)":
+		out.Add(rtpengineUp, 0, labels...)
+		out.Add(rtpengineDisabled, 1, labels...)
+	case addFlag(out, rtpengineUp, disabled, false, labels):
+		out.Add(rtpengineDisabled, 0, labels...)
+	}
+	ticks := node.Get(rtpengineRecheck.name)
+	if n, ok := ticks.Int(); ticks.Exists() && ticks.Text() != "N/A" && (!ok || n >= 0) {
+		rtpengineRecheck.add(out, ticks, labels...)
+	}
+}
+
+// addFlag adds 1 if v says what is good, and tells whether it says anything.
+func addFlag(out *metric.Set, desc *metric.Desc, v rpc.Value, good bool, labels []string) bool {
+	n, ok := v.Int()
+	if v.Exists() && !ok {
+		out.Skip(metric.NotANumber, v.Name()+" = "+v.String())
+	}
+	if ok {
+		out.Add(desc, is((n != 0) == good), labels...)
+	}
+	return ok
+}
+
+// relayLabels tell media relays apart. Their index may change when the list is
+// loaded anew, so it is there only for one that repeats the URL of another of
+// its set.
+func relayLabels(seen map[[2]string]bool, index, set, url rpc.Value) []string {
+	key := [2]string{integer(set), url.Text()}
+	labels := []string{"", key[0], key[1]}
+	if seen[key] {
+		labels[0] = integer(index)
+	}
+	seen[key] = true
+	return labels
+}

@@ -1,0 +1,50 @@
+package collector
+
+import (
+	"math"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the fields: Kamailio's src/modules/rtpproxy/rtpproxy.c; the same in
+// 5.6 and 6.0. recheck is the tick of the next check on a clock whose start
+// nobody tells, so it is of use only where it says that there is none.
+const rtpproxyNoRecheck = math.MaxUint32
+
+var (
+	rtpproxyUp = relayMetric("rtpproxy", "up",
+		"1 if Kamailio uses the proxy, 0 if it did not answer or is disabled. Field disabled of rtpproxy.list.")
+	rtpproxyDisabled = relayMetric("rtpproxy", "disabled",
+		"1 if the proxy was disabled for good, so that Kamailio does not try it again by itself. Fields disabled and recheck of rtpproxy.list.")
+	rtpproxyWeight = field{name: "weight", unsigned: true, desc: relayMetric("rtpproxy", "weight",
+		"Weight of the proxy in its set. Field weight of rtpproxy.list.")}
+)
+
+var rtpproxyList = &Collector{
+	Method:  "rtpproxy.list",
+	Module:  "rtpproxy",
+	Help:    "RTP proxies: up or down, disabled, weight; 3 series for each",
+	Auto:    true,
+	Metrics: []*metric.Desc{rtpproxyUp, rtpproxyDisabled, rtpproxyWeight.desc},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		seen := map[[2]string]bool{}
+		for proxy := range reply.Value.Rows() {
+			if url := proxy.Get("url"); url.Exists() {
+				collectRTPProxy(out, proxy, relayLabels(seen, proxy.Get("index"), proxy.Get("setid"), url))
+			}
+		}
+	}),
+}
+
+func collectRTPProxy(out *metric.Set, proxy rpc.Value, labels []string) {
+	addNumbers(out, []field{rtpproxyWeight}, proxy, labels)
+	disabled := proxy.Get("disabled")
+	if !addFlag(out, rtpproxyUp, disabled, false, labels) {
+		return
+	}
+	if recheck, ok := proxy.Get("recheck").Uint(); ok {
+		n, _ := disabled.Int()
+		out.Add(rtpproxyDisabled, is(n != 0 && recheck == rtpproxyNoRecheck), labels...)
+	}
+}

@@ -1,0 +1,40 @@
+package collector
+
+import (
+	"regexp"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the line: Kamailio's src/modules/sca/sca_rpc.c; the same in 5.6 and
+// 6.0.
+var scaLine = regexp.MustCompile(`^(\d+) (call-info|line-seize)$`)
+
+var scaSubscriptions = gauge("kamailio_sca_subscriptions",
+	"Subscriptions for shared call appearances, by event. Line of sca.subscription_count.", "event")
+
+var scaSubscriptionCount = &Collector{
+	Method: "sca.subscription_count",
+	Module: "sca",
+	Help: "subscriptions for shared call appearances; 2 series; " +
+		"not unasked, because Kamailio walks all subscriptions under their locks for it",
+	Metrics: []*metric.Desc{scaSubscriptions},
+	calls: func(Settings) []rpc.Call {
+		return []rpc.Call{
+			{Method: "sca.subscription_count", Args: []any{"call-info"}},
+			{Method: "sca.subscription_count", Args: []any{"line-seize"}},
+		}
+	},
+	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		if !reply.Value.Exists() {
+			return
+		}
+		match := scaLine.FindStringSubmatch(reply.Value.Text())
+		if match == nil {
+			out.Skip(metric.BadValue, reply.Value.String())
+			return
+		}
+		addText(out, scaSubscriptions, match[1], match[2])
+	}),
+}

@@ -1,0 +1,23 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the text: Kamailio's src/modules/sipcapture/sipcapture.c; the same
+// in 5.6 and 6.0. The argument must be check: on and off switch.
+var sipcaptureEnabled = gauge("kamailio_sipcapture_enabled",
+	"1 if SIP messages are captured, 0 if not. Answer to check of sipcapture.status.")
+
+var sipcaptureStatus = &Collector{
+	Method:  "sipcapture.status",
+	Module:  "sipcapture",
+	Help:    "whether SIP messages are captured; 1 series",
+	Auto:    true,
+	Metrics: []*metric.Desc{sipcaptureEnabled},
+	calls: func(Settings) []rpc.Call {
+		return []rpc.Call{{Method: "sipcapture.status", Args: []any{"check"}}}
+	},
+	collect: each(enabled(sipcaptureEnabled)),
+}

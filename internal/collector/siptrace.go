@@ -1,0 +1,36 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// Source of the text: Kamailio's src/modules/siptrace/siptrace.c; the same in
+// 5.6 and 6.0. The argument must be check: on and off switch.
+var siptraceEnabled = gauge("kamailio_siptrace_enabled",
+	"1 if SIP messages are traced, 0 if not. Answer to check of siptrace.status.")
+
+var siptraceStatus = &Collector{
+	Method:  "siptrace.status",
+	Module:  "siptrace",
+	Help:    "whether SIP messages are traced; 1 series",
+	Auto:    true,
+	Metrics: []*metric.Desc{siptraceEnabled},
+	calls: func(Settings) []rpc.Call {
+		return []rpc.Call{{Method: "siptrace.status", Args: []any{"check"}}}
+	},
+	collect: each(enabled(siptraceEnabled)),
+}
+
+// enabled reads an answer that is Enabled or Disabled.
+func enabled(desc *metric.Desc) func(*metric.Set, rpc.Reply) {
+	return func(out *metric.Set, reply rpc.Reply) {
+		switch v := reply.Value; {
+		case !v.Exists():
+		case v.Text() == "Enabled" || v.Text() == "Disabled":
+			out.Add(desc, is(v.Text() == "Enabled"))
+		default:
+			out.Skip(metric.BadValue, v.String())
+		}
+	}
+}
