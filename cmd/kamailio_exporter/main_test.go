@@ -37,6 +37,7 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		{[]string{"-t", "0s"}, []string{"--kamailio.timeout", "5s"}},
 		{[]string{"--kamailio.timeout=-1s"}, []string{"--kamailio.timeout"}},
 		{[]string{"-u", "http://user:secret@127.0.0.1/RPC"}, []string{"--kamailio.scrape-uri", "passwords do not belong"}},
+		{[]string{"-u", "http://127.0.0.1/RPC", "-m", "ctl.connections"}, []string{"--kamailio.methods", "ctl.connections is not answered over JSON-RPC"}},
 		{[]string{"--kamailio.max-series=-1"}, []string{"--kamailio.max-series"}},
 		{[]string{"--kamailio.short", "core.uptime"}, []string{"--kamailio.short", `\"core.uptime\" has no short form`}},
 		{[]string{"-m", "htable.get"}, []string{"--kamailio.methods", "needs --kamailio.htable-keys"}},

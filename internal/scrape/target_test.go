@@ -179,12 +179,20 @@ func TestAnEmptyDispatcherIsASuccess(t *testing.T) {
 
 func TestAuto(t *testing.T) {
 	tests := []struct {
-		name   string
-		client *script
-		named  []string
-		asked  []string
-		want   []string
+		name    string
+		client  *script
+		jsonrpc bool
+		named   []string
+		asked   []string
+		want    []string
 	}{
+		{
+			name:    "without what is lost over JSON-RPC",
+			client:  &script{methods: []string{"tm.stats", "core.uptime", "ctl.connections", "rl.get_pipes", "dns.mem_info"}},
+			jsonrpc: true,
+			asked:   []string{"core.uptime", "tm.stats"},
+			want:    []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
+		},
 		{
 			name:   "what the server has",
 			client: &script{methods: []string{"tm.stats", "core.uptime", "core.kill", "dlg.stats_active"}},
@@ -212,7 +220,7 @@ func TestAuto(t *testing.T) {
 				test.client.answers[c.Method] = answer{err: notFound}
 			}
 			test.client.answers["core.uptime"], test.client.answers["tm.stats"] = uptimeAnswer, tmAnswer
-			target, _ := newTestTarget(test.client, Options{Auto: true, Named: named(t, test.named...)})
+			target, _ := newTestTarget(test.client, Options{Auto: true, JSONRPC: test.jsonrpc, Named: named(t, test.named...)})
 			set := target.Scrape(t.Context())
 			if got := test.client.asked()[0]; !slices.Equal(got, test.asked) {
 				t.Errorf("asked %v, want %v", got, test.asked)
