@@ -77,6 +77,9 @@ func how(c *collector.Collector) string {
 	case !c.Auto:
 		text = " Not in `auto`: name it with `-m auto," + c.Method + "`."
 	}
+	if c.BINRPCOnly {
+		text += " Over BINRPC only."
+	}
 	if c.Short {
 		text += " Has a short form: `--kamailio.short=" + c.Method + "`."
 	}

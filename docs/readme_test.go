@@ -53,6 +53,18 @@ func TestReadmeFlags(t *testing.T) {
 	}
 }
 
+// TestReadmeJSONRPC compares the README's list of what is not asked over JSON-RPC
+// with the collectors.
+func TestReadmeJSONRPC(t *testing.T) {
+	_, section, _ := strings.Cut(readme(t), "### JSON-RPC")
+	section, _, _ = strings.Cut(section, "\n### ")
+	for _, c := range collector.All {
+		if c.BINRPCOnly && !strings.Contains(section, "`"+c.Method+"`") {
+			t.Errorf("the README does not say that %s is not asked", c.Method)
+		}
+	}
+}
+
 // TestReadmeMethods compares the README's table of methods with the collectors.
 func TestReadmeMethods(t *testing.T) {
 	table := readme(t)

@@ -24,7 +24,7 @@ import (
 
 // lostOverJSON are the series of methods that answer BINRPC only, or lose all
 // but the last of their records over JSON-RPC.
-var lostOverJSON = []string{"kamailio_ctl_", "kamailio_ratelimit_", "kamailio_dns_mem_", "kamailio_core_dns_"}
+var lostOverJSON = []string{"kamailio_ctl_", "kamailio_ratelimit_", "kamailio_dns_cache_"}
 
 // TestLiveJSONRPC scrapes one Kamailio over both protocols. What JSON-RPC gives
 // must have the same series, and values between those of two scrapes over

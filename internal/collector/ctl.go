@@ -17,8 +17,8 @@ var ctlConnections = &Collector{
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{ctlConnectionsField.desc},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
-		if reply.Value.Exists() {
-			ctlConnectionsField.add(out, reply.Value)
+		for number := range reply.Value.Rows() {
+			ctlConnectionsField.add(out, number)
 		}
 	}),
 }

@@ -22,11 +22,12 @@ var (
 )
 
 var ulscscfStatus = &Collector{
-	Method:  "ulscscf.status",
-	Module:  "ims_usrloc_scscf",
-	Help:    "public identities that an S-CSCF knows; 3 series for each domain",
-	Auto:    true,
-	Metrics: append(descsOf(scscfFields), descsOf(scscfStats)...),
+	Method:     "ulscscf.status",
+	BINRPCOnly: true, // over JSON-RPC only the last domain comes
+	Module:     "ims_usrloc_scscf",
+	Help:       "public identities that an S-CSCF knows; 3 series for each domain",
+	Auto:       true,
+	Metrics:    append(descsOf(scscfFields), descsOf(scscfStats)...),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for domain := range reply.Value.Rows() {
 			if name := domain.Get("Domain"); name.Exists() {

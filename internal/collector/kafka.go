@@ -25,15 +25,14 @@ var kafkaStats = &Collector{
 	Auto:    true,
 	Metrics: []*metric.Desc{kafkaMessages, kafkaErrors},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
-		if !reply.Value.Exists() {
-			return
+		for line := range reply.Value.Rows() {
+			match := kafkaLine.FindStringSubmatch(line.Text())
+			if match == nil {
+				out.Skip(metric.BadValue, line.String())
+				continue
+			}
+			addText(out, kafkaMessages, match[1])
+			addText(out, kafkaErrors, match[2])
 		}
-		match := kafkaLine.FindStringSubmatch(reply.Value.Text())
-		if match == nil {
-			out.Skip(metric.BadValue, reply.Value.String())
-			return
-		}
-		addText(out, kafkaMessages, match[1])
-		addText(out, kafkaErrors, match[2])
 	}),
 }

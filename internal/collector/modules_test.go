@@ -360,3 +360,12 @@ func TestRooms(t *testing.T) {
 		})
 	}
 }
+
+// TestSilence is no bad value: a reply without a record says nothing.
+func TestSilence(t *testing.T) {
+	for _, c := range []*Collector{ctlConnections, kafkaStats, scaSubscriptionCount, secfilterStats, siptraceStatus, rlGetPipes, lcrDumpGws, cdpListPeers} {
+		got, skips := collect(t, c, reply(t))
+		checkSamples(t, got)
+		checkSkips(t, skips)
+	}
+}

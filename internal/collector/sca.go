@@ -27,14 +27,13 @@ var scaSubscriptionCount = &Collector{
 		}
 	},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
-		if !reply.Value.Exists() {
-			return
+		for line := range reply.Value.Rows() {
+			match := scaLine.FindStringSubmatch(line.Text())
+			if match == nil {
+				out.Skip(metric.BadValue, line.String())
+				continue
+			}
+			addText(out, scaSubscriptions, match[1], match[2])
 		}
-		match := scaLine.FindStringSubmatch(reply.Value.Text())
-		if match == nil {
-			out.Skip(metric.BadValue, reply.Value.String())
-			return
-		}
-		addText(out, scaSubscriptions, match[1], match[2])
 	}),
 }

@@ -25,12 +25,13 @@ var siptraceStatus = &Collector{
 // enabled reads an answer that is Enabled or Disabled.
 func enabled(desc *metric.Desc) func(*metric.Set, rpc.Reply) {
 	return func(out *metric.Set, reply rpc.Reply) {
-		switch v := reply.Value; {
-		case !v.Exists():
-		case v.Text() == "Enabled" || v.Text() == "Disabled":
-			out.Add(desc, is(v.Text() == "Enabled"))
-		default:
-			out.Skip(metric.BadValue, v.String())
+		for answer := range reply.Value.Rows() {
+			switch answer.Text() {
+			case "Enabled", "Disabled":
+				out.Add(desc, is(answer.Text() == "Enabled"))
+			default:
+				out.Skip(metric.BadValue, answer.String())
+			}
 		}
 	}
 }
