@@ -69,7 +69,7 @@ func newApp() (*kingpin.Application, *flags) {
 	app.Flag("kamailio.timeout", "The most that a scrape of Kamailio may take; Prometheus' own limit counts if it is shorter.").
 		Short('t').Default("5s").DurationVar(&f.timeout)
 	app.Flag("kamailio.max-series", "The most series that one method may give; what is beyond is left out, counted and logged. 0 means any number.").
-		Default("0").IntVar(&f.settings.MaxSeries)
+		Default("100000").IntVar(&f.settings.MaxSeries)
 	app.Flag("kamailio.short", "Comma-separated RPC methods that are to give their short form, which has fewer series. There is one for "+
 		shortMethods()+".").
 		SetValue((*commaList)(&f.settings.Short))
@@ -99,7 +99,7 @@ func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error
 	if err != nil {
 		return wrong("kamailio.scrape-uri", err)
 	}
-	options.URI = target.String()
+	options.URI = target.Redacted()
 	options.JSONRPC = target.Protocol == dial.JSONRPC
 	if f.timeout <= 0 {
 		return wrong("kamailio.timeout", fmt.Errorf("%v is no time to wait, use for example 5s", f.timeout))

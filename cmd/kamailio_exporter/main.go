@@ -53,14 +53,19 @@ func run(flags *flags, logger *slog.Logger) error {
 		return fmt.Errorf("--web.telemetry-path: %w", err)
 	}
 	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", options.URI)
-	return serve(ctx, handler, flags.web, logger)
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		WriteTimeout:      flags.timeout + time.Minute,
+		IdleTimeout:       5 * time.Minute,
+	}
+	return serve(ctx, server, flags.web, logger)
 }
 
 // shutdownGrace is how long requests under way may take when the exporter ends.
 const shutdownGrace = 5 * time.Second
 
-func serve(ctx context.Context, handler http.Handler, flags *toolkit.FlagConfig, logger *slog.Logger) error {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute}
+func serve(ctx context.Context, server *http.Server, flags *toolkit.FlagConfig, logger *slog.Logger) error {
 	ended := make(chan error, 1)
 	go func() { ended <- toolkit.ListenAndServe(server, flags, logger) }()
 	select {

@@ -45,6 +45,8 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		{[]string{"--kamailio.xhttp-prom-url", "127.0.0.1:5060"}, []string{"--kamailio.xhttp-prom-url", "is no URL of a page"}},
 		{[]string{"--web.telemetry-path", "metrics"}, []string{"--web.telemetry-path", "must start with a slash"}},
 		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"health check"}},
+		{[]string{"--web.telemetry-path", "/a/./b"}, []string{"--web.telemetry-path", "must not have"}},
+		{[]string{"--web.telemetry-path", "/-/../x"}, []string{"--web.telemetry-path", "must not have"}},
 		{[]string{"--web.config.file", "/no/such/file"}, []string{"/no/such/file"}},
 		{[]string{"--nosuch"}, []string{"unknown long flag '--nosuch'"}},
 		{[]string{"stray"}, []string{"unexpected stray"}},
@@ -248,7 +250,8 @@ func TestTimeouts(t *testing.T) {
 		{"Prometheus' limit is shorter", "60s", "1", 900 * time.Millisecond, 10 * time.Second},
 		{"a limit that is none", "1s", "-5", 900 * time.Millisecond, 10 * time.Second},
 		{"a limit that is no number", "1s", "NaN", 900 * time.Millisecond, 10 * time.Second},
-		{"hardly any time", "60s", "0.001", 0, 10 * time.Second},
+		{"hardly any time", "60s", "0.05", 0, 10 * time.Second},
+		{"too little for anybody to mean it", "1s", "0.001", 900 * time.Millisecond, 10 * time.Second},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

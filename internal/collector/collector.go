@@ -197,7 +197,20 @@ func (c *Collector) collectSafely(out *metric.Set, settings Settings, answers []
 	out.Begin(c.Method, settings.MaxSeries)
 	defer out.End()
 	c.collect(out, settings, answers)
+	if out.Added() == 0 && (out.Skipped() > 0 || !slices.ContainsFunc(answers, hasRows)) {
+		return errNothingRead
+	}
 	return nil
+}
+
+// errNothingRead is a reply of which nothing became a sample.
+var errNothingRead = errors.New("no sample could be made of the reply, which is not what the method is known to answer")
+
+// hasRows tells whether an answer is a list, empty or not, or a struct, as that
+// of a method that may have nothing to tell.
+func hasRows(answer Answer) bool {
+	kind := answer.Value.Kind()
+	return kind == rpc.Struct || kind == rpc.Array
 }
 
 // Select returns the collectors of these methods, in the order in which they

@@ -91,6 +91,8 @@ type Set struct {
 	created   time.Time
 	collector string
 	left      int // series that the collector may still add
+	added     int // series that the collector has added
+	skipped   int // what was left out of it
 }
 
 // NewSet makes an empty Set.
@@ -102,8 +104,14 @@ func (s *Set) Begin(collector string, series int) {
 	if series == 0 {
 		series = math.MaxInt
 	}
-	s.collector, s.left = collector, series
+	s.collector, s.left, s.added, s.skipped = collector, series, 0, 0
 }
+
+// Added is how many series the collector that Begin named has added.
+func (s *Set) Added() int { return s.added }
+
+// Skipped is how much has been left out of what that collector adds.
+func (s *Set) Skipped() int { return s.skipped }
 
 // End tells that what follows is of no collector.
 func (s *Set) End() { s.collector = "" }
@@ -150,6 +158,7 @@ func (s *Set) add(desc *Desc, value float64, labels []string) bool {
 	}
 	family.values = append(family.values, value)
 	s.left--
+	s.added++
 	return true
 }
 
@@ -194,6 +203,7 @@ func (f *Family) claim(labels []string) bool {
 
 // Skip counts something that is left out, with an example of it.
 func (s *Set) Skip(reason Reason, example string) {
+	s.skipped++
 	for i := range s.skips {
 		if s.skips[i].Collector == s.collector && s.skips[i].Reason == reason {
 			s.skips[i].Count++

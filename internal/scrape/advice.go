@@ -17,6 +17,10 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
 )
 
+// adviceOnUserMetrics is about the page of the routing script's own metrics.
+const adviceOnUserMetrics = "is --kamailio.xhttp-prom-url the page at which event_route[xhttp:request] of Kamailio's configuration calls prom_dispatch(), " +
+	"and may this host see it?"
+
 // advise says what whoever runs Kamailio and its exporter can do about an error,
 // "" where there is nothing to add.
 func advise(err error, uri string) string {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
 )
 
 // What an exporter says of its own scrapes.
@@ -58,8 +60,29 @@ type problem struct {
 	err        error
 }
 
+// same tells whether another round had the problem too.
 func (p problem) same(other problem) bool {
-	return p.collectors == other.collectors && p.err.Error() == other.err.Error()
+	return p.collectors == other.collectors && kind(p.err) == kind(other.err)
+}
+
+// kind is what an error is about, without what differs each time: addresses,
+// cookies, durations, and Kamailio's words.
+func kind(err error) string {
+	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
+		return fmt.Sprintf("fault %d", fault.Code)
+	}
+	if failed, ok := errors.AsType[*net.OpError](err); ok {
+		return failed.Op + ": " + failed.Err.Error()
+	}
+	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
+		return "stall"
+	}
+	for _, known := range []error{binrpc.ErrOutOfStep, rpc.ErrClosed, errOutOfTime} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	return err.Error()
 }
 
 func newReport(options Options) *report {
@@ -126,7 +149,7 @@ func (r *report) collect(o outcome) (*metric.Set, []problem) {
 	return set, failures.problems()
 }
 
-// failures are the collectors that failed, by the text of the error: one error
+// failures are the collectors that failed, by the kind of the error: one error
 // can fail all.
 type failures map[string]*failure
 
@@ -139,10 +162,12 @@ func (f failures) add(collector string, err error) {
 	if err == nil {
 		return
 	}
-	if f[err.Error()] == nil {
-		f[err.Error()] = &failure{err: err}
+	failed := f[kind(err)]
+	if failed == nil {
+		failed = &failure{err: err}
+		f[kind(err)] = failed
 	}
-	f[err.Error()].collectors = append(f[err.Error()].collectors, collector)
+	failed.collectors = append(failed.collectors, collector)
 }
 
 // problems are a line for the log for each error.
@@ -248,7 +273,7 @@ func (r *report) count(set *metric.Set, failed bool) {
 		key := skipKey{skip.Collector, skip.Reason}
 		if r.skips[key] == 0 {
 			r.options.Logger.Warn("Part of Kamailio's answers was left out; this is logged once, and counted in "+skipped.Name,
-				"target", r.options.URI, "collector", skip.Collector, "reason", skip.Reason, "count", skip.Count, "example", skip.Example)
+				"target", r.options.URI, "collector", skip.Collector, "reason", skip.Reason, "count", skip.Count, "example", cut(skip.Example))
 		}
 		r.skips[key] += skip.Count
 	}
@@ -275,11 +300,15 @@ func (r *report) logProblems(problems []problem) {
 		if slices.ContainsFunc(before, p.same) {
 			continue
 		}
-		args := []any{"target", r.options.URI, "err", p.err}
+		args := []any{"target", r.options.URI, "err", cut(p.err.Error())}
 		if p.collectors != "" {
 			args = append(args, "collectors", p.collectors)
 		}
-		if advice := advise(p.err, r.options.URI); advice != "" {
+		advice := advise(p.err, r.options.URI)
+		if p.collectors == userCollector {
+			advice = adviceOnUserMetrics
+		}
+		if advice != "" {
 			args = append(args, "advice", advice)
 		}
 		r.options.Logger.Error("Scraping Kamailio failed", args...)
@@ -287,4 +316,14 @@ func (r *report) logProblems(problems []problem) {
 	if len(before) > 0 && len(problems) == 0 {
 		r.options.Logger.Info("Scraping Kamailio works again", "target", r.options.URI)
 	}
+}
+
+// longestForeign is how much of a text that others made goes into the log.
+const longestForeign = 300
+
+func cut(text string) string {
+	if len(text) <= longestForeign {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestForeign], "") + "…"
 }

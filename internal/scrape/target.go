@@ -14,13 +14,15 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
 )
 
 // Client is what a Target asks; dial.Client is one.
 type Client interface {
 	rpc.Client
-	// Methods are the RPC methods that the server has.
-	Methods(ctx context.Context) ([]string, error)
+	// Methods are the RPC methods that the server has, and whether it answered
+	// just now.
+	Methods(ctx context.Context) (methods []string, asked bool, err error)
 }
 
 // Options are the settings of a Target.
@@ -183,7 +185,7 @@ func (t *Target) run(ctx context.Context, r *round) {
 
 // ask puts all questions to Kamailio and notes the answers.
 func (t *Target) ask(ctx context.Context, r *round) {
-	collectors, err := t.choose(ctx)
+	collectors, err := t.choose(ctx, r)
 	if err != nil {
 		r.note(func(o *outcome) { o.err = err })
 		return
@@ -238,19 +240,19 @@ func (t *Target) batch(ctx context.Context, r *round, jobs []int) {
 }
 
 // choose returns the collectors to use, in the order in which they are asked.
-func (t *Target) choose(ctx context.Context) ([]*collector.Collector, error) {
+func (t *Target) choose(ctx context.Context, r *round) ([]*collector.Collector, error) {
 	if !t.options.Auto {
 		return t.options.Named, nil
 	}
-	methods, err := t.client.Methods(ctx)
-	_, fault := errors.AsType[*rpc.Fault](err)
-	if err != nil && !fault {
+	methods, asked, err := t.methods(ctx)
+	r.note(func(o *outcome) { o.answered = asked })
+	if err != nil && !cannotTell(ctx, err) {
 		return nil, err
 	}
 	var chosen []*collector.Collector
 	for _, c := range collector.All {
 		// A server that cannot tell what it has makes us try each method.
-		offered := fault || slices.Contains(methods, c.Method)
+		offered := err != nil || slices.Contains(methods, c.Method)
 		if t.options.JSONRPC && c.BINRPCOnly {
 			continue
 		}
@@ -259,6 +261,26 @@ func (t *Target) choose(ctx context.Context) ([]*collector.Collector, error) {
 		}
 	}
 	return chosen, nil
+}
+
+// methods asks what the server has. It may take half of the time, so that a
+// server that answers everything but this can be asked all the same.
+func (t *Target) methods(ctx context.Context) ([]string, bool, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
+		defer cancel()
+	}
+	return t.client.Methods(ctx)
+}
+
+// cannotTell tells whether an error means that the server, which is there, cannot
+// say what it has.
+func cannotTell(ctx context.Context, err error) bool {
+	_, fault := errors.AsType[*rpc.Fault](err)
+	_, limit := errors.AsType[*rpc.LimitError](err)
+	late := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+	return fault || limit || late || errors.Is(err, dial.ErrNoMethods)
 }
 
 func (r *round) note(change func(*outcome)) {

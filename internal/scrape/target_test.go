@@ -8,11 +8,14 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,6 +24,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
 )
 
 // script is a Kamailio that answers as it is told, at the times it is told, so
@@ -29,6 +34,8 @@ import (
 type script struct {
 	methods    []string
 	methodsErr error
+	// methodsHang has the server never say what it has.
+	methodsHang bool
 	// answers are by method; a method without one is never answered.
 	answers map[string]answer
 
@@ -42,7 +49,14 @@ type answer struct {
 	err     error
 }
 
-func (s *script) Methods(context.Context) ([]string, error) { return s.methods, s.methodsErr }
+func (s *script) Methods(ctx context.Context) ([]string, bool, error) {
+	if s.methodsHang {
+		<-ctx.Done()
+		return nil, false, ctx.Err()
+	}
+	_, fault := errors.AsType[*rpc.Fault](s.methodsErr)
+	return s.methods, fault, s.methodsErr
+}
 
 func (s *script) Close() error { return nil }
 
@@ -213,6 +227,11 @@ func TestAuto(t *testing.T) {
 			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
 		},
 	}
+	for _, methodsErr := range []error{dial.ErrNoMethods, &rpc.LimitError{}} {
+		tests = append(tests, tests[len(tests)-1])
+		last := &tests[len(tests)-1]
+		last.name, last.client = methodsErr.Error(), &script{methodsErr: methodsErr}
+	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			test.client.answers = map[string]answer{}
@@ -254,6 +273,41 @@ func TestNoKamailio(t *testing.T) {
 		"exporter_total_scrapes[] 1",
 		"up[] 0",
 	)
+}
+
+// TestWhatThereIsIsNeverSaid has a server that answers all but the question what
+// it has.
+func TestWhatThereIsIsNeverSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{methodsHang: true, answers: map[string]answer{}}
+		for _, c := range collector.All {
+			client.answers[c.Method] = answer{err: notFound}
+		}
+		client.answers["core.uptime"] = uptimeAnswer
+		target, _ := newTestTarget(client, Options{Auto: true})
+		start := time.Now()
+		checkSamples(t, target.Scrape(t.Context()),
+			"core_uptime_uptime_total[] 42",
+			"exporter_collector_success[core.uptime] 1",
+			"exporter_failed_scrapes[] 0",
+			"exporter_total_scrapes[] 1",
+			"up[] 1",
+		)
+		if took := time.Since(start); took != 2500*time.Millisecond {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// TestTheListIsAnAnswer has a server that faults at the question what it has, and
+// then is silent.
+func TestTheListIsAnAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target, _ := newTestTarget(&script{methodsErr: notFound}, Options{Auto: true})
+		if got := samples(target.Scrape(t.Context()), "kamailio_up"); got != "up[] 1\n" {
+			t.Errorf("samples %s", got)
+		}
+	})
 }
 
 func TestNoTimeToAskWhatThereIs(t *testing.T) {
@@ -408,8 +462,46 @@ func TestProblemsAreLoggedWhenTheyChange(t *testing.T) {
 	}
 }
 
+// TestTheSameProblemIsLoggedOnce has errors whose texts differ each time.
+func TestTheSameProblemIsLoggedOnce(t *testing.T) {
+	source := func(name string) net.Addr { return &net.UnixAddr{Name: name, Net: "unixgram"} }
+	for name, errs := range map[string][2]error{
+		"addresses": {
+			&net.OpError{Op: "dial", Source: source("@1"), Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
+			&net.OpError{Op: "dial", Source: source("@2"), Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)},
+		},
+		"durations": {&binrpc.StallError{After: 1}, &binrpc.StallError{After: 2}},
+		"cookies":   {fmt.Errorf("%w: 1", binrpc.ErrOutOfStep), fmt.Errorf("%w: 2", binrpc.ErrOutOfStep)},
+		"words":     {&rpc.Fault{Code: 500, Reason: "try 1"}, &rpc.Fault{Code: 500, Reason: "try 2"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := &script{answers: map[string]answer{"core.uptime": {err: errs[0]}}}
+			target, log := newTestTarget(client, Options{Named: named(t, "core.uptime")})
+			target.Scrape(t.Context())
+			client.answers["core.uptime"] = answer{err: errs[1]}
+			target.Scrape(t.Context())
+			if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
+				t.Errorf("%d lines: %s", n, log)
+			}
+		})
+	}
+}
+
+func TestForeignTextsAreCut(t *testing.T) {
+	long := strings.Repeat("\xff", 1_000_000)
+	client := &script{answers: map[string]answer{
+		"core.uptime": {records: []any{rpc.Members{{Name: "uptime", Value: 3}, {Name: long, Value: 1}}}},
+		"tm.stats":    {err: &rpc.Fault{Code: 500, Reason: long}},
+	}}
+	target, log := newTestTarget(client, Options{Named: named(t, "core.uptime", "tm.stats")})
+	target.Scrape(t.Context())
+	if log.Len() > 4000 {
+		t.Errorf("the log has %d bytes", log.Len())
+	}
+}
+
 func TestWhatIsLeftOutIsCountedAndLoggedOnce(t *testing.T) {
-	odd := answer{records: []any{rpc.Members{{Name: "from_the_future", Value: 1}, {Name: "another", Value: 2}}}}
+	odd := answer{records: []any{rpc.Members{{Name: "uptime", Value: 3}, {Name: "from_the_future", Value: 1}, {Name: "another", Value: 2}}}}
 	client := &script{answers: map[string]answer{"core.uptime": odd}}
 	target, log := newTestTarget(client, Options{Named: named(t, "core.uptime")})
 	target.Scrape(t.Context())
@@ -472,7 +564,7 @@ func TestUserMetrics(t *testing.T) {
 		t.Fatal(err)
 	}
 	options := Options{Named: named(t, "tm.stats"), UserMetrics: client}
-	target, _ := newTestTarget(&script{answers: map[string]answer{"tm.stats": tmAnswer}}, options)
+	target, log := newTestTarget(&script{answers: map[string]answer{"tm.stats": tmAnswer}}, options)
 	set := target.Scrape(t.Context())
 	checkSamples(t, set,
 		"exporter_collector_success[tm.stats] 1",
@@ -497,5 +589,8 @@ func TestUserMetrics(t *testing.T) {
 	set = target.Scrape(t.Context())
 	if got, want := samples(set, "kamailio_exporter_collector", "kamailio_up"), "exporter_collector_success[tm.stats] 1\nexporter_collector_success[xhttp_prom] 0\nup[] 1\n"; got != want {
 		t.Errorf("samples\n%swant\n%s", got, want)
+	}
+	if !strings.Contains(log.String(), "prom_dispatch()") || strings.Contains(log.String(), "ctl.so") {
+		t.Errorf("log %s", log)
 	}
 }

@@ -25,8 +25,8 @@ import (
 // has a header; one that is too large for the socket never comes (ctl sends
 // pieces of at most 65,535 bytes, a unix socket takes about 200 KB at once), so
 // streams are the better choice where a server offers both. Each call may take
-// its share of the time that is left, so that one that is never answered does
-// not cost the others their turn.
+// half of the time that is left, so that one that is never answered does not
+// cost the others their turn.
 type Datagram struct {
 	network, address string
 	options          Options
@@ -93,15 +93,15 @@ func (d *Datagram) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 			return
 		}
 		for i, call := range calls {
-			if !yield(i, d.one(ctx, call, len(calls)-i)) {
+			if !yield(i, d.one(ctx, call)) {
 				return
 			}
 		}
 	}
 }
 
-// one makes one call, the first of those that are left.
-func (d *Datagram) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
+// one makes one call.
+func (d *Datagram) one(ctx context.Context, call rpc.Call) rpc.Reply {
 	if err := ctx.Err(); err != nil {
 		return rpc.Reply{Err: err}
 	}
@@ -114,7 +114,7 @@ func (d *Datagram) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 	if err != nil {
 		return rpc.Reply{Err: err}
 	}
-	reply, err := d.exchange(ctx, socket, request, left)
+	reply, err := d.exchange(ctx, socket, request)
 	switch {
 	case err == nil:
 		return reply
@@ -156,11 +156,11 @@ func (d *Datagram) reopen(ctx context.Context) error {
 }
 
 // exchange sends a request and reads its reply.
-func (d *Datagram) exchange(ctx context.Context, socket net.Conn, request []byte, left int) (rpc.Reply, error) {
+func (d *Datagram) exchange(ctx context.Context, socket net.Conn, request []byte) (rpc.Reply, error) {
 	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends what waits below
 	deadline := time.Time{}
 	if end, ok := ctx.Deadline(); ok {
-		deadline = time.Now().Add(time.Until(end) / time.Duration(left+1))
+		deadline = time.Now().Add(time.Until(end) / 2)
 	}
 	h, records, err := d.ask(socket, request, deadline)
 	if !stop() { // the socket is closed, or will be

@@ -147,6 +147,8 @@ func (c *Client) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc
 			fail(yield, again, err)
 			return
 		}
+		// The first one may be why the others got no answer: it goes last.
+		again = append(again[1:], again[0])
 		again, err = c.attempt(ctx, calls, again, true, yield)
 		fail(yield, again, err)
 	}
@@ -225,28 +227,42 @@ func mayRetry(reply rpc.Reply) bool {
 	}
 }
 
+// ErrNoMethods says that a server answered system.listMethods without any names.
+var ErrNoMethods = errors.New("system.listMethods named no methods")
+
 // Methods are the names of the RPC methods that the server has, as
 // system.listMethods gives them. The set is fixed until Kamailio restarts, so it
-// is asked once for each connection; over datagrams, which do not show a
-// restart, each time.
-func (c *Client) Methods(ctx context.Context) ([]string, error) {
+// is asked once for each connection; over datagrams and JSON-RPC, which do not
+// show a restart, each time. asked tells whether the server answered just now, a
+// fault included.
+func (c *Client) Methods(ctx context.Context) (methods []string, asked bool, err error) {
 	if known := c.knownMethods(); known != nil {
-		return slices.Clone(known), nil
+		return slices.Clone(known), false, nil
 	}
-	list, err := rpc.One(ctx, c, "system.listMethods")
-	if err != nil {
-		return nil, err
+	for _, reply := range c.Call(ctx, rpc.Call{Method: "system.listMethods"}) {
+		asked, err = !reply.Received.IsZero(), reply.Err
+		for name := range reply.Value.Rows() {
+			if name.Text() != "" {
+				methods = append(methods, name.Text())
+			}
+		}
 	}
-	methods := []string{}
-	for name := range list.Rows() {
-		methods = append(methods, name.Text())
+	if err == nil && len(methods) == 0 {
+		err = ErrNoMethods
 	}
+	if err == nil {
+		c.remember(methods)
+	}
+	return methods, asked, err
+}
+
+// remember keeps the methods as long as the connection lives.
+func (c *Client) remember(methods []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if _, stream := c.conn.(*binrpc.Stream); stream {
 		c.methods = slices.Clone(methods)
 	}
-	return methods, nil
 }
 
 func (c *Client) knownMethods() []string {

@@ -100,7 +100,7 @@ func ExampleClient_Methods() {
 	defer client.Close()
 
 	fmt.Println(client.Methods(context.Background()))
-	// Output: [core.uptime system.listMethods] <nil>
+	// Output: [core.uptime system.listMethods] true <nil>
 }
 
 func ExampleParseTarget() {

@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 )
@@ -59,7 +58,7 @@ func ParseTarget(uri string) (Target, error) {
 	scheme, rest, found := strings.Cut(uri, ":")
 	target, known := schemes[scheme]
 	if !found || !known {
-		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: use %s", uri, forms)
+		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: use %s", redacted(uri), forms)
 	}
 	var err error
 	switch target.Network {
@@ -79,12 +78,15 @@ func ParseTarget(uri string) (Target, error) {
 	return target, nil
 }
 
-// userinfo is a user, perhaps with a password, in a URL.
-var userinfo = regexp.MustCompile(`//[^/]*@`)
-
 // redacted is a URI that can be shown: passwords do not belong into one, but
 // that is no reason to repeat them.
-func redacted(uri string) string { return userinfo.ReplaceAllString(uri, "//…@") }
+func redacted(uri string) string {
+	if i := strings.LastIndexByte(uri, '@'); i >= 0 {
+		uri = "…" + uri[i:]
+	}
+	uri, _, _ = strings.Cut(uri, "?")
+	return uri
+}
 
 func checkURL(uri string) error {
 	u, err := url.Parse(uri)
@@ -139,6 +141,13 @@ func checkHostPort(address string) error {
 // with a path, a user or a stray space is noticed at once.
 func notInHost(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune("/?#@", r)
+}
+
+// Redacted is the target as a URI that can be shown: without the query of a URL,
+// which may be a password.
+func (t Target) Redacted() string {
+	uri, _, _ := strings.Cut(t.String(), "?")
+	return uri
 }
 
 // String is the target as a URI.

@@ -57,10 +57,18 @@ func TestParseTargetJSONRPC(t *testing.T) {
 }
 
 func TestPasswordsAreNotRepeated(t *testing.T) {
-	for _, uri := range []string{"http://user:secret@host/RPC", "http://user:secret@host:x/", "https://secret@/", "tcp://user:secret@host"} {
+	for _, uri := range []string{"http://user:secret@host/RPC", "http://user:secret@host:x/", "https://secret@/", "tcp://user:secret@host",
+		"foo://user:secret@h", "tcp://user:secret@h:1", "http:user:secret@h", "ftp://h/?token=secret", "user:secret@h"} {
 		if _, err := ParseTarget(uri); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: error %v", uri, err)
 		}
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	target, err := ParseTarget("https://host/RPC?token=secret")
+	if err != nil || target.Redacted() != "https://host/RPC" {
+		t.Errorf("%q, %v", target.Redacted(), err)
 	}
 }
 

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"net"
 	"net/http"
+	neturl "net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -75,9 +77,9 @@ func (c *Client) takeTurn(ctx context.Context) error {
 	}
 }
 
-// one makes one call, the first of those that are left. It may take its share
-// of the time that they have, so that one that is never answered does not cost
-// the others their turn.
+// one makes one call, the first of those that are left. It may take half of the
+// time that they have, so that one that is never answered does not cost the
+// others their turn.
 func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 	if err := ctx.Err(); err != nil {
 		return rpc.Reply{Err: err}
@@ -106,6 +108,8 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 		return rpc.Reply{Err: err, Received: received}
 	case message.Fault != nil:
 		return rpc.Reply{Err: message.Fault, Received: received}
+	case message.ID != id:
+		return rpc.Reply{Err: &SyntaxError{"the reply is to another request"}, Received: received}
 	default:
 		return rpc.Reply{Value: message.Value, Received: received}
 	}
@@ -116,7 +120,7 @@ func withShare(ctx context.Context, left int) (context.Context, context.CancelFu
 	if !ok || left == 1 {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left)*2)
+	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
 // appendRequest makes a request.
@@ -162,24 +166,32 @@ func post(ctx context.Context, client *http.Client, url string, body []byte, lim
 	}
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
+	if failed, ok := errors.AsType[*neturl.Error](err); ok {
+		return nil, fmt.Errorf("ask %s: %w", withoutQuery(request.URL), failed.Err)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer response.Body.Close()
 	reply, err := readAll(response.Body, limits)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", url, err)
+		return nil, fmt.Errorf("read the answer of %s: %w", withoutQuery(request.URL), err)
 	}
 	// A fault's code is the status too, so only the body tells what it is.
 	if response.StatusCode != http.StatusOK && !json.Valid(reply) {
-		return nil, &StatusError{url, response.Status, response.StatusCode}
+		return nil, &StatusError{withoutQuery(request.URL), response.Status, response.StatusCode}
 	}
 	return reply, nil
 }
 
+// withoutQuery is a URL that can be shown: a query may be a password.
+func withoutQuery(u *neturl.URL) string {
+	return (&neturl.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
+}
+
 // StatusError is an answer over HTTP that is no JSON-RPC.
 type StatusError struct {
-	// URL is what was asked, Status the answer's, Code the number in it.
+	// URL is what was asked, without its query, Status the answer's, Code the number in it.
 	URL, Status string
 	Code        int
 }

@@ -157,9 +157,9 @@ func TestAnAnswerThatNeverComes(t *testing.T) {
 			defer cancel()
 			replies := rpc.Batch(ctx, client,
 				rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "never"}, rpc.Call{Method: "core.uptime"},
-				rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "core.uptime"})
+				rpc.Call{Method: "never"}, rpc.Call{Method: "core.uptime"})
 			for i, reply := range replies {
-				if failed := reply.Err != nil; failed != (i == 1) {
+				if failed := reply.Err != nil; failed != (i == 1 || i == 3) {
 					t.Errorf("reply %d: %+v", i, reply)
 				}
 			}
@@ -209,6 +209,33 @@ func TestHTTPThatIsNoJSONRPC(t *testing.T) {
 	defer client.Close()
 	_, err := rpc.One(t.Context(), client, "core.uptime")
 	if status, ok := errors.AsType[*StatusError](err); !ok || status.Code != http.StatusNotFound {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestErrorsShowNoQuery(t *testing.T) {
+	server := httptest.NewServer(http.NotFoundHandler())
+	client := NewHTTP(server.URL+"/RPC?token=secret", nil, rpc.Limits{})
+	defer client.Close()
+	_, wrongPath := rpc.One(t.Context(), client, "core.uptime")
+	server.Close()
+	_, nobody := rpc.One(t.Context(), client, "core.uptime")
+	for _, err := range []error{wrongPath, nobody} {
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "/RPC") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestReplyToAnotherRequest(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","result":1,"id":999}`)
+	}))
+	defer server.Close()
+	client := NewHTTP(server.URL, nil, rpc.Limits{})
+	defer client.Close()
+	_, err := rpc.One(t.Context(), client, "core.uptime")
+	if _, ok := errors.AsType[*SyntaxError](err); !ok {
 		t.Errorf("error %v", err)
 	}
 }

@@ -1,0 +1,102 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+)
+
+func newTestHandler(t *testing.T, uri string, log io.Writer) http.Handler {
+	t.Helper()
+	client, err := dial.New(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	logger := slog.New(slog.NewTextHandler(log, nil))
+	handler, err := NewHandler(Options{
+		Target:        scrape.NewTarget(client, scrape.Options{URI: uri, Auto: true, Timeout: time.Minute, Logger: logger}),
+		TelemetryPath: "/metrics",
+		Timeout:       time.Minute,
+		Logger:        logger,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler
+}
+
+// goneWriter is a client that went away.
+type goneWriter struct{ header http.Header }
+
+func (w goneWriter) Header() http.Header { return w.header }
+func (goneWriter) WriteHeader(int)       {}
+func (goneWriter) Write([]byte) (int, error) {
+	return 0, &net.OpError{Op: "write", Err: syscall.EPIPE}
+}
+
+func TestWhoGoesAwayIsNotLogged(t *testing.T) {
+	var log bytes.Buffer
+	handler := newTestHandler(t, "unix:/no/such/socket", &log)
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	log.Reset() // of what it says of Kamailio
+	handler.ServeHTTP(goneWriter{http.Header{}}, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	if log.Len() > 0 {
+		t.Errorf("log %s", log.String())
+	}
+}
+
+func TestOneErrorIsLoggedForARequest(t *testing.T) {
+	var log bytes.Buffer
+	l := &errorLog{logger: slog.New(slog.NewTextHandler(&log, nil))}
+	l.Println("error gathering metrics:", errors.New("first"))
+	l.Println("error gathering metrics:", errors.New("second"))
+	if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "first") {
+		t.Errorf("log %s", text)
+	}
+}
+
+// TestTooManyRequests has as many requests wait for a Kamailio that hangs as may,
+// and one more.
+func TestTooManyRequests(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	handler := newTestHandler(t, "tcp://"+listener.Addr().String(), io.Discard)
+	server := httptest.NewServer(handler)
+	defer server.Close()
+	statuses := make(chan int, maxRequests+1)
+	for range maxRequests + 1 {
+		go func() {
+			request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/metrics", http.NoBody)
+			request.Header.Set(timeoutHeader, "3")
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				statuses <- 0
+				return
+			}
+			response.Body.Close()
+			statuses <- response.StatusCode
+		}()
+	}
+	count := map[int]int{}
+	for range maxRequests + 1 {
+		count[<-statuses]++
+	}
+	if count[http.StatusServiceUnavailable] != 1 || count[http.StatusOK] != maxRequests {
+		t.Errorf("statuses %v", count)
+	}
+}
