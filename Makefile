@@ -23,7 +23,8 @@ help: ## show the targets
 
 .PHONY: build
 build: ## build the programs into bin/
-	go build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/...
+	@echo "Building; the first time takes a few minutes."
+	@go build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/...
 
 .PHONY: run
 run: build ## start the exporter, on this machine's Kamailio or on one that needs no installing; ARGS='-l :9495' are its flags
@@ -66,5 +67,6 @@ clean: ## remove bin/; the cache stays
 # Moved into its place when it is whole: an interrupted build leaves nothing that looks like the tool.
 $(GOLANGCI):
 	@mkdir -p $(@D)
+	@echo "Building golangci-lint; this takes a few minutes, once."
 	GOBIN=$(@D)/building go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(@D)/building/golangci-lint $@ && rmdir $(@D)/building

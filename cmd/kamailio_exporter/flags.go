@@ -61,7 +61,7 @@ func newApp() (*kingpin.Application, *flags) {
 		Default("/metrics").StringVar(&f.telemetryPath)
 	app.Flag("web.disable-exporter-metrics", "Leave out metrics about the exporter itself (go_*, process_*, promhttp_*).").
 		BoolVar(&f.disableExporterMetrics)
-	app.Flag("kamailio.scrape-uri", "URI of a socket of Kamailio's ctl module: unix:/path, unixd:/path for a datagram socket, tcp://host:port or udp://host:port.").
+	app.Flag("kamailio.scrape-uri", "URI of a socket of Kamailio's ctl module: unix:/path, unixd:/path for a datagram socket, tcp://host:port or udp://host:port; or of its jsonrpcs module: http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+udp:// or jsonrpc+tcp://host:port.").
 		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
 	app.Flag("kamailio.methods", "Comma-separated RPC methods to call; auto is every method that the server has and whose cost does not grow with the traffic. Known are "+
 		describeMethods()+".").
@@ -140,6 +140,12 @@ func (f *flags) collectors() (named []*collector.Collector, auto bool, err error
 	for _, c := range named {
 		if c.Flag != "" && len(c.Calls(f.settings)) == 0 {
 			return nil, false, fmt.Errorf("%s needs --%s too, to know what to ask for", c.Method, strings.TrimPrefix(c.Flag, "--"))
+		}
+	}
+	// Whoever sets a method's own flag wants to hear if it fails.
+	for _, c := range collector.All {
+		if c.Flag != "" && len(c.Calls(f.settings)) > 0 && !slices.Contains(named, c) {
+			named = append(named, c)
 		}
 	}
 	return named, len(methods) < len(f.methods), nil

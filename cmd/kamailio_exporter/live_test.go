@@ -78,6 +78,16 @@ func TestLiveMinimal(t *testing.T) {
 	}
 }
 
+// TestLiveMethodOfAFlag asks for something that this Kamailio does not have, by a
+// flag of its own.
+func TestLiveMethodOfAFlag(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{Minimal: true})
+	p := start(t, "-u", k.URI("unix"), "--kamailio.htable-keys", "calls=>total").scrape()
+	p.check(t, `kamailio_exporter_collector_success{collector="htable.get"}`, 0)
+	p.check(t, `kamailio_exporter_collector_success{collector="core.uptime"}`, 1)
+}
+
 func TestLiveEmptyDispatcher(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{NoDestinations: true})

@@ -70,6 +70,9 @@ func serve(ctx context.Context, server *http.Server, flags *toolkit.FlagConfig, 
 	go func() { ended <- toolkit.ListenAndServe(server, flags, logger) }()
 	select {
 	case err := <-ended:
+		if errors.Is(err, syscall.EADDRINUSE) {
+			err = fmt.Errorf("%w: something listens there already, choose another address with --web.listen-address", err)
+		}
 		return err
 	case <-ctx.Done():
 	}

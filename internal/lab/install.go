@@ -46,6 +46,20 @@ func Fetch(ctx context.Context, suite string) (dir string, err error) {
 	return set.Dir()
 }
 
+// Fetched tells whether Debian suite's Kamailio is in the user's cache already.
+func Fetched(suite string) bool {
+	set, err := kamailioSet(suite)
+	if err != nil {
+		return false
+	}
+	dir, err := set.Dir()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(dir)
+	return err == nil
+}
+
 // Tool returns the path of a program that tests use beside Kamailio, fetched from Debian as Kamailio is: promtool or sipp.
 func Tool(ctx context.Context, name string) (string, error) {
 	pkg, ok := tools[name]

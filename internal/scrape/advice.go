@@ -19,7 +19,7 @@ import (
 
 // adviceOnUserMetrics is about the page of the routing script's own metrics.
 const adviceOnUserMetrics = "is --kamailio.xhttp-prom-url the page at which event_route[xhttp:request] of Kamailio's configuration calls prom_dispatch(), " +
-	"and may this host see it?"
+	"and may this host see it? Kamailio also needs tcp_accept_no_cl=yes, since such a request has no Content-Length"
 
 // advise says what whoever runs Kamailio and its exporter can do about an error,
 // "" where there is nothing to add.
@@ -41,10 +41,10 @@ func advise(err error, uri string) string {
 	case errors.Is(err, syscall.EPROTOTYPE) && socket:
 		return "the socket is of the other kind: use unix: for a stream socket, unixd: for a datagram socket"
 	}
-	return adviseOnAnswer(err)
+	return adviseOnAnswer(err, target)
 }
 
-func adviseOnAnswer(err error) string {
+func adviseOnAnswer(err error, target dial.Target) string {
 	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
 		return adviseOnFault(fault)
 	}
@@ -62,6 +62,14 @@ func adviseOnAnswer(err error) string {
 	}
 	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
 		return "Kamailio gave up sending a reply that was not taken in fast enough: is this host, or the network to Kamailio, overloaded? A unix: socket is the safest choice"
+	}
+	if isTimeout(err) && target.Protocol == dial.JSONRPC {
+		return "Kamailio did not answer in time: is this where its configuration calls jsonrpc_dispatch(), and by http or https as the URI says? " +
+			"If Kamailio is merely slow, raise --kamailio.timeout"
+	}
+	if isTimeout(err) && target.Network == "tcp" {
+		return "nothing answered by BINRPC in time: is this the port of modparam(\"ctl\", \"binrpc\", …), and not one for SIP? " +
+			"Try kamcmd core.uptime, and --kamailio.timeout if Kamailio is merely slow"
 	}
 	if isTimeout(err) {
 		return "Kamailio's ctl process did not answer in time: it may be busy with an expensive RPC, or Kamailio hangs; try kamcmd core.uptime, and --kamailio.timeout if it is merely slow"
@@ -101,7 +109,7 @@ func adviseOnPermission(target dial.Target) string {
 		return "set modparam(\"jsonrpcs\", \"dgram_mode\", 0660) and modparam(\"jsonrpcs\", \"dgram_group\", …) in Kamailio's configuration, and add the exporter's user to that group"
 	}
 	advice := "ctl opens its sockets with mode 0600 unless told otherwise: set modparam(\"ctl\", \"mode\", 0660) in Kamailio's configuration, restart it, " +
-		"and add the exporter's user to the group of the socket"
+		"and add the exporter's user to the group of the socket, which modparam(\"ctl\", \"group\", …) chooses"
 	info, err := os.Stat(target.Address)
 	if err != nil {
 		return advice + "; the directories above the socket must let that user pass too"

@@ -42,6 +42,8 @@ func TestAdvice(t *testing.T) {
 		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than"}},
 		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not taken in fast enough"}},
 		{"timeout", errOutOfTime, "unix:" + file, []string{"kamcmd core.uptime", "--kamailio.timeout"}},
+		{"timeout of JSON-RPC", errOutOfTime, "https://127.0.0.1:5061/RPC", []string{"jsonrpc_dispatch()", "http or https"}},
+		{"timeout of TCP", errOutOfTime, "tcp://127.0.0.1:5060", []string{"not one for SIP"}},
 		{"timeout of a datagram", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "udp://127.0.0.1:2049", []string{"--kamailio.timeout"}},
 		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the module", "--kamailio.methods"}},
 		{"small buffer", &rpc.Fault{Code: 500, Reason: "Internal error creating dest struct"}, "unix:" + file, []string{"binrpc_struct_max_body_size", "KiB"}},

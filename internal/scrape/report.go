@@ -110,7 +110,7 @@ func (r *report) samples(o outcome) *metric.Set {
 func (r *report) conclude(o outcome) *metric.Set {
 	set, problems := r.collect(o)
 	r.count(set, len(problems) > 0)
-	r.logProblems(problems)
+	r.logProblems(problems, o.answered)
 	r.addCounters(set)
 	return set
 }
@@ -291,11 +291,15 @@ func (r *report) addCounters(set *metric.Set) {
 
 // logProblems logs each problem when it is new, and when the last one is gone,
 // rather than at each scrape.
-func (r *report) logProblems(problems []problem) {
+func (r *report) logProblems(problems []problem, answered bool) {
 	r.mu.Lock()
 	before := r.problems
 	r.problems = problems
 	r.mu.Unlock()
+	message := "Scraping Kamailio failed"
+	if answered {
+		message = "A part of scraping Kamailio failed"
+	}
 	for _, p := range problems {
 		if slices.ContainsFunc(before, p.same) {
 			continue
@@ -311,7 +315,7 @@ func (r *report) logProblems(problems []problem) {
 		if advice != "" {
 			args = append(args, "advice", advice)
 		}
-		r.options.Logger.Error("Scraping Kamailio failed", args...)
+		r.options.Logger.Error(message, args...)
 	}
 	if len(before) > 0 && len(problems) == 0 {
 		r.options.Logger.Info("Scraping Kamailio works again", "target", r.options.URI)

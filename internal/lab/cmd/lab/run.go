@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
@@ -49,12 +50,17 @@ func answersAt(ctx context.Context, socket string) (bool, error) {
 		fmt.Printf("There is a Kamailio at %s, but it refuses this user: set modparam(\"ctl\", \"mode\", 0660) in kamailio.cfg, "+
 			"restart it, and join the socket's group. Until then, the lab's Kamailio is used.\n", socket)
 	}
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, syscall.ECONNREFUSED) {
+		fmt.Printf("There is a socket of a Kamailio at %s, but nothing answers there within a second: it hangs, or has ended. The lab's Kamailio is used.\n", socket)
+	}
 	return err == nil, ctx.Err()
 }
 
 // runLab runs the exporter on a Kamailio of the lab, with traffic.
 func runLab(ctx context.Context, exporter string, args []string) (err error) {
-	fmt.Println("Looking for Debian's Kamailio in your cache; the first time it is downloaded, some 60 MB. Nothing is installed.")
+	if !lab.Fetched(lab.Bookworm) {
+		fmt.Println("Downloading Debian's Kamailio into your cache, some 60 MB, this once. Nothing is installed.")
+	}
 	dir, err := lab.Fetch(ctx, lab.Bookworm)
 	if err != nil {
 		return err
