@@ -35,14 +35,15 @@ func TestLiveJSONRPC(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
-			config := ""
+			config := fmt.Sprintf(`modparam("jsonrpcs", "dgram_socket", "udp:127.0.0.1:%d")`, port)
 			if suite == lab.Trixie {
 				config = fmt.Sprintf(`modparam("jsonrpcs", "tcp_socket", "tcp:127.0.0.1:%d")`, port)
 			}
 			k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20, Config: config})
-			uris := []string{k.JSONRPCURL(), "jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")}
+			uris := []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+udp://127.0.0.1:%d", port)}
 			if suite == lab.Trixie {
-				uris = append(uris, fmt.Sprintf("jsonrpc+tcp://127.0.0.1:%d", port))
+				uris = []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+tcp://127.0.0.1:%d", port),
+					"jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")}
 			}
 			binrpc := start(t, "-u", k.URI("unix"))
 			for _, uri := range uris {

@@ -194,8 +194,8 @@ func (r *report) merge(set *metric.Set, user userMetrics) error {
 	set.Add(collectorDuration, user.took.Seconds(), userCollector)
 	set.Begin(userCollector, 0)
 	defer set.End()
-	for _, line := range user.page.Bad {
-		set.Skip(metric.NotANumber, line)
+	for range user.page.BadCount {
+		set.Skip(metric.BadValue, user.page.Bad[0])
 	}
 	for _, family := range user.page.Families {
 		if r.taken(family.GetName()) {
@@ -207,14 +207,15 @@ func (r *report) merge(set *metric.Set, user userMetrics) error {
 	return err
 }
 
-// taken tells whether a name may be that of one of our own families.
+// taken tells whether a name may be that of one of our own families, also with
+// what a histogram adds to its name.
 func (r *report) taken(name string) bool {
 	for _, prefix := range []string{"go_", "process_", "promhttp_", "kamailio_exporter_"} {
 		if strings.HasPrefix(name, prefix) {
 			return true
 		}
 	}
-	return r.names[name]
+	return r.names[name] || r.names[name+"_count"] || r.names[name+"_sum"] || r.names[name+"_bucket"]
 }
 
 // errOutOfTime is a call that was not answered before the scrape had to be.

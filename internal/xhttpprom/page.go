@@ -6,16 +6,18 @@
 package xhttpprom
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	dto "github.com/prometheus/client_model/go"
@@ -23,18 +25,43 @@ import (
 	"github.com/prometheus/common/model"
 )
 
+// The most that is read of a page, and kept of what is wrong in it. A line of
+// Kamailio's has at most four labels: the parser takes a time that is quadratic
+// in their number.
+const (
+	largestPage = 1 << 20 // bytes
+	mostLines   = 20_000
+	mostQuotes  = 64 // in a line, two for each label
+	mostBad     = 100
+	longestBad  = 200 // bytes
+)
+
 // Page is what a routing script keeps.
 type Page struct {
 	// Families are its metrics, by name, without timestamps.
 	Families []*dto.MetricFamily
-	// Bad are the lines that are no metric.
+	// Bad are the first of the lines that are no metric, shortened.
 	Bad []string
+	// BadCount is how many lines are no metric.
+	BadCount int
+}
+
+func (p *Page) bad(line string) {
+	p.BadCount++
+	if len(p.Bad) == mostBad {
+		return
+	}
+	if len(line) > longestBad {
+		line = strings.ToValidUTF8(line[:longestBad], "") + "..."
+	}
+	p.Bad = append(p.Bad, line)
 }
 
 // Client fetches the page. It may be used concurrently.
 type Client struct {
-	url  string
-	http *http.Client
+	url   string
+	shown string // in errors
+	http  *http.Client
 }
 
 // NewClient makes a client for the page at an http or https URL. Certificates
@@ -42,42 +69,70 @@ type Client struct {
 func NewClient(page string, client *http.Client) (*Client, error) {
 	u, err := url.Parse(page)
 	if err != nil {
-		return nil, errors.New("it is no URL of a page: use for example http://127.0.0.1:5060/metrics")
+		return nil, errNoURL
 	}
 	if u.User != nil {
 		return nil, errors.New("passwords do not belong into the URL, where processes and logs show them")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return nil, fmt.Errorf("%q: it is no URL of a page: use for example http://127.0.0.1:5060/metrics", page)
+		return nil, errNoURL
 	}
-	return &Client{url: page, http: client}, nil
+	return &Client{url: page, shown: withoutSecrets(u), http: client}, nil
 }
 
-// largestPage is the most that is read of a page, in bytes.
-const largestPage = 16 << 20
+// errNoURL does not repeat what it is about: a URL that is mistyped can hold a
+// password too.
+var errNoURL = errors.New("it is no URL of a page: use for example http://127.0.0.1:5060/metrics")
 
-// Fetch gets the page.
+// withoutSecrets is a URL without user, password and query.
+func withoutSecrets(u *url.URL) string {
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
+}
+
+// Fetch gets the page. If none of its lines is a metric it returns an error,
+// and the lines.
 func (c *Client) Fetch(ctx context.Context) (Page, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, http.NoBody)
 	if err != nil {
-		return Page{}, err
+		return Page{}, withoutURLs(err)
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return Page{}, err
+		return Page{}, withoutURLs(err)
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return Page{}, fmt.Errorf("get %s: %s", c.url, response.Status)
+		return Page{}, fmt.Errorf("get %s: %s", c.shown, response.Status)
 	}
 	body, err := io.ReadAll(io.LimitReader(response.Body, largestPage+1))
 	if err != nil {
-		return Page{}, fmt.Errorf("get %s: %w", c.url, err)
+		return Page{}, fmt.Errorf("get %s: %w", c.shown, err)
 	}
 	if len(body) > largestPage {
-		return Page{}, fmt.Errorf("get %s: the page has more than %d bytes", c.url, largestPage)
+		return Page{}, fmt.Errorf("get %s: the page has more than %d bytes", c.shown, largestPage)
 	}
-	return Parse(string(body)), nil
+	page, err := Parse(ctx, string(body))
+	if err != nil {
+		return page, fmt.Errorf("get %s: %w", c.shown, err)
+	}
+	return page, nil
+}
+
+// withoutURLs is the error of a request, with the URLs in it stripped of their
+// secrets: ours, and those that it was redirected to or needs for a token.
+func withoutURLs(err error) error {
+	outer, ok := errors.AsType[*url.Error](err)
+	if !ok && strings.Contains(err.Error(), "://") {
+		return errors.New("it was redirected to, or has as a proxy, what is no URL")
+	}
+	if !ok {
+		return err
+	}
+	shown := ""
+	if u, err := url.Parse(outer.URL); err == nil {
+		shown = withoutSecrets(u)
+	}
+	return &url.Error{Op: outer.Op, URL: shown, Err: withoutURLs(outer.Err)}
 }
 
 // ownStatistics is how the lines start that introduce Kamailio's own statistics,
@@ -85,65 +140,386 @@ func (c *Client) Fetch(ctx context.Context) (Page, error) {
 // the same as those of stats.fetch.
 var ownStatistics = regexp.MustCompile(`(?m)^# Kamailio (whole internal statistics|statistics for)`)
 
+// errNoMetric is a page that is one of another kind, such as a login page.
+var errNoMetric = errors.New("the page has lines, and none of them is a metric")
+
 // Parse reads the part of a page that the routing script keeps. Lines that are
-// no metric cost only themselves.
-func Parse(text string) Page {
+// no metric cost only themselves, unless there are no others.
+func Parse(ctx context.Context, text string) (Page, error) {
 	if at := ownStatistics.FindStringIndex(text); at != nil {
 		text = text[:at[0]]
 	}
-	var page Page
-	var good strings.Builder
-	good.WriteString(types(text))
-	for line := range strings.Lines(strings.TrimRight(text, "\n") + "\n") {
-		if _, err := parse(line); err != nil {
-			page.Bad = append(page.Bad, strings.TrimSpace(line))
+	if strings.Count(strings.TrimRight(text, "\n"), "\n") >= mostLines {
+		return Page{}, fmt.Errorf("the page has more than %d lines", mostLines)
+	}
+	r := newReader()
+	r.split(text)
+	for _, name := range r.names {
+		if err := r.read(ctx, name, r.lines[name]); err != nil {
+			return Page{}, err
+		}
+	}
+	r.addFamilies()
+	if len(r.page.Families) == 0 && r.sampled {
+		return r.page, errNoMetric
+	}
+	return r.page, nil
+}
+
+// reader makes families of lines. It reads each line as a sample of its own
+// name first, and puts histograms and summaries together afterwards: what does
+// not fit together remains as it was said.
+type reader struct {
+	page    Page
+	parser  expfmt.TextParser
+	sampled bool                // there are lines that should be samples
+	names   []string            // of samples, in the order of the page
+	lines   map[string][]string // by name
+	types   map[string]dto.MetricType
+	helps   map[string]string
+	seen    map[string]bool // names and labels
+	series  map[string][]*dto.Metric
+}
+
+func newReader() *reader {
+	return &reader{
+		// Names that need quotes are none of Kamailio's, and can become the
+		// same as others when they are escaped for an older Prometheus.
+		parser: expfmt.NewTextParser(model.LegacyValidation),
+		lines:  map[string][]string{},
+		types:  map[string]dto.MetricType{},
+		helps:  map[string]string{},
+		seen:   map[string]bool{},
+		series: map[string][]*dto.Metric{},
+	}
+}
+
+var comment = regexp.MustCompile(`^#[ \t]*(HELP|TYPE)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]+(.+)$`)
+
+// split sorts the lines by what they are about.
+func (r *reader) split(text string) {
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if line == "" {
 			continue
 		}
-		good.WriteString(line)
+		if line[0] == '#' {
+			r.comment(line)
+			continue
+		}
+		r.sampled = true
+		name := nameOf(line)
+		if name == "" || strings.Count(line, `"`) > mostQuotes {
+			r.page.bad(line)
+			continue
+		}
+		if r.lines[name] == nil {
+			r.names = append(r.names, name)
+		}
+		r.lines[name] = append(r.lines[name], line)
 	}
-	families, err := parse(good.String())
-	if err != nil { // lines that are good one by one, and not together
-		page.Bad = append(page.Bad, err.Error())
-		return page
-	}
-	for _, name := range slices.Sorted(maps.Keys(families)) {
-		page.Families = append(page.Families, withoutTimestamps(families[name]))
-	}
-	return page
 }
 
-func parse(text string) (map[string]*dto.MetricFamily, error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	return parser.TextToMetricFamilies(bytes.NewReader([]byte(text)))
-}
-
-var (
-	bucket = regexp.MustCompile(`(?m)^([a-zA-Z_:][a-zA-Z0-9_:]*)_bucket\{[^}]*le="`)
-	total  = regexp.MustCompile(`(?m)^([a-zA-Z_:][a-zA-Z0-9_:]*_total)[ {]`)
-)
-
-// types are the types that can be told from the names alone, for a page that
-// does not say them: histograms by their buckets, counters by the end of their
-// names. What is neither stays untyped.
-func types(text string) string {
-	if strings.Contains(text, "# TYPE ") {
+// nameOf is the name that a line starts with, empty if there is none.
+func nameOf(line string) string {
+	name := line
+	if end := strings.IndexFunc(line, func(c rune) bool { return !strings.ContainsRune(inNames, c) }); end >= 0 {
+		name = line[:end]
+	}
+	if !model.LegacyValidation.IsValidMetricName(name) {
 		return ""
 	}
-	lines := map[string]bool{}
-	for _, match := range bucket.FindAllStringSubmatch(text, -1) {
-		lines["# TYPE "+match[1]+" histogram\n"] = true
-	}
-	for _, match := range total.FindAllStringSubmatch(text, -1) {
-		lines["# TYPE "+match[1]+" counter\n"] = true
-	}
-	return strings.Join(slices.Sorted(maps.Keys(lines)), "")
+	return name
 }
 
-// withoutTimestamps drops the times: they are when the page was made, and
-// Prometheus would keep a sample of its own past its end for five minutes.
-func withoutTimestamps(family *dto.MetricFamily) *dto.MetricFamily {
-	for _, m := range family.GetMetric() {
-		m.TimestampMs = nil
+const inNames = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:"
+
+var (
+	typeNames = map[string]dto.MetricType{
+		"counter":   dto.MetricType_COUNTER,
+		"gauge":     dto.MetricType_GAUGE,
+		"histogram": dto.MetricType_HISTOGRAM,
+		"summary":   dto.MetricType_SUMMARY,
+		"untyped":   dto.MetricType_UNTYPED,
 	}
-	return family
+	unescape = strings.NewReplacer(`\\`, `\`, `\n`, "\n")
+)
+
+// comment takes the first type and the first help of each name, wherever they
+// stand.
+func (r *reader) comment(line string) {
+	match := comment.FindStringSubmatch(line)
+	if match == nil {
+		return
+	}
+	name, value := match[2], match[3]
+	if match[1] == "HELP" {
+		if _, ok := r.helps[name]; !ok {
+			r.helps[name] = strings.ToValidUTF8(unescape.Replace(value), "?")
+		}
+		return
+	}
+	kind, ok := typeNames[strings.ToLower(value)]
+	if _, again := r.types[name]; again || !ok {
+		r.page.bad(line)
+		return
+	}
+	r.types[name] = kind
 }
+
+// read takes the samples of one name together, and only if that fails each line
+// for itself.
+func (r *reader) read(ctx context.Context, name string, lines []string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	families, err := r.parser.TextToMetricFamilies(strings.NewReader(strings.Join(lines, "\n") + "\n"))
+	metrics := families[name].GetMetric()
+	if err == nil && len(metrics) == len(lines) {
+		for i, line := range lines {
+			r.add(name, line, metrics[i])
+		}
+		return nil
+	}
+	if len(lines) == 1 {
+		r.page.bad(lines[0])
+		return nil
+	}
+	for _, line := range lines {
+		if err := r.read(ctx, name, []string{line}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// add keeps a sample that a prometheus.Gatherer may show, and Prometheus keep.
+func (r *reader) add(name, line string, m *dto.Metric) {
+	// A label without a value is none for Prometheus, and makes no difference.
+	m.Label = slices.DeleteFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetValue() == "" })
+	slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return cmp.Compare(a.GetName(), b.GetName()) })
+	reserved := func(l *dto.LabelPair) bool { return strings.HasPrefix(l.GetName(), model.ReservedLabelPrefix) }
+	key := name + keyOf(m.Label)
+	if slices.ContainsFunc(m.Label, reserved) || r.seen[key] {
+		r.page.bad(line)
+		return
+	}
+	r.seen[key] = true
+	// The time is when the page was made, and Prometheus would keep a sample
+	// with a time of its own past its end for five minutes.
+	m.TimestampMs = nil
+	r.series[name] = append(r.series[name], m)
+}
+
+// keyOf tells label sets apart: the separator is in no valid name or value.
+func keyOf(labels []*dto.LabelPair) string {
+	var b strings.Builder
+	for _, label := range labels {
+		b.WriteString("\xff" + label.GetName() + "\xff" + label.GetValue())
+	}
+	return b.String()
+}
+
+// addFamilies makes the page's families of the samples.
+func (r *reader) addFamilies() {
+	used := map[string]bool{} // names that are part of a histogram or summary
+	compound := r.compound()
+	for _, name := range slices.Sorted(maps.Keys(compound)) {
+		kind := compound[name]
+		metrics := r.compose(name, kind)
+		if metrics == nil || used[name] {
+			continue
+		}
+		points, _ := pointsOf(name, kind)
+		used[points], used[name+"_sum"], used[name+"_count"] = true, true, true
+		r.addFamily(name, kind, metrics)
+	}
+	for name, metrics := range r.series {
+		if !used[name] {
+			r.addFamily(name, r.kind(name), metrics)
+		}
+	}
+	slices.SortFunc(r.page.Families, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
+}
+
+// compound are the names of what may be a histogram or summary: what the page
+// says is one, and if it says no types, what has buckets.
+func (r *reader) compound() map[string]dto.MetricType {
+	all := map[string]dto.MetricType{}
+	for name, kind := range r.types {
+		if kind == dto.MetricType_HISTOGRAM || kind == dto.MetricType_SUMMARY {
+			all[name] = kind
+		}
+	}
+	if len(r.types) > 0 {
+		return all
+	}
+	for name := range r.series {
+		if base, ok := strings.CutSuffix(name, "_bucket"); ok && base != "" {
+			all[base] = dto.MetricType_HISTOGRAM
+		}
+	}
+	return all
+}
+
+// kind is the type of what is neither a histogram nor a summary. On a page that
+// says no types, counters are known by the end of their names.
+func (r *reader) kind(name string) dto.MetricType {
+	kind, ok := r.types[name]
+	if ok && kind != dto.MetricType_HISTOGRAM && kind != dto.MetricType_SUMMARY {
+		return kind
+	}
+	if len(r.types) == 0 && strings.HasSuffix(name, "_total") {
+		return dto.MetricType_COUNTER
+	}
+	return dto.MetricType_UNTYPED
+}
+
+func (r *reader) addFamily(name string, kind dto.MetricType, metrics []*dto.Metric) {
+	for _, m := range metrics {
+		setType(m, kind)
+	}
+	family := &dto.MetricFamily{Name: new(name), Type: kind.Enum(), Metric: metrics}
+	if help, ok := r.helps[name]; ok {
+		family.Help = new(help)
+	}
+	r.page.Families = append(r.page.Families, family)
+}
+
+// setType makes a counter or gauge of a sample that was read without a type.
+func setType(m *dto.Metric, kind dto.MetricType) {
+	switch kind {
+	case dto.MetricType_COUNTER:
+		m.Counter, m.Untyped = &dto.Counter{Value: m.Untyped.Value}, nil
+	case dto.MetricType_GAUGE:
+		m.Gauge, m.Untyped = &dto.Gauge{Value: m.Untyped.Value}, nil
+	default:
+	}
+}
+
+// pointsOf are the samples of a histogram's buckets or a summary's quantiles.
+func pointsOf(name string, kind dto.MetricType) (series, label string) {
+	if kind == dto.MetricType_SUMMARY {
+		return name, model.QuantileLabel
+	}
+	return name + "_bucket", model.BucketLabel
+}
+
+// point is a bucket or a quantile.
+type point struct{ at, value float64 }
+
+// whole is a histogram or summary with one label set.
+type whole struct {
+	labels     []*dto.LabelPair
+	points     []point
+	sum, count *float64
+}
+
+// wholes are those of one name, by their labels.
+type wholes map[string]*whole
+
+func (all wholes) of(labels []*dto.LabelPair) *whole {
+	key := keyOf(labels)
+	if all[key] == nil {
+		all[key] = &whole{labels: labels}
+	}
+	return all[key]
+}
+
+// addPoint returns false for a sample whose label says no bucket or quantile.
+func (all wholes) addPoint(m *dto.Metric, label string) bool {
+	i := slices.IndexFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == label })
+	if i < 0 {
+		return false
+	}
+	at, err := strconv.ParseFloat(m.Label[i].GetValue(), 64)
+	if err != nil || math.IsNaN(at) {
+		return false
+	}
+	w := all.of(slices.Concat(m.Label[:i], m.Label[i+1:]))
+	w.points = append(w.points, point{at, m.Untyped.GetValue()})
+	return true
+}
+
+// compose puts histograms or summaries together. It returns nil if anything is
+// missing or left over: Prometheus would be given zeros that nobody said.
+func (r *reader) compose(name string, kind dto.MetricType) []*dto.Metric {
+	if kind == dto.MetricType_HISTOGRAM && r.series[name] != nil {
+		return nil
+	}
+	all := wholes{}
+	points, label := pointsOf(name, kind)
+	for _, m := range r.series[points] {
+		if !all.addPoint(m, label) {
+			return nil
+		}
+	}
+	for _, m := range r.series[name+"_sum"] {
+		all.of(m.Label).sum = m.Untyped.Value
+	}
+	for _, m := range r.series[name+"_count"] {
+		all.of(m.Label).count = m.Untyped.Value
+	}
+	var metrics []*dto.Metric
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		if !all[key].complete(label) {
+			return nil
+		}
+		metrics = append(metrics, all[key].metric(kind))
+	}
+	if slices.Contains(metrics, nil) {
+		return nil
+	}
+	return metrics
+}
+
+// complete tells whether there are a sum, a count and no point twice, and sorts
+// the points.
+func (w *whole) complete(label string) bool {
+	if w.sum == nil || w.count == nil || !isCount(*w.count) {
+		return false
+	}
+	if slices.ContainsFunc(w.labels, func(l *dto.LabelPair) bool { return l.GetName() == label }) {
+		return false // the label of a point, at a sum
+	}
+	slices.SortFunc(w.points, func(a, b point) int { return cmp.Compare(a.at, b.at) })
+	for i, p := range w.points {
+		if i > 0 && p.at == w.points[i-1].at {
+			return false // written in two ways, as 1 and 1.0
+		}
+	}
+	return true
+}
+
+func (w *whole) metric(kind dto.MetricType) *dto.Metric {
+	if kind == dto.MetricType_SUMMARY {
+		return w.summary()
+	}
+	return w.histogram()
+}
+
+func (w *whole) summary() *dto.Metric {
+	summary := &dto.Summary{SampleCount: new(uint64(*w.count)), SampleSum: w.sum}
+	for _, p := range w.points {
+		summary.Quantile = append(summary.Quantile, &dto.Quantile{Quantile: new(p.at), Value: new(p.value)})
+	}
+	return &dto.Metric{Label: w.labels, Summary: summary}
+}
+
+// histogram is nil without a last bucket, or with one that no count can be.
+func (w *whole) histogram() *dto.Metric {
+	if len(w.points) == 0 || !math.IsInf(w.points[len(w.points)-1].at, +1) {
+		return nil
+	}
+	histogram := &dto.Histogram{SampleCount: new(uint64(*w.count)), SampleSum: w.sum}
+	for _, p := range w.points {
+		if !isCount(p.value) {
+			return nil
+		}
+		histogram.Bucket = append(histogram.Bucket, &dto.Bucket{UpperBound: new(p.at), CumulativeCount: new(uint64(p.value))})
+	}
+	return &dto.Metric{Label: w.labels, Histogram: histogram}
+}
+
+// isCount tells whether a number is one that was counted to.
+func isCount(v float64) bool { return v >= 0 && v < 1<<63 && v == math.Trunc(v) }

@@ -2,12 +2,23 @@ package xhttpprom
 
 import (
 	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 )
 
@@ -50,6 +61,27 @@ func text(t *testing.T, p Page) string {
 	return b.String()
 }
 
+const (
+	wholeHistogram = "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
+	wantHistogram  = "# TYPE h histogram\n" + wholeHistogram
+	wholeSummary   = "s{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\n"
+)
+
+// parts are a histogram's or summary's samples as families of their own.
+func parts(text string) string {
+	var b strings.Builder
+	last := ""
+	byName := func(a, b string) int { return strings.Compare(nameOf(a), nameOf(b)) }
+	for _, line := range slices.SortedStableFunc(strings.Lines(text), byName) {
+		if name := nameOf(line); name != last {
+			last = name
+			b.WriteString("# TYPE " + name + " untyped\n")
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
 func TestParse(t *testing.T) {
 	tests := []struct {
 		name, page, want string
@@ -58,21 +90,187 @@ func TestParse(t *testing.T) {
 		{"all there is", page, want, []string{`kamailio_lab_odd{text="a "quoted" word"} 1 1795417833533`}},
 		{"nothing", "", "", nil},
 		{"no metrics yet", "# User defined metrics\n\n# Kamailio statistics for group: core:\nkamailio_core_x 1 1\n", "", nil},
-		{"types that the page gives", "# TYPE a_total gauge\na_total 1 5\n", "# TYPE a_total gauge\na_total 1\n", nil},
-		{"not together", "# TYPE a counter\na 1\n# TYPE a gauge\n", "", []string{"text format parsing error in line 3: second TYPE line for metric name \"a\", or TYPE reported after samples"}},
+		{"types that the page gives", "# HELP a_total Of\\na\n# HELP a_total no\n# TYPE a_total gauge\na_total 1 5\nb_total 1\n", "# HELP a_total Of\\na\n# TYPE a_total gauge\na_total 1\n# TYPE b_total untyped\nb_total 1\n", nil},
+		{"a second type", "# TYPE a counter\na 1\n# TYPE a gauge\nb 1\n", "# TYPE a counter\na 1\n# TYPE b untyped\nb 1\n", []string{"# TYPE a gauge"}},
+		{"a late type", "a 1\n# TYPE a gauge\nb 1\n", "# TYPE a gauge\na 1\n# TYPE b untyped\nb 1\n", nil},
+		{"a type that is none", "# TYPE a odd\na 1\n", "# TYPE a untyped\na 1\n", []string{"# TYPE a odd"}},
 		{"a comment of a script's own", "# Kamailio is ours\nx 1\n", "# TYPE x untyped\nx 1\n", nil},
 		{"no end of line", "x 1", "# TYPE x untyped\nx 1\n", nil},
+		{"ends of lines of Windows", "# TYPE x gauge\r\nx 1\r\nx{a=\"1\"} 1 5\r\n\r\n", "# TYPE x gauge\nx 1\nx{a=\"1\"} 1\n", nil},
+		{"a bad line among good ones", "x 1\nx{a=\"1\"} ?\nx{a=\"2\"} 2\n", "# TYPE x untyped\nx 1\nx{a=\"2\"} 2\n", []string{`x{a="1"} ?`}},
+
+		{"the same twice", "a 1\na 2\na 1 7\n", "# TYPE a untyped\na 1\n", []string{"a 2", "a 1 7"}},
+		{"the same in another order", "a{x=\"1\",y=\"2\"} 1\na{y=\"2\",x=\"1\"} 2\n", "# TYPE a untyped\na{x=\"1\",y=\"2\"} 1\n", []string{`a{y="2",x="1"} 2`}},
+		{"the same but for a label without a value", "a 1\na{x=\"\"} 2\n", "# TYPE a untyped\na 1\n", []string{`a{x=""} 2`}},
+		{"a bucket twice", wholeHistogram + "h_bucket{le=\"1\"} 9\n", wantHistogram, []string{`h_bucket{le="1"} 9`}},
+		{"a reserved label", "a{__x=\"1\"} 1\na 2\n", "# TYPE a untyped\na 2\n", []string{`a{__x="1"} 1`}},
+		{"a name that needs quotes", "{\"a.b\"} 1\na\"b\" 1\na{\"x.y\"=\"1\"} 1\na{x=\"1\",x=\"2\"} 1\na 2\n", "# TYPE a untyped\na 2\n",
+			[]string{`{"a.b"} 1`, `a"b" 1`, `a{"x.y"="1"} 1`, `a{x="1",x="2"} 1`}},
+		{"no UTF-8", "a{x=\"\xff\"} 1\na 2\n", "# TYPE a untyped\na 2\n", []string{"a{x=\"\xff\"} 1"}},
+		{"a name of no histogram", "_bucket{le=\"+Inf\"} 1\n_sum 1\n_count 1\n", parts("_bucket{le=\"+Inf\"} 1\n_sum 1\n_count 1\n"), nil},
+
+		{"a bucket that is no number", "h_bucket{le=\"abc\"} 1\ngood 5\n", parts("good 5\nh_bucket{le=\"abc\"} 1\n"), nil},
+		{"a quantile that is no number", "# TYPE s summary\ns{quantile=\"x\"} 1\ns_sum 1\ns_count 1\ngood 5\n", parts("good 5\ns{quantile=\"x\"} 1\ns_sum 1\ns_count 1\n"), nil},
+
+		{"a histogram", wholeHistogram, wantHistogram, nil},
+		{"a histogram that is said to be one", "# HELP h help\n# TYPE h histogram\n" + wholeHistogram, "# HELP h help\n" + wantHistogram, nil},
+		{"a summary", "# TYPE s summary\n" + wholeSummary, "# TYPE s summary\n" + wholeSummary, nil},
+		{"a summary that is not said to be one", wholeSummary, parts(wholeSummary), nil},
+		{"a summary with the name of a histogram's sum", "# TYPE a histogram\n# TYPE a_sum summary\na_bucket{quantile=\"1\",le=\"+Inf\"} 1\na_sum{quantile=\"1\"} 1\na_count{quantile=\"1\"} 1\na_sum_sum 1\na_sum_count 1\n",
+			"# TYPE a histogram\na_bucket{quantile=\"1\",le=\"+Inf\"} 1\na_sum{quantile=\"1\"} 1\na_count{quantile=\"1\"} 1\n" + parts("a_sum_sum 1\na_sum_count 1\n"), nil},
+		{"buckets on a page with types", "# TYPE x gauge\n" + wholeHistogram, parts(wholeHistogram), nil},
+		{"a count that is none", "h_bucket{le=\"+Inf\"} 1.5\nh_count 1\nh_sum 1\n", parts("h_bucket{le=\"+Inf\"} 1.5\nh_count 1\nh_sum 1\n"), nil},
+		{"a bound in two ways", wholeHistogram + "h_bucket{le=\"1.0\"} 1\n", parts(wholeHistogram + "h_bucket{le=\"1.0\"} 1\n"), nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := Parse(test.page)
+			got, err := Parse(t.Context(), test.page)
+			if err != nil {
+				t.Fatal(err)
+			}
 			if text := text(t, got); text != test.want {
 				t.Errorf("got\n%s\nwant\n%s", text, test.want)
 			}
-			if !slices.Equal(got.Bad, test.bad) {
-				t.Errorf("bad %q, want %q", got.Bad, test.bad)
+			if !slices.Equal(got.Bad, test.bad) || got.BadCount != len(test.bad) {
+				t.Errorf("bad %q (%d), want %q", got.Bad, got.BadCount, test.bad)
+			}
+			gather(t, got)
+		})
+	}
+}
+
+// TestIncomplete leaves out one line of a histogram or summary, or adds one: the
+// others remain what they are, and no number is made up.
+func TestIncomplete(t *testing.T) {
+	const other = "h_bucket{a=\"b\",le=\"+Inf\"} 1\n"
+	for _, test := range []struct{ name, types, page string }{
+		{"no sum", "", strings.ReplaceAll(wholeHistogram, "h_sum 3\n", "")},
+		{"no count", "", strings.ReplaceAll(wholeHistogram, "h_count 2\n", "")},
+		{"no last bucket", "", strings.ReplaceAll(wholeHistogram, "h_bucket{le=\"+Inf\"} 2\n", "")},
+		{"another label set without a sum", "", wholeHistogram + other},
+		{"another label set without buckets", "", wholeHistogram + "h_sum{a=\"b\"} 1\nh_count{a=\"b\"} 1\n"},
+		{"a bucket without a bound", "", wholeHistogram + "h_bucket 1\n"},
+		{"a sample of the name itself", "", wholeHistogram + "h 1\n"},
+		{"a negative bucket", "", strings.ReplaceAll(wholeHistogram, "\"} 1", "\"} -1")},
+		{"a count that is none", "", strings.ReplaceAll(wholeHistogram, "h_count 2", "h_count 2.5")},
+		{"a bound that is NaN", "", wholeHistogram + "h_bucket{le=\"NaN\"} 1\n"},
+		{"declared, no count", "# TYPE h histogram\n", strings.ReplaceAll(wholeHistogram, "h_count 2\n", "")},
+		{"summary, no sum", "# TYPE s summary\n", strings.ReplaceAll(wholeSummary, "s_sum 3\n", "")},
+		{"summary, no count", "# TYPE s summary\n", strings.ReplaceAll(wholeSummary, "s_count 2\n", "")},
+		{"summary, no quantile", "# TYPE s summary\n", wholeSummary + "s 1\n"},
+		{"summary, quantile at the sum", "# TYPE s summary\n", "s_sum{quantile=\"1\"} 3\ns_count{quantile=\"1\"} 3\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := Parse(t.Context(), test.types+test.page)
+			if err != nil || got.BadCount > 0 {
+				t.Errorf("%v, %q", err, got.Bad)
+			}
+			sorted := func(text string) []string { return slices.Sorted(strings.Lines(text)) }
+			if text := text(t, got); !slices.Equal(sorted(text), sorted(parts(test.page))) {
+				t.Errorf("got\n%s", text)
+			}
+			gather(t, got)
+		})
+	}
+}
+
+// gather merges the page as promhttp does, which shows nothing after an error.
+func gather(t *testing.T, p Page) {
+	t.Helper()
+	gatherer := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.Families, nil })
+	if _, err := (prometheus.Gatherers{prometheus.NewRegistry(), gatherer}).Gather(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGather merges pages with all that registry.go refuses: types and names that
+// collide, and labels that are reserved, invalid, or there twice.
+func TestGather(t *testing.T) {
+	lines := []string{
+		"# TYPE a histogram", "# TYPE a summary", "# TYPE a_sum summary", "# TYPE a_count summary", "# TYPE a_bucket histogram", "# TYPE a_sum histogram",
+		"a 1", `a{quantile="1"} 1`, `a_bucket{le="+Inf"} 1`, "a_bucket 1", "a_sum 1", "a_count 1", "a_sum 2",
+		"a_sum_sum 1", "a_sum_count 1", `a_sum{quantile="1"} 1`, `a_sum_bucket{le="+Inf"} 1`,
+		"a_count_sum 1", "a_count_count 1", `a_bucket_bucket{le="+Inf"} 1`, "a_bucket_sum 1", "a_bucket_count 1",
+		`a{__name__="b"} 1`, `a{__b="c"} 1`, `a{le="1",le="2"} 1`, `a{b="\xff"} 1`, "a.b 1", "é 1", `{"a"} 1`, `a{"b c"="d"} 1`, `a_sum{quantile="1"} 2`,
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		var page strings.Builder
+		for _, i := range random.Perm(len(lines))[:1+random.IntN(len(lines))] {
+			page.WriteString(lines[i] + "\n")
+		}
+		p, err := Parse(t.Context(), page.String())
+		if err != nil && !errors.Is(err, errNoMetric) {
+			t.Fatal(err)
+		}
+		if gather(t, p); t.Failed() {
+			t.Fatalf("page\n%s", page.String())
+		}
+	}
+}
+
+// TestCost reads the largest pages that are taken, of the worst kinds.
+func TestCost(t *testing.T) {
+	repeat := func(lines int, line func(i int) string) string {
+		var b strings.Builder
+		for i := range lines {
+			b.WriteString(line(i))
+		}
+		return b.String()
+	}
+	labels := repeat(largestPage/10, func(i int) string { return fmt.Sprintf("l%06d=\"\",", i) })
+	for name, page := range map[string]string{
+		"nothing good":           strings.Repeat("?\n", mostLines),
+		"one bad name":           strings.Repeat("a ?\n", mostLines),
+		"one name":               repeat(mostLines, func(i int) string { return fmt.Sprintf("a{b=\"%d\"} 1\n", i) }),
+		"many names":             repeat(mostLines, func(i int) string { return fmt.Sprintf("a%d 1\n", i) }),
+		"many bad names":         repeat(mostLines, func(i int) string { return fmt.Sprintf("a%d ?\n", i) }),
+		"many histograms":        repeat(mostLines/4, func(i int) string { return strings.ReplaceAll(wholeHistogram, "h", "h"+strconv.Itoa(i)) }),
+		"many labels":            "a{" + labels + "} 1\n",
+		"many comments":          repeat(mostLines, func(i int) string { return fmt.Sprintf("# TYPE a%d histogram\n", i) }),
+		"one name and a bad one": "a ?\n" + repeat(mostLines-1, func(i int) string { return fmt.Sprintf("a{b=\"%d\"} 1\n", i) }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			p, err := Parse(t.Context(), page)
+			took := time.Since(start)
+			if err != nil && !errors.Is(err, errNoMetric) {
+				t.Fatal(err)
+			}
+			if len(p.Bad) > mostBad || p.BadCount < len(p.Bad) {
+				t.Errorf("%d of %d bad lines", len(p.Bad), p.BadCount)
+			}
+			if t.Logf("%v", took); took > 3*time.Second { // a tenth, but for the race detector and other tests
+				t.Errorf("took %v", took)
 			}
 		})
+	}
+}
+
+// TestOneParser reads bad lines without a parser, and its 4 kB, for each.
+func TestOneParser(t *testing.T) {
+	page := strings.Repeat("a ?\n", mostLines)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _ = Parse(t.Context(), page)
+	runtime.ReadMemStats(&after)
+	if memory := after.TotalAlloc - before.TotalAlloc; memory > mostLines*4096 {
+		t.Errorf("took %d bytes", memory)
+	}
+}
+
+func TestLimits(t *testing.T) {
+	if _, err := Parse(t.Context(), strings.Repeat("a 1\n", mostLines+1)); err == nil || !strings.Contains(err.Error(), "more than 20000 lines") {
+		t.Errorf("error %v", err)
+	}
+	p, err := Parse(t.Context(), strings.Repeat("?", 2*longestBad)+"\n"+strings.Repeat("?\n", 2*mostBad)+"a 1\n")
+	if err != nil || len(p.Bad) != mostBad || p.BadCount != 2*mostBad+1 || len(p.Bad[0]) > longestBad+3 {
+		t.Errorf("%d of %d bad lines, %v", len(p.Bad), p.BadCount, err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Parse(ctx, "a 1\n"); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
 }
 
@@ -89,6 +287,19 @@ func TestFetch(t *testing.T) {
 		t.Errorf("%v, %s", err, text(t, got))
 	}
 
+	for _, test := range []struct{ page, want string }{
+		{"", ""},
+		{"# TYPE a counter\n", ""},
+		{"a 1\n?\n", ""},
+		{"<html>\n<p>Log in</p>\n", errNoMetric.Error()},
+		{"a ?\n", errNoMetric.Error()},
+	} {
+		answer = func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(test.page)) }
+		if _, err := client.Fetch(t.Context()); test.want == "" && err != nil || test.want != "" && !strings.Contains(fmt.Sprint(err), test.want) {
+			t.Errorf("%q: error %v, want %q", test.page, err, test.want)
+		}
+	}
+
 	answer = func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }
 	if _, err := client.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "403 Forbidden") {
 		t.Errorf("error %v", err)
@@ -98,21 +309,76 @@ func TestFetch(t *testing.T) {
 			_, _ = w.Write(bytes.Repeat([]byte("\n"), 1024))
 		}
 	}
-	if _, err := client.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "more than") {
+	if _, err := client.Fetch(t.Context()); err == nil || !strings.Contains(err.Error(), "more than 1048576 bytes") {
 		t.Errorf("error %v", err)
 	}
 }
 
 func TestNewClient(t *testing.T) {
-	for _, bad := range []string{"", "127.0.0.1:5060", "ftp://host/", "http://", "http://[::1", "http://u:p@host/"} {
-		if _, err := NewClient(bad, http.DefaultClient); err == nil {
-			t.Errorf("%q is taken", bad)
+	for _, bad := range []string{
+		"", "127.0.0.1:5060", "ftp://host/", "http://", "http://[::1", "http://u:secret@host/",
+		"ftp://u:secret@host/", "ftp://host/?key=secret", "http:u:secret@host", "u:secret@host", "http://u:secret%zz@host/",
+	} {
+		if _, err := NewClient(bad, http.DefaultClient); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: error %v", bad, err)
 		}
+	}
+}
+
+// TestSecrets fails in all the ways there are, with a key in the URL's query and
+// passwords in what the page redirects to.
+func TestSecrets(t *testing.T) {
+	var answer atomic.Pointer[http.HandlerFunc]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
+	defer server.Close()
+	client, err := NewClient(server.URL+"/metrics?key=secret#secret", &http.Client{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(want string, handler http.HandlerFunc) {
+		t.Helper()
+		answer.Store(&handler)
+		_, err := client.Fetch(t.Context())
+		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+	shown := server.URL + "/metrics"
+	check(shown, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	for _, to := range []string{"http://127.0.0.1:1/else?secret", "http://secret:secret@127.0.0.1:1/else"} {
+		check("http://127.0.0.1:1/else", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) })
+	}
+	check(shown, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", "http://secret:secret%zz@host/")
+		w.WriteHeader(http.StatusFound)
+	})
+	check(shown, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) })
+	check(shown, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") })
+	check(shown, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("?\n")) })
+	check(shown, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, largestPage+1)) })
+	client.http.Transport = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
+		return nil, fmt.Errorf("get a token: %w", &url.Error{Op: "Post", URL: "http://secret:secret@token/new?secret", Err: errors.New("refused")})
+	}}
+	check(`Post "http://token/new": refused`, nil)
+	client.http.Transport = nil
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := client.Fetch(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
 }
 
 func FuzzParse(f *testing.F) {
 	f.Add(page)
 	f.Add("# TYPE a histogram\na_bucket{le=\"x\"} 1\n")
-	f.Fuzz(func(_ *testing.T, page string) { Parse(page) })
+	f.Add("# TYPE s summary\n" + wholeSummary + wholeHistogram)
+	f.Fuzz(func(t *testing.T, page string) {
+		p, err := Parse(t.Context(), page)
+		if err != nil && len(p.Families) > 0 {
+			t.Error(err)
+		}
+		gather(t, p)
+		_ = text(t, p)
+	})
 }
