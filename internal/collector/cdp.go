@@ -41,16 +41,21 @@ var cdpListPeers = &Collector{
 				peer = member.Text()
 			case "Details":
 				collectPeer(out, peer, member)
+				peer = "" // the next one has its own name
 			}
 		}
 	}),
 }
 
 func collectPeer(out *metric.Set, peer string, details rpc.Value) {
+	if peer == "" {
+		out.Skip(metric.BadValue, "FQDN is missing")
+		return
+	}
 	if v := details.Get("State"); v.Exists() {
 		now := strings.ToLower(v.Text())
 		if !slices.Contains(cdpStates, now) {
-			out.Skip(metric.BadValue, "State = "+v.String())
+			out.Skip(metric.BadValue, "State is unknown")
 		} else {
 			for _, state := range cdpStates {
 				out.Add(cdpPeerState, is(state == now), peer, state)
@@ -62,7 +67,7 @@ func collectPeer(out *metric.Set, peer string, details rpc.Value) {
 		case "True", "False":
 			out.Add(cdpPeerDisabled, is(v.Text() == "True"), peer)
 		default:
-			out.Skip(metric.BadValue, "Disabled = "+v.String())
+			out.Skip(metric.BadValue, "Disabled is unknown")
 		}
 	}
 }

@@ -267,7 +267,7 @@ type field struct {
 func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
 	value, ok := number(v, f.unsigned)
 	if !ok {
-		out.Skip(metric.NotANumber, f.name+" = "+v.String())
+		out.Skip(metric.NotANumber, whatIs(f.name, v))
 		return
 	}
 	if f.scale != 0 {

@@ -25,7 +25,7 @@ func reply(t *testing.T, records ...any) rpc.Reply {
 func collect(t *testing.T, c *Collector, r rpc.Reply) ([]string, []metric.Skip) {
 	t.Helper()
 	set := metric.NewSet()
-	if err := c.Collect(set, Settings{}, []Answer{{Reply: r}}); err != nil {
+	if err := c.Collect(set, Settings{}, []Answer{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
 		t.Fatal(err)
 	}
 	return samples(t, set), set.Skips()
@@ -81,7 +81,7 @@ func TestBadFieldsCostOnlyThemselves(t *testing.T) {
 	}))
 	checkSamples(t, got, "kamailio_core_tcp_info_readers 2")
 	checkSkips(t, skips,
-		metric.Skip{Collector: "core.tcp_info", Reason: metric.NotANumber, Count: 2, Example: `max_connections = "many"`},
+		metric.Skip{Collector: "core.tcp_info", Reason: metric.NotANumber, Count: 2, Example: "max_connections is a string"},
 		metric.Skip{Collector: "core.tcp_info", Reason: metric.UnknownField, Count: 1, Example: "from_the_future"},
 		metric.Skip{Collector: "core.tcp_info", Reason: metric.Duplicate, Count: 1, Example: "kamailio_core_tcp_info_readers{}"},
 	)
@@ -90,30 +90,56 @@ func TestBadFieldsCostOnlyThemselves(t *testing.T) {
 func TestNegativeCountersAreNoNumbers(t *testing.T) {
 	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: -1.5}, {Name: "free", Value: 8.0}}))
 	checkSamples(t, got, "kamailio_core_shmmem_free 8")
-	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.NotANumber, Count: 1, Example: "total = -1.5"})
+	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.NotANumber, Count: 1, Example: "total is a double"})
 }
 
-// TestAnyReplyIsSurvived gives every collector every shape of reply.
+// TestAnyReplyIsSurvived gives every collector every shape of reply, of which
+// it must not make a series of nothing, nor a zero that nobody said.
 func TestAnyReplyIsSurvived(t *testing.T) {
+	var empty rpc.Members // has fields that tell rows apart, and what goes with them
+	for _, name := range []string{"host", "status", "URI", "FLAGS", "name", "table", "url", "uri", "l_uuid", "DSC", "desc", "Domain", "FQDN", "address", "proto", "room"} {
+		empty = append(empty, rpc.Member{Name: name, Value: ""})
+	}
+	for _, name := range []string{"used", "entry", "flags", "state", "size", "weight", "members", "all", "expire", "limit"} {
+		empty = append(empty, rpc.Member{Name: name, Value: 5})
+	}
 	shapes := map[string][]any{
 		"nothing":         {},
 		"empty struct":    {rpc.Members{}},
 		"empty array":     {[]any{}},
+		"empty rows":      {rpc.Members{}, rpc.Members{}},
+		"empty keys":      {empty, empty},
 		"null":            {nil},
+		"nulls":           {nil, nil},
 		"number":          {1},
 		"text":            {"text"},
 		"numbers":         {1, 2, 3},
 		"nameless":        {rpc.Members{{Value: 1}, {Value: rpc.Members{}}}},
+		"nameless deep":   {rpc.Members{{Name: "Other", Value: rpc.Members{{Value: 1}}}, {Name: "socket", Value: rpc.Members{{Value: 1}}}, {Name: "gw", Value: []any{1}}}},
 		"wrong types":     {rpc.Members{{Name: "RECORDS", Value: 1}, {Name: "uptime", Value: "x"}, {Name: "version", Value: 2}}},
 		"deep wrong type": {rpc.Members{{Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: rpc.Members{{Name: "DEST", Value: 3}}}}}}}}},
+		"no targets":      {rpc.Members{{Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: rpc.Members{{Name: "ID", Value: 1}}}}}}},
 	}
+	emptyLists := []string{"nothing", "empty struct", "empty array"}
 	for name, records := range shapes {
 		for _, c := range All {
-			t.Run(name+"/"+c.Method, func(t *testing.T) {
-				if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t, records...)}}); err != nil {
-					t.Error(err)
-				}
-			})
+			for _, short := range [][]string{nil, {c.Method}} {
+				t.Run(name+"/"+c.Method, func(t *testing.T) {
+					settings := Settings{Short: short, DialogProfiles: []DialogProfile{{"p", "v"}}, HtableKeys: []HtableKey{{"t", "k"}}}
+					set := metric.NewSet()
+					answer := Answer{Call: c.Calls(settings)[0], Reply: reply(t, records...)}
+					if err := c.Collect(set, settings, []Answer{answer}); err != nil && !errors.Is(err, errNothingRead) {
+						t.Error(err)
+					}
+					// An empty list does say that there are no rooms, or registrations.
+					saysNone := slices.Contains(emptyLists, name) && (c == imcListRooms || c == uacRegDump)
+					for _, sample := range samples(t, set) {
+						if strings.Contains(sample, `=""`) || strings.HasSuffix(sample, " 0") && !saysNone {
+							t.Errorf("there is %s", sample)
+						}
+					}
+				})
+			}
 		}
 	}
 }
@@ -218,5 +244,32 @@ func TestOnlyItsOwnMethod(t *testing.T) {
 		if c.Method == "mqueue.fetch" || strings.HasPrefix(c.Method, "xhttp_prom.") {
 			t.Errorf("%s must not be called", c.Method)
 		}
+	}
+}
+
+// TestRepliesOfWhichNothingCanBeRead are failures, but for those that say that
+// there is nothing.
+func TestRepliesOfWhichNothingCanBeRead(t *testing.T) {
+	tests := map[string]struct {
+		records []any
+		fails   bool
+	}{
+		"a text":             {[]any{"text"}, true},
+		"a number":           {[]any{5}, true},
+		"null":               {[]any{nil}, true},
+		"only unknown":       {[]any{rpc.Members{{Name: "x", Value: 1}}}, true},
+		"only no numbers":    {[]any{rpc.Members{{Name: "current", Value: "many"}}}, true},
+		"one that is known":  {[]any{rpc.Members{{Name: "x", Value: 1}, {Name: "current", Value: 1}}}, false},
+		"an empty struct":    {[]any{rpc.Members{}}, false},
+		"no record":          {nil, false},
+		"records of numbers": {[]any{1, 2}, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := tmStats.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t, test.records...)}})
+			if errors.Is(err, errNothingRead) != test.fails {
+				t.Errorf("error %v", err)
+			}
+		})
 	}
 }

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"regexp"
@@ -36,7 +37,7 @@ func collectUptime(out *metric.Set, reply rpc.Reply) {
 		case "uptime":
 			seconds, ok := number(member, true)
 			if !ok {
-				out.Skip(metric.NotANumber, "uptime = "+member.String())
+				out.Skip(metric.NotANumber, whatIs("uptime", member))
 				continue
 			}
 			out.Add(uptimeTotal, seconds)
@@ -54,8 +55,8 @@ func addStartTime(out *metric.Set, reply rpc.Reply, uptime time.Duration) {
 		return
 	}
 	started, err := started(since.Text(), reply.Received.Add(-uptime))
-	if err != nil {
-		out.Skip(metric.BadValue, "up_since: "+err.Error())
+	if err != nil || started.Year() < 2001 || started.After(reply.Received.Add(24*time.Hour)) {
+		out.Skip(metric.BadValue, "up_since is no time at which Kamailio can have started")
 		return
 	}
 	out.Add(startTime, float64(started.UnixMilli())/1000)
@@ -92,13 +93,14 @@ var coreInfo = &Collector{
 	Metrics: []*metric.Desc{buildInfo},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		info := reply.Value
-		version := info.Get("version")
-		if !version.Exists() {
+		version, ok := keys(out, info, "version")
+		if !ok {
 			return
 		}
-		name, number, found := strings.Cut(version.Text(), " ") // "kamailio 6.0.1"
-		if !found {
-			name, number = "", version.Text()
+		name, number, _ := strings.Cut(strings.TrimSpace(version[0]), " ") // "kamailio 6.0.1"
+		if number == "" {
+			out.Skip(metric.BadValue, "version is not a name and a number")
+			return
 		}
 		text := func(field string) string { return strings.TrimSpace(info.Get(field).Text()) }
 		out.Add(buildInfo, 1, text("compiled"), text("compiler"), name, text("id"), strings.TrimSpace(number))
@@ -168,8 +170,8 @@ var corePsx = &Collector{
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		count := map[string]float64{}
 		for process := range reply.Value.Rows() {
-			if description := process.Get("DSC"); description.Exists() {
-				count[role(description.Text())]++
+			if description, ok := keys(out, process, "DSC"); ok {
+				count[role(description[0])]++
 			}
 		}
 		for _, r := range slices.Sorted(maps.Keys(count)) {
@@ -189,7 +191,7 @@ var oneOfAKind = regexp.MustCompile(`( \S+)?=.*$| \(.*$|[ #:_-]+\d+$`)
 // (generic) child=1", "RTIMER EXEC child=0 timer=ta", "Async Task Worker -
 // default" and the like.
 func role(description string) string {
-	return oneOfAKind.ReplaceAllString(description, "")
+	return cmp.Or(oneOfAKind.ReplaceAllString(description, ""), description)
 }
 
 // 5.6 does not tell the address family and the group. A host name as address
@@ -209,7 +211,7 @@ var coreSocketsList = &Collector{
 	Metrics: []*metric.Desc{socketInfo},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for socket := range reply.Value.Named("socket") {
-			if socket.Kind() != rpc.Struct {
+			if _, ok := keys(out, socket, "address", "proto"); !ok {
 				continue
 			}
 			labels := make([]string, len(socketLabels))

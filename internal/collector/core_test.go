@@ -32,6 +32,7 @@ func TestStartTimeIsSteady(t *testing.T) {
 }
 
 func TestUptime(t *testing.T) {
+	noStart := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "up_since is no time at which Kamailio can have started"}
 	tests := []struct {
 		name  string
 		reply rpc.Members
@@ -57,8 +58,19 @@ func TestUptime(t *testing.T) {
 			name:  "a start that is no time",
 			reply: rpc.Members{{Name: "up_since", Value: "yesterday"}, {Name: "uptime", Value: 5}},
 			want:  []string{"kamailio_core_uptime_uptime_total 5"},
-			skips: []metric.Skip{{Collector: "core.uptime", Reason: metric.BadValue, Count: 1,
-				Example: `up_since: parsing time "yesterday" as "Mon Jan _2 15:04:05 2006": cannot parse "yesterday" as "Mon"`}},
+			skips: []metric.Skip{noStart},
+		},
+		{
+			name:  "a start in the far future",
+			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 9999"}, {Name: "uptime", Value: 5}},
+			want:  []string{"kamailio_core_uptime_uptime_total 5"},
+			skips: []metric.Skip{noStart},
+		},
+		{
+			name:  "a start before there was a Kamailio",
+			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: 1000000000}},
+			want:  []string{"kamailio_core_uptime_uptime_total 1e+09"},
+			skips: []metric.Skip{noStart},
 		},
 		{
 			name:  "no uptime",
@@ -75,8 +87,14 @@ func TestUptime(t *testing.T) {
 }
 
 func TestBuildInfo(t *testing.T) {
-	got, _ := collect(t, coreInfo, reply(t, rpc.Members{{Name: "version", Value: "6.1.0"}, {Name: "id", Value: "a1b2c3 "}}))
-	checkSamples(t, got, `kamailio_build_info{compiled="",compiler="",name="",revision="a1b2c3",version="6.1.0"} 1`)
+	got, skips := collect(t, coreInfo, reply(t, rpc.Members{{Name: "version", Value: "kamailio 6.1.0"}, {Name: "id", Value: "a1b2c3 "}}))
+	checkSamples(t, got, `kamailio_build_info{compiled="",compiler="",name="kamailio",revision="a1b2c3",version="6.1.0"} 1`)
+	checkSkips(t, skips)
+	for _, version := range []string{"6.1.0", " 6.1.0", "kamailio "} {
+		got, skips = collect(t, coreInfo, reply(t, rpc.Members{{Name: "version", Value: version}, {Name: "id", Value: "a1b2c3 "}}))
+		checkSamples(t, got)
+		checkSkips(t, skips, metric.Skip{Collector: "core.info", Reason: metric.BadValue, Count: 1, Example: "version is not a name and a number"})
+	}
 }
 
 // TestRoles has descriptions as Kamailio's main.c, tcp_main.c, async_task.c and
@@ -96,7 +114,7 @@ func TestRoles(t *testing.T) {
 		"worker #3":                                            "worker",
 		"worker-12":                                            "worker",
 		"ipv6":                                                 "ipv6",
-		"":                                                     "",
+		" child=1":                                             " child=1",
 	}
 	for description, want := range tests {
 		if got := role(description); got != want {
@@ -112,7 +130,7 @@ func TestProcessRows(t *testing.T) {
 		rpc.Members{{Name: "IDX", Value: 2}, {Name: "DSC", Value: "timer"}},
 	))
 	checkSamples(t, got, `kamailio_core_processes{role="timer"} 2`)
-	checkSkips(t, skips)
+	checkSkips(t, skips, metric.Skip{Collector: "core.psx", Reason: metric.BadValue, Count: 1, Example: "DSC is missing"})
 }
 
 // TestASocketOfSeveralAddresses is one of SCTP.
@@ -122,7 +140,7 @@ func TestASocketOfSeveralAddresses(t *testing.T) {
 		{Name: "address", Value: "192.0.2.2"}, {Name: "port", Value: "5060"}, {Name: "later", Value: 1},
 	}}, {Name: "socket", Value: "none"}}))
 	checkSamples(t, got, `kamailio_core_socket_info{address="192.0.2.1",af="IPv4",agname="",mcast="",mhomed="",port="5060",proto="sctp",virtual=""} 1`)
-	checkSkips(t, skips)
+	checkSkips(t, skips, metric.Skip{Collector: "core.sockets_list", Reason: metric.BadValue, Count: 1, Example: "address is missing"})
 }
 
 // TestNothingToTell: methods that are there for a module or a protocol that is

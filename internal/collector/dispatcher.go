@@ -2,7 +2,6 @@ package collector
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
@@ -115,13 +114,10 @@ var dispatcherList = &Collector{
 func collectSets(out *metric.Set, short bool, reply rpc.Value) {
 	seen := map[[4]string]bool{}
 	for set := range reply.Get("RECORDS").Named("SET") {
-		id := set.Get("ID")
-		n, ok := id.Int()
+		setid, ok := numberKey(out, set, "ID")
 		if !ok {
-			out.Skip(metric.NotANumber, "ID = "+id.String())
 			continue
 		}
-		setid := strconv.FormatInt(n, 10)
 		if short {
 			countDestinations(out, setid, set.Get("TARGETS"))
 			continue
@@ -133,34 +129,51 @@ func collectSets(out *metric.Set, short bool, reply rpc.Value) {
 }
 
 // countDestinations is the short form of a set. Destinations that are the same
-// but for their place count each.
+// but for their place count each. A state is 0 only if all could be read.
 func countDestinations(out *metric.Set, setid string, targets rpc.Value) {
-	count := make([]float64, len(destinationStates))
+	count, read := make([]float64, len(destinationStates)), 0
 	for destination := range targets.Named("DEST") {
 		flags := destination.Get("FLAGS").Text()
-		out.AddOnce(dispatcherTarget, 1, flags, setid, destination.Get("URI").Text())
-		if !areFlags(flags) {
-			out.Skip(metric.BadValue, "FLAGS = "+flags)
+		if _, ok := addTarget(out, setid, flags, destination); !ok || !areFlags(out, flags) {
 			continue
 		}
+		read++
 		for i := range destinationStates {
 			count[i] += is(flags[0] == destinationStates[i].letter)
 		}
 	}
+	complete := targets.Kind() >= rpc.Struct && read == targets.Len()
 	for i := range destinationStates {
+		if count[i] == 0 && !complete {
+			continue
+		}
 		out.Add(setDestinations, count[i], setid, destinationStates[i].state)
 	}
 }
 
+// addTarget adds the series that the destination has in either form, and returns
+// its URI, false if it has none. Destinations that differ in socket or duid only
+// are one here, as ever.
+func addTarget(out *metric.Set, setid, flags string, destination rpc.Value) (string, bool) {
+	uri, ok := keys(out, destination, "URI")
+	if !ok {
+		return "", false
+	}
+	if flags != "" {
+		out.AddOnce(dispatcherTarget, 1, flags, setid, uri[0])
+	}
+	return uri[0], true
+}
+
 // collectDestination adds a destination that has not been seen yet.
 func collectDestination(out *metric.Set, seen map[[4]string]bool, setid string, destination rpc.Value) {
-	uri := destination.Get("URI").Text()
 	flags := destination.Get("FLAGS").Text()
+	uri, ok := addTarget(out, setid, flags, destination)
+	if !ok {
+		return
+	}
 	attrs := destination.Get("ATTRS")
 	labels := [4]string{attrs.Get("DUID").Text(), setid, attrs.Get("SOCKET").Text(), uri}
-
-	// Destinations that differ in socket or duid only are one here, as ever.
-	out.AddOnce(dispatcherTarget, 1, flags, setid, uri)
 	if seen[labels] {
 		out.Skip(metric.Duplicate, uri+" in set "+setid)
 		return
@@ -174,8 +187,7 @@ func collectDestination(out *metric.Set, seen map[[4]string]bool, setid string, 
 }
 
 func addFlags(out *metric.Set, flags string, labels [4]string) {
-	if !areFlags(flags) {
-		out.Skip(metric.BadValue, "FLAGS = "+flags)
+	if !areFlags(out, flags) {
 		return
 	}
 	for _, s := range destinationStates {
@@ -184,8 +196,12 @@ func addFlags(out *metric.Set, flags string, labels [4]string) {
 	out.Add(destinationProbing, is(flags[1] == 'P'), labels[:]...)
 }
 
-func areFlags(flags string) bool {
-	return len(flags) == 2 && strings.IndexByte("ADIT", flags[0]) >= 0 && strings.IndexByte("NPX", flags[1]) >= 0
+func areFlags(out *metric.Set, flags string) bool {
+	if len(flags) == 2 && strings.IndexByte("ADIT", flags[0]) >= 0 && strings.IndexByte("NPX", flags[1]) >= 0 {
+		return true
+	}
+	out.Skip(metric.BadValue, "FLAGS are missing or unknown")
+	return false
 }
 
 // addNumbers adds those of the fields that the struct has.

@@ -74,15 +74,15 @@ func TestDestinationNumbers(t *testing.T) {
 		`kamailio_dispatcher_list_target{flags="Q?",setid="4",uri="sip:`+"\uFFFD"+`"} 1`,
 	)
 	checkSkips(t, skips,
-		metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS = Q?"},
-		metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: `EST = "?"`},
+		metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS are missing or unknown"},
+		metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: "EST is a string"},
 	)
 }
 
 func TestSetWithoutID(t *testing.T) {
 	got, skips := collect(t, dispatcherList, reply(t, destinations("one", rpc.Members{{Name: "URI", Value: "sip:a"}})))
 	checkSamples(t, got)
-	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: `ID = "one"`})
+	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: "ID is a string"})
 }
 
 // TestFlags has all letters that Kamailio uses.
@@ -135,9 +135,34 @@ func TestDestinationsCounted(t *testing.T) {
 		`kamailio_dispatcher_list_target{flags="TP",setid="5",uri="sip:d"} 1`,
 		`kamailio_dispatcher_list_target{flags="??",setid="5",uri="sip:e"} 1`,
 		`kamailio_dispatcher_set_destinations{setid="5",state="active"} 3`,
-		`kamailio_dispatcher_set_destinations{setid="5",state="disabled"} 0`,
 		`kamailio_dispatcher_set_destinations{setid="5",state="inactive"} 1`,
 		`kamailio_dispatcher_set_destinations{setid="5",state="trying"} 1`,
 	)
-	checkSkips(t, set.Skips(), metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS = ??"})
+	checkSkips(t, set.Skips(), metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS are missing or unknown"})
+}
+
+// TestNoDestinations: a state has none only if the reply says so.
+func TestNoDestinations(t *testing.T) {
+	count := func(set rpc.Members) []string {
+		out := metric.NewSet()
+		_ = dispatcherList.Collect(out, Settings{Short: []string{"dispatcher.list"}}, []Answer{{Reply: reply(t, set)}})
+		return samples(t, out)
+	}
+	checkSamples(t, count(destinations(5, rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: "AP"}})),
+		`kamailio_dispatcher_list_target{flags="AP",setid="5",uri="sip:a"} 1`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="active"} 1`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="disabled"} 0`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="inactive"} 0`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="trying"} 0`,
+	)
+	checkSamples(t, count(destinations(5)),
+		`kamailio_dispatcher_set_destinations{setid="5",state="active"} 0`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="disabled"} 0`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="inactive"} 0`,
+		`kamailio_dispatcher_set_destinations{setid="5",state="trying"} 0`,
+	)
+	for _, targets := range []any{nil, 5, []any{5}, rpc.Members{{Value: 5}}} {
+		set := rpc.Members{{Name: "ID", Value: 5}, {Name: "TARGETS", Value: targets}}
+		checkSamples(t, count(rpc.Members{{Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}))
+	}
 }

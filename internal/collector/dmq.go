@@ -2,7 +2,6 @@ package collector
 
 import (
 	"slices"
-	"strconv"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
@@ -31,9 +30,14 @@ var dmqListNodes = &Collector{
 	Metrics: []*metric.Desc{dmqNode, dmqNodeState},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for node := range reply.Value.Rows() {
-			local, _ := node.Get("local").Int()
-			host, port, status := node.Get("host").Text(), node.Get("port").Text(), node.Get("status").Text()
-			out.Add(dmqNode, 1, host, strconv.FormatInt(local, 10), port, status)
+			texts, ok := keys(out, node, "host", "port", "status")
+			if !ok {
+				continue
+			}
+			host, port, status := texts[0], texts[1], texts[2]
+			if local, ok := numberKey(out, node, "local"); ok {
+				out.Add(dmqNode, 1, host, local, port, status)
+			}
 			addNodeState(out, host, port, status)
 		}
 	}),
@@ -41,7 +45,7 @@ var dmqListNodes = &Collector{
 
 func addNodeState(out *metric.Set, host, port, status string) {
 	if !slices.Contains(dmqStates, status) {
-		out.Skip(metric.BadValue, "status = "+status)
+		out.Skip(metric.BadValue, "status is unknown")
 		return
 	}
 	for _, state := range dmqStates {

@@ -22,18 +22,25 @@ var domainDump = &Collector{
 	Large:   true,
 	Metrics: []*metric.Desc{domainDomains, domainAttributes},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
-		addLen(out, domainDomains, reply.Value.Get("domains"))
+		addLen(out, domainDomains, reply.Value.Get("domains"), "domain")
 		addLen(out, domainAttributes, reply.Value.Get("attributes"))
 	}),
 }
 
-// addLen adds how many values a list has.
-func addLen(out *metric.Set, desc *metric.Desc, list rpc.Value) {
-	switch list.Kind() {
-	case rpc.Absent:
-	case rpc.Struct, rpc.Array:
-		out.Add(desc, float64(list.Len()))
-	default:
-		out.Skip(metric.BadValue, list.Name()+" = "+list.String())
+// addLen adds how many rows a list has, if all of them have these fields.
+func addLen(out *metric.Set, desc *metric.Desc, list rpc.Value, names ...string) {
+	if list.Kind() < rpc.Struct {
+		if list.Exists() {
+			out.Skip(metric.BadValue, whatIs(list.Name(), list))
+		}
+		return
 	}
+	rows := 0.0
+	for row := range list.Rows() {
+		if _, ok := keys(out, row, names...); !ok {
+			return
+		}
+		rows++
+	}
+	out.Add(desc, rows)
 }

@@ -43,8 +43,8 @@ var htableStats = &Collector{
 	noRows:  noTables,
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for table := range reply.Value.Rows() {
-			if name := table.Get("name"); name.Exists() {
-				addNumbers(out, htableStatsFields, table, []string{name.Text()})
+			if name, ok := keys(out, table, "name"); ok {
+				addNumbers(out, htableStatsFields, table, name)
 			}
 		}
 	}),
@@ -68,13 +68,13 @@ var htableListTables = &Collector{
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		expire := []field{{name: "expire", unsigned: true, desc: htableExpire}}
 		for table := range reply.Value.Rows() {
-			name := table.Get("name")
-			if !name.Exists() {
+			name, ok := keys(out, table, "name")
+			if !ok {
 				continue
 			}
 			out.Add(htableInfo, 1, integer(table.Get("dbmode")), table.Get("dbtable").Text(),
-				integer(table.Get("dmqreplicate")), name.Text(), integer(table.Get("updateexpire")))
-			addNumbers(out, expire, table, []string{name.Text()})
+				integer(table.Get("dmqreplicate")), name[0], integer(table.Get("updateexpire")))
+			addNumbers(out, expire, table, name)
 		}
 	}),
 }

@@ -22,12 +22,18 @@ var imcListRooms = &Collector{
 	Large:   true,
 	Metrics: []*metric.Desc{imcRooms, imcMembers},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
+		if reply.Value.Kind() < rpc.Int {
+			return // no list, not even an empty one
+		}
 		rooms, members := 0, int64(0)
 		for room := range reply.Value.Rows() {
+			if _, ok := keys(out, room, "room"); !ok {
+				return // a sum without it would be wrong
+			}
 			v := room.Get("members")
 			n, ok := v.Int()
-			if !ok { // a sum without it would be wrong
-				out.Skip(metric.NotANumber, "members = "+v.String())
+			if !ok {
+				out.Skip(metric.NotANumber, whatIs("members", v))
 				return
 			}
 			rooms++

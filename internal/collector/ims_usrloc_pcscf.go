@@ -30,9 +30,9 @@ var ulpcscfStatus = &Collector{
 	Metrics: append(descsOf(pcscfFields), descsOf(pcscfStats)...),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for domain := range reply.Value.Rows() {
-			if name := domain.Get("Domain"); name.Exists() {
-				addNumbers(out, pcscfFields, domain, []string{name.Text()})
-				addNumbers(out, pcscfStats, domain.Get("AoRs").Get("Stats"), []string{name.Text()})
+			if name, ok := keys(out, domain, "Domain"); ok {
+				addNumbers(out, pcscfFields, domain, name)
+				addNumbers(out, pcscfStats, domain.Get("AoRs").Get("Stats"), name)
 			}
 		}
 	}),

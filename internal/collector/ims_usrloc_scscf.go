@@ -30,9 +30,9 @@ var ulscscfStatus = &Collector{
 	Metrics:    append(descsOf(scscfFields), descsOf(scscfStats)...),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for domain := range reply.Value.Rows() {
-			if name := domain.Get("Domain"); name.Exists() {
-				addNumbers(out, scscfFields, domain, []string{name.Text()})
-				addNumbers(out, scscfStats, domain.Get("Stats"), []string{name.Text()})
+			if name, ok := keys(out, domain, "Domain"); ok {
+				addNumbers(out, scscfFields, domain, name)
+				addNumbers(out, scscfStats, domain.Get("Stats"), name)
 			}
 		}
 	}),

@@ -28,7 +28,7 @@ var kafkaStats = &Collector{
 		for line := range reply.Value.Rows() {
 			match := kafkaLine.FindStringSubmatch(line.Text())
 			if match == nil {
-				out.Skip(metric.BadValue, line.String())
+				out.Skip(metric.BadValue, otherForm)
 				continue
 			}
 			addText(out, kafkaMessages, match[1])

@@ -25,17 +25,21 @@ var keepaliveList = &Collector{
 	Metrics:    []*metric.Desc{keepaliveState},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for destination := range reply.Value.Rows() {
+			uri, ok := keys(out, destination, "uri")
+			if !ok {
+				continue
+			}
 			v := destination.Get("state")
 			if !v.Exists() {
 				continue
 			}
 			n, ok := v.Int()
 			if !ok || n < 0 || n >= int64(len(keepaliveStates)) {
-				out.Skip(metric.BadValue, "state = "+v.String())
+				out.Skip(metric.BadValue, "state is unknown")
 				continue
 			}
 			for i, state := range keepaliveStates {
-				out.Add(keepaliveState, is(n == int64(i)), destination.Get("owner").Text(), state, destination.Get("uri").Text())
+				out.Add(keepaliveState, is(n == int64(i)), destination.Get("owner").Text(), state, uri[0])
 			}
 		}
 	}),

@@ -3,7 +3,6 @@ package collector
 import (
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
@@ -94,13 +93,13 @@ func collectProcesses(out *metric.Set, processes rpc.Value) {
 		if !hasPkg(process) {
 			continue
 		}
-		entry := process.Get("entry")
-		i, ok := entry.Int()
+		entry, ok := numberKey(out, process, "entry")
 		if !ok {
-			out.Skip(metric.NotANumber, "entry = "+entry.String())
 			continue
 		}
-		addNumbers(out, pkgFields, process, []string{strconv.FormatInt(i, 10), role(process.Get("desc").Text())})
+		if description, ok := keys(out, process, "desc"); ok {
+			addNumbers(out, pkgFields, process, []string{entry, role(description[0])})
+		}
 	}
 }
 
@@ -126,7 +125,11 @@ func collectRoles(out *metric.Set, processes rpc.Value) {
 		if !hasPkg(process) {
 			continue
 		}
-		r := role(process.Get("desc").Text())
+		description, ok := keys(out, process, "desc")
+		if !ok {
+			continue
+		}
+		r := role(description[0])
 		if roles[r] == nil {
 			roles[r] = map[*pkgRoleField]float64{}
 		}
@@ -151,7 +154,7 @@ func combineProcess(out *metric.Set, combined map[*pkgRoleField]float64, process
 		}
 		value, ok := number(v, true)
 		if !ok {
-			out.Skip(metric.NotANumber, f.name+" = "+v.String())
+			out.Skip(metric.NotANumber, whatIs(f.name, v))
 			continue
 		}
 		if before, ok := combined[f]; ok {

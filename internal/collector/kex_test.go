@@ -33,7 +33,7 @@ func TestProcessesWithoutMemory(t *testing.T) {
 		`kamailio_pkg_size_bytes{process="3",role="udp receiver"} 8000`,
 		`kamailio_pkg_used_bytes{process="3",role="udp receiver"} 4.294967295e+09`,
 	)
-	checkSkips(t, skips, metric.Skip{Collector: "pkg.stats", Reason: metric.NotANumber, Count: 1, Example: `entry = "fifth"`})
+	checkSkips(t, skips, metric.Skip{Collector: "pkg.stats", Reason: metric.NotANumber, Count: 1, Example: "entry is a string"})
 }
 
 func TestPkgByRole(t *testing.T) {
@@ -62,7 +62,7 @@ func TestPkgByRole(t *testing.T) {
 		`kamailio_pkg_role_used_bytes{role="ctl handler"} 1`,
 		`kamailio_pkg_role_used_bytes{role="udp receiver"} 4.294969795e+09`,
 	)
-	checkSkips(t, set.Skips(), metric.Skip{Collector: "pkg.stats", Reason: metric.NotANumber, Count: 2, Example: `free = "much"`})
+	checkSkips(t, set.Skips(), metric.Skip{Collector: "pkg.stats", Reason: metric.NotANumber, Count: 2, Example: "free is a string"})
 }
 
 // TestPkgByRoleGolden compares the short form of a real reply.

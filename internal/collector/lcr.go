@@ -37,11 +37,19 @@ var lcrDumpGws = &Collector{
 }
 
 func collectGateway(out *metric.Set, gateway rpc.Value) {
-	gw, name, lcr := integer(gateway.Get("gw_id")), gateway.Get("gw_name").Text(), integer(gateway.Get("lcr_id"))
+	gw, ok := numberKey(out, gateway, "gw_id")
+	if !ok {
+		return
+	}
+	lcr, ok := numberKey(out, gateway, "lcr_id")
+	if !ok {
+		return
+	}
+	name := gateway.Get("gw_name").Text()
 	if v := gateway.Get("state"); v.Exists() {
 		n, ok := v.Uint()
 		if !ok {
-			out.Skip(metric.NotANumber, "state = "+v.String())
+			out.Skip(metric.NotANumber, whatIs("state", v))
 		}
 		for i, state := range lcrStates {
 			if ok {

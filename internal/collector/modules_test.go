@@ -30,8 +30,8 @@ func TestWhatNodesOfRTPEngineSay(t *testing.T) {
 		{name: "6.0, disabled for good", node: rpc.Members{{Name: "disabled", Value: 1}, {Name: "active", Value: 0}, {Name: "recheck_ticks", Value: -1}}, disabled: "1", up: "0"},
 		{name: "active alone", node: rpc.Members{{Name: "active", Value: 1}}, up: "1"},
 		{name: "neither", node: rpc.Members{{Name: "from_the_future", Value: 1}}},
-		{name: "another text", node: rpc.Members{{Name: "disabled", Value: "2(later)"}}, skips: bad(metric.NotANumber, `disabled = "2(later)"`)},
-		{name: "no ticks", node: rpc.Members{{Name: "recheck_ticks", Value: "soon"}}, skips: bad(metric.NotANumber, `recheck_ticks = "soon"`)},
+		{name: "another text", node: rpc.Members{{Name: "disabled", Value: "2(later)"}}, skips: bad(metric.NotANumber, "disabled is a string")},
+		{name: "no ticks", node: rpc.Members{{Name: "recheck_ticks", Value: "soon"}}, skips: bad(metric.NotANumber, "recheck_ticks is a string")},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -146,23 +146,23 @@ func TestLinesOfText(t *testing.T) {
 				`kamailio_ratelimit_pipe_limit{pipe="7"} -3`,
 				`kamailio_ratelimit_pipe_load{pipe="7"} -1`,
 			},
-			skips: []metric.Skip{{Collector: "rl.get_pipes", Reason: metric.BadValue, Count: 2, Example: `"PIPE[8]: ?"`}},
+			skips: []metric.Skip{{Collector: "rl.get_pipes", Reason: metric.BadValue, Count: 2, Example: otherForm}},
 		},
 		{
 			name:    "a queue for all methods",
 			c:       rlGetQueues,
-			records: []any{"QUEUE[2]: 1:*", "QUEUE"},
+			records: []any{"QUEUE[2]: 1:*", "QUEUE", "QUEUE[3]: 1:"},
 			want:    []string{`kamailio_ratelimit_queue_info{method="*",pipe="1",queue="2"} 1`},
-			skips:   []metric.Skip{{Collector: "rl.get_queues", Reason: metric.BadValue, Count: 1, Example: `"QUEUE"`}},
+			skips:   []metric.Skip{{Collector: "rl.get_queues", Reason: metric.BadValue, Count: 2, Example: otherForm}},
 		},
 		{
 			name:    "a pipe named like the rest of its line",
 			c:       plStats,
-			records: []any{"PIPE: id=a load=1 counter=2 load=-1 counter=30", "PIPE: id= load=99999999999999999999 counter=0", "PIPE"},
+			records: []any{"PIPE: id=a load=1 counter=2 load=-1 counter=30", "PIPE: id=b load=99999999999999999999 counter=0", "PIPE", "PIPE: id= load=1 counter=0"},
 			want:    []string{`kamailio_pipelimit_pipe_load{pipe="a load=1 counter=2"} -1`},
 			skips: []metric.Skip{
-				{Collector: "pl.stats", Reason: metric.NotANumber, Count: 1, Example: "99999999999999999999"},
-				{Collector: "pl.stats", Reason: metric.BadValue, Count: 1, Example: `"PIPE"`},
+				{Collector: "pl.stats", Reason: metric.NotANumber, Count: 1, Example: "kamailio_pipelimit_pipe_load is no integer"},
+				{Collector: "pl.stats", Reason: metric.BadValue, Count: 2, Example: otherForm},
 			},
 		},
 		{
@@ -175,13 +175,13 @@ func TestLinesOfText(t *testing.T) {
 			name:    "Kafka in other words",
 			c:       kafkaStats,
 			records: []any{"7 messages"},
-			skips:   []metric.Skip{{Collector: "kafka.stats", Reason: metric.BadValue, Count: 1, Example: `"7 messages"`}},
+			skips:   []metric.Skip{{Collector: "kafka.stats", Reason: metric.BadValue, Count: 1, Example: otherForm}},
 		},
 		{
 			name:    "subscriptions to another event",
 			c:       scaSubscriptionCount,
 			records: []any{"3 presence"},
-			skips:   []metric.Skip{{Collector: "sca.subscription_count", Reason: metric.BadValue, Count: 1, Example: `"3 presence"`}},
+			skips:   []metric.Skip{{Collector: "sca.subscription_count", Reason: metric.BadValue, Count: 1, Example: otherForm}},
 		},
 		{
 			name:    "tracing off",
@@ -193,26 +193,27 @@ func TestLinesOfText(t *testing.T) {
 			name:    "capturing unknown",
 			c:       sipcaptureStatus,
 			records: []any{"Perhaps"},
-			skips:   []metric.Skip{{Collector: "sipcapture.status", Reason: metric.BadValue, Count: 1, Example: `"Perhaps"`}},
+			skips:   []metric.Skip{{Collector: "sipcapture.status", Reason: metric.BadValue, Count: 1, Example: "neither Enabled nor Disabled"}},
 		},
 		{
 			name:    "checks without a heading, and one of the future",
 			c:       secfilterStats,
 			records: []any{"[+] By country       : 5", "=====", "Allowed messages (whitelist)", "[+] By moon phase: 4", "[+] By country : -1"},
 			want:    []string{`kamailio_secfilter_messages_total{action="allowed",check="moon-phase"} 4`},
-			skips:   []metric.Skip{{Collector: "secfilter.stats", Reason: metric.UnknownField, Count: 2, Example: "[+] By country       : 5"}},
+			skips:   []metric.Skip{{Collector: "secfilter.stats", Reason: metric.UnknownField, Count: 2, Example: otherForm}},
 		},
 		{
 			name: "lists of the future",
 			c:    secfilterStats,
 			records: []any{rpc.Members{
 				{Name: "Greylist", Value: rpc.Members{{Name: "Country", Value: 5}}},
-				{Name: "Other", Value: rpc.Members{{Name: "Destination", Value: int32(-1)}, {Name: "SQL-Injection", Value: "?"}}},
+				{Name: "Other", Value: rpc.Members{{Name: "Destination", Value: int32(-1)}, {Name: "SQL-Injection", Value: "?"}, {Value: 6}}},
 			}},
 			want: []string{`kamailio_secfilter_messages_total{action="blocked",check="destination"} 4.294967295e+09`},
 			skips: []metric.Skip{
 				{Collector: "secfilter.stats", Reason: metric.UnknownField, Count: 1, Example: "Greylist"},
-				{Collector: "secfilter.stats", Reason: metric.NotANumber, Count: 1, Example: `SQL-Injection = "?"`},
+				{Collector: "secfilter.stats", Reason: metric.NotANumber, Count: 1, Example: "SQL-Injection is a string"},
+				{Collector: "secfilter.stats", Reason: metric.BadValue, Count: 1, Example: "a check of Other has no name"},
 			},
 		},
 	}
@@ -264,14 +265,16 @@ func TestWhenLCRGatewaysAreDefunct(t *testing.T) {
 		{"1795415213", " 1.795415213e+09"}, {int32(-1), " 4.294967295e+09"}, {"", ""}, {"never", ""},
 	}
 	for _, test := range tests {
-		got, skips := collect(t, lcrDumpGws, reply(t, rpc.Members{{Name: "gw", Value: []any{rpc.Members{{Name: "defunct_until", Value: test.until}}}}}))
+		got, skips := collect(t, lcrDumpGws, reply(t, rpc.Members{{Name: "gw", Value: []any{rpc.Members{
+			{Name: "lcr_id", Value: 1}, {Name: "gw_id", Value: 2}, {Name: "defunct_until", Value: test.until},
+		}}}}))
 		if test.want != "" {
-			checkSamples(t, got, `kamailio_lcr_gateway_defunct_until_timestamp_seconds{gw_id="",gw_name="",lcr_id=""}`+test.want)
+			checkSamples(t, got, `kamailio_lcr_gateway_defunct_until_timestamp_seconds{gw_id="2",gw_name="",lcr_id="1"}`+test.want)
 			checkSkips(t, skips)
 			continue
 		}
 		checkSamples(t, got)
-		checkSkips(t, skips, metric.Skip{Collector: "lcr.dump_gws", Reason: metric.NotANumber, Count: 1, Example: fmt.Sprint(test.until)})
+		checkSkips(t, skips, metric.Skip{Collector: "lcr.dump_gws", Reason: metric.NotANumber, Count: 1, Example: "kamailio_lcr_gateway_defunct_until_timestamp_seconds is no integer"})
 	}
 }
 
@@ -294,7 +297,7 @@ func TestOneBadRow(t *testing.T) {
 				`kamailio_keepalive_destination_state{owner="",state="up",uri="b"} 0`,
 				`kamailio_keepalive_destination_state{owner="",state="down",uri="b"} 1`,
 			},
-			skips: []metric.Skip{{Collector: "keepalive.list", Reason: metric.BadValue, Count: 1, Example: "state = 3"}},
+			skips: []metric.Skip{{Collector: "keepalive.list", Reason: metric.BadValue, Count: 1, Example: "state is unknown"}},
 		},
 		{
 			name: "cdp",
@@ -304,20 +307,20 @@ func TestOneBadRow(t *testing.T) {
 				{Name: "FQDN", Value: "b"}, {Name: "Details", Value: rpc.Members{{Name: "Disabled", Value: "True"}}},
 			}})},
 			want:  []string{`kamailio_cdp_peer_disabled{peer="b"} 1`},
-			skips: []metric.Skip{{Collector: "cdp.list_peers", Reason: metric.BadValue, Count: 2, Example: `State = "Dreaming"`}},
+			skips: []metric.Skip{{Collector: "cdp.list_peers", Reason: metric.BadValue, Count: 2, Example: "State is unknown"}},
 		},
 		{
 			name:    "permissions",
 			c:       permissionsAddressDump,
 			records: []any{named(rpc.Member{Name: "group", Value: 10}), named(rpc.Member{Name: "group", Value: "x"}), named(rpc.Member{Name: "group", Value: 9}), named(rpc.Member{Name: "group", Value: 10})},
 			want:    []string{`kamailio_permissions_addresses{group="10"} 2`, `kamailio_permissions_addresses{group="9"} 1`},
-			skips:   []metric.Skip{{Collector: "permissions.addressDump", Reason: metric.NotANumber, Count: 1, Example: `group = "x"`}},
+			skips:   []metric.Skip{{Collector: "permissions.addressDump", Reason: metric.NotANumber, Count: 1, Example: "group is a string"}},
 		},
 		{
 			name:    "rooms, whose sums need all rows",
 			c:       imcListRooms,
-			records: []any{named(rpc.Member{Name: "members", Value: 2}), named(rpc.Member{Name: "room", Value: "a"})},
-			skips:   []metric.Skip{{Collector: "imc.list_rooms", Reason: metric.NotANumber, Count: 1, Example: "members = null"}},
+			records: []any{named(rpc.Member{Name: "room", Value: "b"}, rpc.Member{Name: "members", Value: 2}), named(rpc.Member{Name: "room", Value: "a"})},
+			skips:   []metric.Skip{{Collector: "imc.list_rooms", Reason: metric.NotANumber, Count: 1, Example: "members is missing"}},
 		},
 		{
 			name:    "integer trees, whose values are not counted",

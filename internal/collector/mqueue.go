@@ -20,8 +20,8 @@ var mqueueGetSizes = &Collector{
 	Metrics: descsOf(mqueueFields),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for queue := range reply.Value.Rows() {
-			if name := queue.Get("name"); name.Exists() {
-				addNumbers(out, mqueueFields, queue, []string{name.Text()})
+			if name, ok := keys(out, queue, "name"); ok {
+				addNumbers(out, mqueueFields, queue, name)
 			}
 		}
 	}),

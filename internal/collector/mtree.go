@@ -39,13 +39,14 @@ var mtreeSummary = &Collector{
 	noRows:  "Empty tree list",
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for tree := range reply.Value.Rows() {
-			name, item := tree.Get("table"), tree.Get("item")
-			if !name.Exists() {
+			name, ok := keys(out, tree, "table")
+			if !ok {
 				continue
 			}
-			addNumbers(out, mtreeFields, item, []string{name.Text()})
+			item := tree.Get("item")
+			addNumbers(out, mtreeFields, item, name)
 			if kind, ok := item.Get("ttype").Int(); ok && kind != mtreeIntegers {
-				addNumbers(out, []field{mtreeItems}, item, []string{name.Text()})
+				addNumbers(out, []field{mtreeItems}, item, name)
 			}
 		}
 	}),

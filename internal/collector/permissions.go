@@ -46,11 +46,8 @@ func countGroups(desc *metric.Desc) func(*metric.Set, rpc.Reply) {
 	return func(out *metric.Set, reply rpc.Reply) {
 		rows := map[string]float64{}
 		for row := range reply.Value.Rows() {
-			v := row.Get("group")
-			if group := integer(v); group != "" {
+			if group, ok := numberKey(out, row, "group"); ok {
 				rows[group]++
-			} else if v.Exists() {
-				out.Skip(metric.NotANumber, "group = "+v.String())
 			}
 		}
 		for _, group := range slices.Sorted(maps.Keys(rows)) {

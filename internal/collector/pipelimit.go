@@ -42,14 +42,14 @@ var plList = &Collector{
 		pipes := map[string]float64{}
 		for _, answer := range answers {
 			for pipe := range answer.Value.Rows() {
-				name, algorithm := pipe.Get("name"), pipe.Get("algorithm").Text()
-				if !name.Exists() {
+				texts, ok := keys(out, pipe, "algorithm", "name")
+				if !ok {
 					continue
 				}
-				pipes[algorithm]++
+				pipes[texts[0]]++
 				if !slices.Contains(settings.Short, "pl.list") {
-					out.Add(plPipeInfo, 1, algorithm, name.Text())
-					addNumbers(out, plPipeFields, pipe, []string{name.Text()})
+					out.Add(plPipeInfo, 1, texts...)
+					addNumbers(out, plPipeFields, pipe, texts[1:])
 				}
 			}
 		}
@@ -60,7 +60,7 @@ var plList = &Collector{
 }
 
 // A pipe's name may have anything in it.
-var plStatsLine = regexp.MustCompile(`(?s)^PIPE: id=(.*) load=(-?\d+) counter=-?\d+$`)
+var plStatsLine = regexp.MustCompile(`(?s)^PIPE: id=(.+) load=(-?\d+) counter=-?\d+$`)
 
 var plPipeLoad = gauge("kamailio_pipelimit_pipe_load",
 	"Requests in the last complete interval in whole multiples of the limit; of an algorithm NETWORK 1 if it is exceeded, or else -1. "+
@@ -77,7 +77,7 @@ var plStats = &Collector{
 		for line := range reply.Value.Rows() {
 			match := plStatsLine.FindStringSubmatch(line.Text())
 			if match == nil {
-				out.Skip(metric.BadValue, line.String())
+				out.Skip(metric.BadValue, otherForm)
 				continue
 			}
 			addText(out, plPipeLoad, match[2], match[1])

@@ -17,7 +17,7 @@ import (
 
 var (
 	rlPipeLine  = regexp.MustCompile(`^PIPE\[(\d+)\]: \d+:(\S+) (-?\d+)/(-?\d+) \(drop rate: (-?\d+)\) \[-?\d+\]$`)
-	rlQueueLine = regexp.MustCompile(`^QUEUE\[(\d+)\]: (-?\d+):(.*)$`)
+	rlQueueLine = regexp.MustCompile(`^QUEUE\[(\d+)\]: (-?\d+):(.+)$`)
 )
 
 var (
@@ -47,7 +47,7 @@ var rlGetPipes = &Collector{
 		for line := range reply.Value.Rows() {
 			match := rlPipeLine.FindStringSubmatch(line.Text())
 			if match == nil {
-				out.Skip(metric.BadValue, line.String())
+				out.Skip(metric.BadValue, otherForm)
 				continue
 			}
 			pipe := match[1]
@@ -74,7 +74,7 @@ var rlGetQueues = &Collector{
 		for line := range reply.Value.Rows() {
 			match := rlQueueLine.FindStringSubmatch(line.Text())
 			if match == nil {
-				out.Skip(metric.BadValue, line.String())
+				out.Skip(metric.BadValue, otherForm)
 				continue
 			}
 			out.Add(rlQueueInfo, 1, match[3], match[2], match[1])
@@ -86,7 +86,7 @@ var rlGetQueues = &Collector{
 func addText(out *metric.Set, desc *metric.Desc, text string, labels ...string) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		out.Skip(metric.NotANumber, text)
+		out.Skip(metric.NotANumber, desc.Name+" is no integer")
 		return
 	}
 	out.Add(desc, float64(n), labels...)

@@ -43,8 +43,8 @@ var rtpengineShow = &Collector{
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		seen := map[[2]string]bool{}
 		for node := range reply.Value.Rows() {
-			if url := node.Get("url"); url.Exists() {
-				collectRTPEngine(out, node, relayLabels(seen, node.Get("index"), node.Get("set"), url))
+			if url, ok := keys(out, node, "url"); ok {
+				collectRTPEngine(out, node, relayLabels(seen, node.Get("index"), node.Get("set"), url[0]))
 			}
 		}
 	}),
@@ -73,7 +73,7 @@ func collectRTPEngine(out *metric.Set, node rpc.Value, labels []string) {
 func addFlag(out *metric.Set, desc *metric.Desc, v rpc.Value, good bool, labels []string) bool {
 	n, ok := v.Int()
 	if v.Exists() && !ok {
-		out.Skip(metric.NotANumber, v.Name()+" = "+v.String())
+		out.Skip(metric.NotANumber, whatIs(v.Name(), v))
 	}
 	if ok {
 		out.Add(desc, is((n != 0) == good), labels...)
@@ -84,8 +84,8 @@ func addFlag(out *metric.Set, desc *metric.Desc, v rpc.Value, good bool, labels 
 // relayLabels tell media relays apart. Their index may change when the list is
 // loaded anew, so it is there only for one that repeats the URL of another of
 // its set.
-func relayLabels(seen map[[2]string]bool, index, set, url rpc.Value) []string {
-	key := [2]string{integer(set), url.Text()}
+func relayLabels(seen map[[2]string]bool, index, set rpc.Value, url string) []string {
+	key := [2]string{integer(set), url}
 	labels := []string{"", key[0], key[1]}
 	if seen[key] {
 		labels[0] = integer(index)

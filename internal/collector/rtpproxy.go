@@ -30,8 +30,8 @@ var rtpproxyList = &Collector{
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		seen := map[[2]string]bool{}
 		for proxy := range reply.Value.Rows() {
-			if url := proxy.Get("url"); url.Exists() {
-				collectRTPProxy(out, proxy, relayLabels(seen, proxy.Get("index"), proxy.Get("setid"), url))
+			if url, ok := keys(out, proxy, "url"); ok {
+				collectRTPProxy(out, proxy, relayLabels(seen, proxy.Get("index"), proxy.Get("setid"), url[0]))
 			}
 		}
 	}),

@@ -30,7 +30,7 @@ var scaSubscriptionCount = &Collector{
 		for line := range reply.Value.Rows() {
 			match := scaLine.FindStringSubmatch(line.Text())
 			if match == nil {
-				out.Skip(metric.BadValue, line.String())
+				out.Skip(metric.BadValue, otherForm)
 				continue
 			}
 			addText(out, scaSubscriptions, match[1], match[2])

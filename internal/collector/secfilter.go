@@ -56,6 +56,10 @@ func collectSecfilterStructs(out *metric.Set, lists rpc.Value) {
 			continue
 		}
 		for check := range list.All() {
+			if check.Name() == "" {
+				out.Skip(metric.BadValue, "a check of "+list.Name()+" has no name")
+				continue
+			}
 			f := field{name: check.Name(), unsigned: true, desc: secfilterMessages}
 			f.add(out, check, action, strings.ToLower(check.Name()))
 		}
@@ -73,7 +77,7 @@ func collectSecfilterLine(out *metric.Set, action, line string) string {
 	}
 	match := secfilterLine.FindStringSubmatch(line)
 	if match == nil || action == "" {
-		out.Skip(metric.UnknownField, line)
+		out.Skip(metric.UnknownField, otherForm)
 		return action
 	}
 	check := strings.ReplaceAll(strings.ToLower(match[1]), " ", "-")

@@ -30,7 +30,7 @@ func enabled(desc *metric.Desc) func(*metric.Set, rpc.Reply) {
 			case "Enabled", "Disabled":
 				out.Add(desc, is(answer.Text() == "Enabled"))
 			default:
-				out.Skip(metric.BadValue, answer.String())
+				out.Skip(metric.BadValue, "neither Enabled nor Disabled")
 			}
 		}
 	}

@@ -80,13 +80,13 @@ func collectStatistics(out *metric.Set, settings Settings, answers []Answer) {
 
 func collectStatistic(out *metric.Set, settings Settings, member rpc.Value) {
 	group, name, ok := strings.Cut(member.Name(), ".")
-	if !ok {
+	if !ok || group == "" || name == "" {
 		out.Skip(metric.UnknownField, member.Name())
 		return
 	}
 	unsigned, err := strconv.ParseUint(member.Text(), 10, 64)
 	if err != nil {
-		out.Skip(metric.NotANumber, member.Name()+" = "+member.String())
+		out.Skip(metric.NotANumber, whatIs(member.Name(), member))
 		return
 	}
 	value := int64(unsigned)
@@ -136,7 +136,7 @@ type statistic struct {
 
 func (s *statistic) add(out *metric.Set, name string, value int64, labels []string) {
 	if s.desc.Type == metric.Counter && value < 0 {
-		out.Skip(metric.BadValue, name+" = "+strconv.FormatInt(value, 10))
+		out.Skip(metric.BadValue, name+" is below zero")
 		return
 	}
 	out.Add(s.desc, float64(value)*s.scale, labels...)

@@ -81,7 +81,8 @@ var uacRegDump = &Collector{
 }
 
 func collectRegistration(out *metric.Set, registration rpc.Value) {
-	if !registration.Get("l_uuid").Exists() {
+	uuid, ok := keys(out, registration, "l_uuid")
+	if !ok {
 		return
 	}
 	info := make([]string, len(registrationLabels))
@@ -93,7 +94,7 @@ func collectRegistration(out *metric.Set, registration rpc.Value) {
 	if !ok {
 		return
 	}
-	labels := []string{registration.Get("l_uuid").Text(), registration.Get("r_domain").Text(), registration.Get("r_username").Text()}
+	labels := []string{uuid[0], registration.Get("r_domain").Text(), registration.Get("r_username").Text()}
 	out.Add(registrationUp, is(registrationState(flags, registration) == registrationStateRegistered), labels...)
 	out.Add(registrationDisabled, is(flags&registrationFlagDisabled != 0), labels...)
 	if flags&registrationFlagOnline != 0 {
@@ -106,7 +107,7 @@ func registrationFlags(out *metric.Set, registration rpc.Value) (uint64, bool) {
 	v := registration.Get("flags")
 	flags, ok := v.Uint()
 	if v.Exists() && !ok {
-		out.Skip(metric.NotANumber, "flags = "+v.String())
+		out.Skip(metric.NotANumber, whatIs("flags", v))
 	}
 	return flags, ok
 }
@@ -125,14 +126,23 @@ func registrationState(flags uint64, registration rpc.Value) string {
 	}
 }
 
+// countRegistrations is the short form. A state is 0 only if all registrations
+// could be read.
 func countRegistrations(out *metric.Set, all rpc.Value) {
-	count := map[string]float64{}
+	count, complete := map[string]float64{}, all.Kind() >= rpc.Int
 	for registration := range all.Rows() {
-		if flags, ok := registrationFlags(out, registration); ok {
-			count[registrationState(flags, registration)]++
+		_, ok := keys(out, registration, "l_uuid")
+		flags, known := registrationFlags(out, registration)
+		if !ok || !known {
+			complete = false
+			continue
 		}
+		count[registrationState(flags, registration)]++
 	}
 	for _, state := range registrationStates {
+		if count[state] == 0 && !complete {
+			continue
+		}
 		out.Add(registrations, count[state], state)
 	}
 }

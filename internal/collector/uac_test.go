@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -41,7 +42,7 @@ func TestRegistrationStates(t *testing.T) {
 		{name: "run out", flags: 20, left: -3, up: "0", disabled: "0", remaining: "-3", short: "unregistered"},
 		{name: "disabled while registered", flags: 21, left: 1, up: "1", disabled: "1", remaining: "1", short: "registered"},
 		{name: "time unknown", flags: 20, up: "1", disabled: "0", short: "registered"},
-		{name: "bad flags", flags: "?", left: 593, skips: 1},
+		{name: "bad flags", flags: rpc.Members{{Name: "auth_password", Value: "s3cret"}}, left: 593, skips: 2},
 		{name: "no flags", left: 593},
 	}
 	const labels = `{l_uuid="u",r_domain="example.org",r_username="alice"} `
@@ -54,8 +55,8 @@ func TestRegistrationStates(t *testing.T) {
 			if test.left != nil {
 				members = append(members, rpc.Member{Name: "diff_expires", Value: test.left})
 			}
-			noRow := rpc.Members{{Name: "realm", Value: "no registration"}}
-			r := reply(t, noRow, registrationWith(members...))
+			noKey := rpc.Members{{Name: "realm", Value: "no key"}}
+			r := reply(t, noKey, registrationWith(members...))
 			got, skips := collect(t, uacRegDump, r)
 			var want []string
 			if test.up != "" {
@@ -70,22 +71,26 @@ func TestRegistrationStates(t *testing.T) {
 				want = append(want, "kamailio_uac_registration_up"+labels+test.up)
 			}
 			checkSamples(t, got, want...)
-			if len(skips) != test.skips {
+			if len(skips) != max(test.skips, 1) {
 				t.Errorf("left out %+v", skips)
 			}
-			checkRegistrationCounts(t, r, test.short)
+			checkRegistrationCounts(t, r, test.short, false)
+			checkRegistrationCounts(t, reply(t, registrationWith(members...)), test.short, test.short != "")
 		})
 	}
 }
 
-func checkRegistrationCounts(t *testing.T, r rpc.Reply, state string) {
+func checkRegistrationCounts(t *testing.T, r rpc.Reply, state string, complete bool) {
 	t.Helper()
 	set := metric.NewSet()
-	if err := uacRegDump.Collect(set, Settings{Short: []string{"uac.reg_dump"}}, []Answer{{Reply: r}}); err != nil {
+	if err := uacRegDump.Collect(set, Settings{Short: []string{"uac.reg_dump"}}, []Answer{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
 		t.Fatal(err)
 	}
 	var want []string
 	for _, s := range []string{"disabled", "ongoing", "registered", "unregistered"} {
+		if s != state && !complete {
+			continue // that there is none is not sure
+		}
 		want = append(want, fmt.Sprintf("kamailio_uac_registrations{state=%q} %v", s, is(s == state)))
 	}
 	checkSamples(t, samples(t, set), want...)
@@ -93,7 +98,7 @@ func checkRegistrationCounts(t *testing.T, r rpc.Reply, state string) {
 
 // TestNoSecretLeaves looks for the passwords in all that becomes of a reply.
 func TestNoSecretLeaves(t *testing.T) {
-	replies := []rpc.Reply{reply(t, registrationWith(rpc.Member{Name: "flags", Value: nil}),
+	replies := []rpc.Reply{reply(t, registrationWith(rpc.Member{Name: "flags", Value: registrationWith()})), reply(t, registrationWith(rpc.Member{Name: "flags", Value: nil}),
 		registrationWith(rpc.Member{Name: "flags", Value: 4}, rpc.Member{Name: "diff_expires", Value: "soon"}),
 		registrationWith(rpc.Member{Name: "flags", Value: 4}, rpc.Member{Name: "diff_expires", Value: "soon"}))}
 	for version, when := range captured {
@@ -107,7 +112,7 @@ func TestNoSecretLeaves(t *testing.T) {
 		}
 		for _, short := range [][]string{nil, {"uac.reg_dump"}} {
 			set := metric.NewSet()
-			if err := uacRegDump.Collect(set, Settings{Short: short}, []Answer{{Reply: r}}); err != nil {
+			if err := uacRegDump.Collect(set, Settings{Short: short}, []Answer{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
 				t.Fatal(err)
 			}
 			all := string(exposition(t, set)) + fmt.Sprintf("%+v", set.Skips())

@@ -1,0 +1,53 @@
+package collector
+
+import (
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+)
+
+// otherForm stands for a line of text that a collector cannot read.
+const otherForm = "a line in another form"
+
+// keys are the texts of the fields that tell a row from the others. If one is
+// missing, or empty, there is nothing to tell of the row.
+func keys(out *metric.Set, row rpc.Value, names ...string) ([]string, bool) {
+	texts := make([]string, len(names))
+	for i, name := range names {
+		texts[i] = row.Get(name).Text()
+		if texts[i] == "" {
+			out.Skip(metric.BadValue, name+" is missing")
+			return nil, false
+		}
+	}
+	return texts, true
+}
+
+// numberKey is such a field that is an integer.
+func numberKey(out *metric.Set, row rpc.Value, name string) (string, bool) {
+	v := row.Get(name)
+	text := integer(v)
+	switch {
+	case text != "":
+		return text, true
+	case v.Exists():
+		out.Skip(metric.NotANumber, whatIs(name, v))
+	default:
+		out.Skip(metric.BadValue, name+" is missing")
+	}
+	return "", false
+}
+
+// whatIs says what a field has instead of what it should. It does not tell the
+// value, which goes into the log and could be a secret.
+func whatIs(name string, v rpc.Value) string {
+	switch kind := v.Kind(); kind {
+	case rpc.Absent:
+		return name + " is missing"
+	case rpc.Null, rpc.Bytes:
+		return name + " is " + kind.String()
+	case rpc.Int, rpc.Array:
+		return name + " is an " + kind.String()
+	default:
+		return name + " is a " + kind.String()
+	}
+}
