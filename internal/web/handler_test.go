@@ -49,9 +49,9 @@ func (goneWriter) Write([]byte) (int, error) {
 func TestWhoGoesAwayIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
 	handler := newTestHandler(t, "unix:/no/such/socket", &log)
-	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	log.Reset() // of what it says of Kamailio
-	handler.ServeHTTP(goneWriter{http.Header{}}, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
+	handler.ServeHTTP(goneWriter{http.Header{}}, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	if log.Len() > 0 {
 		t.Errorf("log %s", log.String())
 	}
