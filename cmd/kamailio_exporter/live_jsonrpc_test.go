@@ -150,10 +150,7 @@ func TestLiveUserMetrics(t *testing.T) {
 			e := start(t, "-u", k.URI("unix"), "--kamailio.xhttp-prom-url", "http://"+k.SIPAddr()+"/metrics")
 			const calls = `kamailio_lab_calls_total{method="INVITE",result="relayed"}`
 			p := e.scrape()
-			for range 1000 {
-				if p[calls] >= 2 {
-					break
-				}
+			for deadline := time.Now().Add(time.Minute); p[calls] < 2 && time.Now().Before(deadline); {
 				p = e.scrape()
 			}
 			if p[calls] < 2 {
