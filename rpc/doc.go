@@ -3,8 +3,8 @@
 // of which a [Fault] is Kamailio's own.
 //
 // The transports are in the packages below this one: binrpc speaks to the
-// control sockets of Kamailio's ctl module. Package dial picks the transport
-// by URI and is where most programs start:
+// control sockets of Kamailio's ctl module, jsonrpc to its jsonrpcs module.
+// Package dial picks the transport by URI and is where most programs start:
 //
 //	client, err := dial.New("unix:/var/run/kamailio/kamailio_ctl")
 //	...
