@@ -69,7 +69,7 @@ func (p problem) same(other problem) bool {
 // cookies, durations, and Kamailio's words.
 func kind(err error) string {
 	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
-		return fmt.Sprintf("fault %d", fault.Code)
+		return fmt.Sprintf("fault %d, no such method: %t", fault.Code, fault.NoSuchMethod())
 	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok {
 		return failed.Op + ": " + failed.Err.Error()
@@ -149,7 +149,7 @@ func (r *report) collect(o outcome) (*metric.Set, []problem) {
 	return set, failures.problems()
 }
 
-// failures are the collectors that failed, by the kind of the error: one error
+// failures are the collectors that failed, by the text of the error: one error
 // can fail all.
 type failures map[string]*failure
 
@@ -162,10 +162,10 @@ func (f failures) add(collector string, err error) {
 	if err == nil {
 		return
 	}
-	failed := f[kind(err)]
+	failed := f[err.Error()]
 	if failed == nil {
 		failed = &failure{err: err}
-		f[kind(err)] = failed
+		f[err.Error()] = failed
 	}
 	failed.collectors = append(failed.collectors, collector)
 }

@@ -487,6 +487,21 @@ func TestTheSameProblemIsLoggedOnce(t *testing.T) {
 	}
 }
 
+// TestDifferentFaultsAreDifferentProblems has two methods fail for reasons that
+// different things mend.
+func TestDifferentFaultsAreDifferentProblems(t *testing.T) {
+	client := &script{answers: map[string]answer{
+		"core.uptime": {err: notFound},
+		"tm.stats":    {err: &rpc.Fault{Code: 500, Reason: "Internal error adding to struct rpc"}},
+	}}
+	target, log := newTestTarget(client, Options{Named: named(t, "core.uptime", "tm.stats")})
+	target.Scrape(t.Context())
+	text := log.String()
+	if strings.Count(text, "level=ERROR") != 2 || !strings.Contains(text, "load the module") || !strings.Contains(text, "binrpc_struct_max_body_size") {
+		t.Errorf("log %s", text)
+	}
+}
+
 func TestForeignTextsAreCut(t *testing.T) {
 	long := strings.Repeat("\xff", 1_000_000)
 	client := &script{answers: map[string]answer{
