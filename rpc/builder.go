@@ -15,9 +15,9 @@ type Span struct{ At, Len uint32 }
 // so that a decoder copies its input once and a Value needs no more.
 type Builder struct {
 	tape
-	// inner is the innermost struct or array that is open; the end of each that
-	// is open says which one is around it. The outermost is the list of
-	// records at 0.
+	// inner is the innermost struct or array that is open; the bits of each that
+	// is open say which one is around it. The outermost is the list of records
+	// at 0.
 	inner uint32
 	depth int
 }
@@ -25,7 +25,7 @@ type Builder struct {
 // NewBuilder makes room for that many values; more are taken too.
 func NewBuilder(values int) *Builder {
 	b := &Builder{tape: tape{nodes: make([]node, 1, max(values, 0)+1)}}
-	b.nodes[0].kind = Array
+	b.nodes[0].named = uint32(Array)
 	return b
 }
 
@@ -41,11 +41,14 @@ func (b *Builder) Inside() Kind {
 	if b.depth == 0 {
 		return Absent
 	}
-	return b.nodes[b.inner].kind
+	return b.nodes[b.inner].kind()
 }
 
 func (b *Builder) add(kind Kind, name Span, bits uint64) {
-	b.nodes = append(b.nodes, node{kind, uint32(len(b.nodes)) + 1, name.At, name.Len, bits})
+	if name.Len > longestName {
+		panic("rpc: a name of more than half a gigabyte")
+	}
+	b.nodes = append(b.nodes, node{bits, name.At, name.Len<<kindBits | uint32(kind)})
 }
 
 // Null adds a null.
@@ -66,8 +69,7 @@ func (b *Builder) Text(kind Kind, name, text Span) {
 // Open starts a Struct or an Array; what is added until Close is inside it.
 func (b *Builder) Open(kind Kind, name Span) {
 	at := uint32(len(b.nodes))
-	b.add(kind, name, 0)
-	b.nodes[at].end = b.inner
+	b.add(kind, name, uint64(b.inner)) // until it is closed
 	b.inner = at
 	b.depth++
 }
@@ -75,7 +77,7 @@ func (b *Builder) Open(kind Kind, name Span) {
 // Close ends the innermost Struct or Array. There must be one.
 func (b *Builder) Close() {
 	closed := &b.nodes[b.inner]
-	b.inner, closed.end = closed.end, uint32(len(b.nodes))
+	b.inner, closed.bits = uint32(closed.bits), uint64(len(b.nodes))
 	b.depth--
 }
 
@@ -84,9 +86,9 @@ func (b *Builder) Close() {
 // otherwise. All must be closed, and the Builder must not be used again.
 func (b *Builder) Finish(text string) Value {
 	end := uint32(len(b.nodes))
-	b.nodes[0].end = end
+	b.nodes[0].bits = uint64(end)
 	b.text = text
-	if end > 1 && b.nodes[1].end == end {
+	if end > 1 && b.nodes[1].end(1) == end {
 		return Value{&b.tape, 1}
 	}
 	return Value{&b.tape, 0}

@@ -13,10 +13,10 @@ var ErrClosed = errors.New("the connection is closed")
 // means the default, for each of them.
 type Limits struct {
 	// Size is the largest reply, in bytes without a packet's header; 16 MB
-	// (16,777,216) by default.
+	// (16,777,216) by default, and half a gigabyte at most.
 	Size int
 	// Values is how many values a reply may have, structs and arrays among
-	// them; 1,000,000 by default. One takes 24 bytes of memory.
+	// them; 1,000,000 by default. One takes 16 bytes of memory.
 	Values int
 	// Depth is how deep structs and arrays may nest; 64 by default.
 	Depth int
@@ -27,6 +27,7 @@ func (l Limits) WithDefaults() Limits {
 	if l.Size <= 0 {
 		l.Size = 16 << 20
 	}
+	l.Size = min(l.Size, longestName) // nothing in a reply is longer than the reply
 	if l.Values <= 0 {
 		l.Values = 1_000_000
 	}

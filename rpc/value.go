@@ -50,15 +50,33 @@ type tape struct {
 	nodes []node
 }
 
-// node is one value. Its children follow it at once; end is the index behind
-// the last of them, which is where its next sibling starts.
+// node is one value. Its children follow it at once. There can be tens of
+// thousands, so what says nothing has no room: 16 bytes are all.
 type node struct {
-	kind    Kind
-	end     uint32
-	nameAt  uint32
-	nameLen uint32
-	// bits holds an int64, a float64, or a text's start and length.
-	bits uint64
+	// bits holds an int64, a float64, or a text's start and length; of a Struct or
+	// an Array, the index behind the last child, where the next sibling starts.
+	bits   uint64
+	nameAt uint32
+	// named is the length of the name and, in the lowest three bits, the kind.
+	named uint32
+}
+
+const (
+	kindBits = 3
+	// longestName is the most bytes that a name may have, half a gigabyte.
+	longestName = 1<<(32-kindBits) - 1
+)
+
+func (n *node) kind() Kind { return Kind(n.named & (1<<kindBits - 1)) }
+
+func (n *node) nameLen() uint32 { return n.named >> kindBits }
+
+// end is where the next sibling of the value at an index starts.
+func (n *node) end(at uint32) uint32 {
+	if n.kind() < Struct {
+		return at + 1
+	}
+	return uint32(n.bits)
 }
 
 func (v Value) node() *node { return &v.tape.nodes[v.at] }
@@ -68,7 +86,7 @@ func (v Value) Kind() Kind {
 	if v.tape == nil {
 		return Absent
 	}
-	return v.node().kind
+	return v.node().kind()
 }
 
 // Exists tells whether there is a value at all. A null exists.
@@ -81,7 +99,7 @@ func (v Value) Name() string {
 		return ""
 	}
 	n := v.node()
-	return v.tape.text[n.nameAt : n.nameAt+n.nameLen]
+	return v.tape.text[n.nameAt : n.nameAt+n.nameLen()]
 }
 
 // Int is the value of an Int, read as signed, or of a Double, cut to an
@@ -150,7 +168,7 @@ func (v Value) All() iter.Seq[Value] {
 			return
 		}
 		nodes := v.tape.nodes
-		for at, end := v.at+1, nodes[v.at].end; at < end; at = nodes[at].end {
+		for at, end := v.at+1, nodes[v.at].end(v.at); at < end; at = nodes[at].end(at) {
 			if !yield(Value{v.tape, at}) {
 				return
 			}
@@ -211,7 +229,7 @@ func (v Value) Rows() iter.Seq[Value] {
 
 func (v Value) hasName() bool {
 	for member := range v.All() {
-		if member.node().nameLen > 0 {
+		if member.node().nameLen() > 0 {
 			return true
 		}
 	}

@@ -1,53 +1,43 @@
 package binrpc
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
 
-// benchmarkPackets are replies of three sizes: 0.2, 6 and 1,070 KB.
+// benchmarkPackets are replies of three sizes: 0.2, 6 and 960 KB.
 func benchmarkPackets(b *testing.B) map[string][]byte {
 	b.Helper()
-	packets := map[string][]byte{"dispatcher.list": manyDestinations(b, 4000)}
+	packets := map[string][]byte{}
 	for _, capture := range captures(b) {
 		switch capture.name {
 		case "6.0.1/tm.stats":
 			packets["tm.stats"] = capture.packet
 		case "6.0.1/stats.fetch_all":
 			packets["stats.fetch"] = capture.packet
+		case "6.0.1/dispatcher.list":
+			packets["dispatcher.list"] = manyDestinations(b, capture.packet, 4000)
 		}
 	}
 	return packets
 }
 
-// manyDestinations is a reply of dispatcher.list, as Kamailio 5.6 gives it.
-func manyDestinations(t testing.TB, n int) []byte {
-	t.Helper()
-	var sets rpc.Members
-	for len(sets) < n/50 {
-		var destinations rpc.Members
-		for i := range 50 {
-			destinations = append(destinations, rpc.Member{Name: "DEST", Value: rpc.Members{
-				{Name: "URI", Value: fmt.Sprintf("sip:10.%d.%d.1:5060;transport=udp", len(sets), i)},
-				{Name: "FLAGS", Value: "AP"},
-				{Name: "PRIORITY", Value: i},
-				{Name: "ATTRS", Value: rpc.Members{
-					{Name: "BODY", Value: fmt.Sprintf("duid=destination-%d-%d;weight=50;socket=udp:127.0.0.1:5060", len(sets), i)},
-					{Name: "DUID", Value: fmt.Sprintf("destination-%d-%d", len(sets), i)},
-					{Name: "MAXLOAD", Value: 0},
-					{Name: "WEIGHT", Value: 50},
-					{Name: "RWEIGHT", Value: 0},
-					{Name: "SOCKET", Value: "udp:127.0.0.1:5060"},
-					{Name: "SOCKNAME", Value: ""},
-					{Name: "OBPROXY", Value: ""},
-				}},
-			}})
-		}
-		sets = append(sets, rpc.Member{Name: "SET", Value: rpc.Members{{Name: "ID", Value: len(sets)}, {Name: "TARGETS", Value: destinations}}})
+// manyDestinations is a captured reply of dispatcher.list with its first set of
+// one destination so many times over, in one set.
+func manyDestinations(tb testing.TB, packet []byte, n int) []byte {
+	tb.Helper()
+	message, err := Parse(packet, rpc.Limits{})
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return reply(t, 1, rpc.Members{{Name: "NRSETS", Value: len(sets)}, {Name: "RECORDS", Value: sets}})
+	destination := rpc.Member{Name: "DEST", Value: message.Value.Get("RECORDS").Get("SET").Get("TARGETS").Get("DEST").Interface()}
+	targets := make(rpc.Members, n)
+	for i := range targets {
+		targets[i] = destination
+	}
+	set := rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: targets}}
+	return reply(tb, 1, rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}})
 }
 
 func BenchmarkParse(b *testing.B) {

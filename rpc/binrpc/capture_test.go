@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
@@ -19,8 +18,6 @@ type capture struct {
 	packet []byte // over BINRPC
 	json   []byte // over JSON-RPC, a moment later
 }
-
-var received = time.Date(2026, 11, 23, 6, 0, 0, 0, time.UTC)
 
 // captures reads all captures of testdata.
 func captures(t testing.TB) []capture {

@@ -169,7 +169,9 @@ func (d *Datagram) exchange(ctx context.Context, socket net.Conn, request []byte
 	if err != nil {
 		return rpc.Reply{}, err
 	}
-	reply := decodeReply(h, records, time.Now(), d.options.Limits)
+	p := packet{header: h}
+	p.value, p.wrong = parseRecords(records, d.options.Limits)
+	reply := p.reply(time.Now())
 	if spoiled(reply.Err) {
 		return rpc.Reply{}, reply.Err
 	}

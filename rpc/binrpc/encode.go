@@ -14,12 +14,16 @@ const maxRequest = 65535
 // AppendRequest appends a request. An argument that BINRPC has no form for, or
 // a request that is longer than ctl takes (65,535 bytes), is an error.
 func AppendRequest(b []byte, cookie uint32, call rpc.Call) ([]byte, error) {
-	records := append([]any{call.Method}, call.Args...)
-	b, size, err := appendPacket(b, Request, cookie, records)
+	var room [64]byte // is enough for most requests
+	body, err := appendRecords(appendString(room[:0], call.Method), call.Args)
 	if err != nil {
 		return nil, fmt.Errorf("the request %s: %w", call.Method, err)
 	}
-	if size > maxRequest {
+	start := len(b)
+	if b, err = appendPacket(b, Request, cookie, body); err != nil {
+		return nil, fmt.Errorf("the request %s: %w", call.Method, err)
+	}
+	if size := len(b) - start; size > maxRequest {
 		return nil, fmt.Errorf("the request %s has %d bytes, ctl takes at most %d", call.Method, size, maxRequest)
 	}
 	return b, nil
@@ -28,7 +32,10 @@ func AppendRequest(b []byte, cookie uint32, call rpc.Call) ([]byte, error) {
 // AppendReply appends a reply with these records, Go values of the kinds that
 // [rpc.ValueOf] takes.
 func AppendReply(b []byte, cookie uint32, records ...any) ([]byte, error) {
-	b, _, err := appendPacket(b, Reply, cookie, records)
+	body, err := appendRecords(nil, records)
+	if err == nil {
+		b, err = appendPacket(b, Reply, cookie, body)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the reply: %w", err)
 	}
@@ -37,31 +44,38 @@ func AppendReply(b []byte, cookie uint32, records ...any) ([]byte, error) {
 
 // AppendFault appends a fault.
 func AppendFault(b []byte, cookie uint32, fault *rpc.Fault) ([]byte, error) {
-	b, _, err := appendPacket(b, Fault, cookie, []any{fault.Code, fault.Reason})
+	body, err := appendRecords(nil, []any{fault.Code, fault.Reason})
+	if err == nil {
+		b, err = appendPacket(b, Fault, cookie, body)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("the fault: %w", err)
 	}
 	return b, nil
 }
 
-// appendPacket appends a packet and returns its size too.
-func appendPacket(b []byte, kind Kind, cookie uint32, records []any) ([]byte, int, error) {
-	var body []byte
+func appendPacket(b []byte, kind Kind, cookie uint32, body []byte) ([]byte, error) {
+	if uint64(len(body)) > math.MaxUint32 {
+		return nil, fmt.Errorf("%d bytes are more than a packet can have", len(body))
+	}
+	return append(appendHeader(b, kind, len(body), cookie), body...), nil
+}
+
+func appendRecords(b []byte, records []any) ([]byte, error) {
 	for _, record := range records {
+		if text, ok := record.(string); ok { // as nearly all arguments are
+			b = appendString(b, text)
+			continue
+		}
 		value, err := rpc.ValueOf(record)
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		if body, err = appendValue(body, value); err != nil {
-			return nil, 0, err
+		if b, err = appendValue(b, value); err != nil {
+			return nil, err
 		}
 	}
-	if uint64(len(body)) > math.MaxUint32 {
-		return nil, 0, fmt.Errorf("%d bytes are more than a packet can have", len(body))
-	}
-	start := len(b)
-	b = append(appendHeader(b, kind, len(body), cookie), body...)
-	return b, len(b) - start, nil
+	return b, nil
 }
 
 func appendValue(b []byte, v rpc.Value) ([]byte, error) {
@@ -76,15 +90,15 @@ func appendValue(b []byte, v rpc.Value) ([]byte, error) {
 		f, _ := v.Float()
 		return appendDouble(b, f)
 	case rpc.String:
-		return appendText(b, typeString, v.Text()+"\x00"), nil
+		return appendString(b, v.Text()), nil
 	case rpc.Bytes:
-		return appendText(b, typeBytes, v.Text()), nil
+		return append(appendSize(b, typeBytes, len(v.Text())), v.Text()...), nil
 	case rpc.Struct:
 		return appendContainer(b, typeStruct, v)
 	case rpc.Array:
 		return appendContainer(b, typeArray, v)
 	default:
-		return appendText(b, typeString, nullText+"\x00"), nil
+		return appendString(b, nullText), nil
 	}
 }
 
@@ -108,22 +122,29 @@ func appendDouble(b []byte, f float64) ([]byte, error) {
 	}
 }
 
-func appendText(b []byte, kind byte, text string) []byte {
-	if len(text) < 8 {
-		b = append(b, byte(len(text))<<4|kind)
-		return append(b, text...)
+func appendString(b []byte, text string) []byte { return appendZeroed(b, typeString, text) }
+
+// appendZeroed appends a text with a zero byte behind it, which counts as part of
+// it.
+func appendZeroed(b []byte, kind byte, text string) []byte {
+	b = appendSize(b, kind, len(text)+1)
+	return append(append(b, text...), 0)
+}
+
+// appendSize appends the start of a record that has so many bytes.
+func appendSize(b []byte, kind byte, size int) []byte {
+	if size < 8 {
+		return append(b, byte(size)<<4|kind)
 	}
-	size := byteLen(uint64(len(text)))
-	b = append(b, 0x80|byte(size)<<4|kind)
-	b = appendBigEndian(b, uint64(len(text)), size)
-	return append(b, text...)
+	sizeOfSize := byteLen(uint64(size))
+	return appendBigEndian(append(b, 0x80|byte(sizeOfSize)<<4|kind), uint64(size), sizeOfSize)
 }
 
 func appendContainer(b []byte, kind byte, v rpc.Value) ([]byte, error) {
 	b = append(b, kind)
 	for member := range v.All() {
 		if name := member.Name(); name != "" {
-			b = appendText(b, typeName, name+"\x00")
+			b = appendZeroed(b, typeName, name)
 		}
 		var err error
 		if b, err = appendValue(b, member); err != nil {

@@ -184,33 +184,57 @@ func (m Message) Call() (rpc.Call, error) {
 // costs nothing by itself.
 const firstChunk = 64 << 10
 
-// readPacket reads one packet's records into buf, which it grows. Before it
-// reads something that is not in r's buffer yet, it calls waiting.
-func readPacket(r *bufio.Reader, limits rpc.Limits, buf []byte, waiting func() error) (header, []byte, error) {
-	buf = buf[:0]
+// packet is a packet that was read.
+type packet struct {
+	header
+	value rpc.Value
+	// wrong is why there is no value: the records are not BINRPC, or too many.
+	wrong error
+}
+
+// readPacket reads one packet and decodes it as it comes; room is for how many
+// bytes of records it may make room at once. Before it reads something that is not
+// in r's buffer yet, it calls waiting. A packet whose records cannot be decoded is
+// read to its end.
+func readPacket(r *bufio.Reader, limits rpc.Limits, room int, waiting func() error) (packet, error) {
 	h, err := readHeader(r, waiting)
 	if err != nil {
-		return h, buf, err
+		return packet{header: h}, err
 	}
 	if h.length > limits.Size {
-		return h, buf, &rpc.LimitError{What: "bytes", Limit: limits.Size}
+		return packet{header: h}, &rpc.LimitError{What: "bytes", Limit: limits.Size}
 	}
-	for len(buf) < h.length {
-		if len(buf) == cap(buf) {
-			buf = append(make([]byte, 0, min(h.length, max(2*cap(buf), firstChunk))), buf...)
-		}
-		if r.Buffered() == 0 {
-			if err := waiting(); err != nil {
-				return h, buf, err
-			}
-		}
-		n, err := r.Read(buf[len(buf):min(cap(buf), h.length)])
-		buf = buf[:len(buf)+n]
+	var d decoder
+	d.start(h.length, min(h.length, room), limits)
+	for have := 0; have < h.length; {
+		chunk, err := readChunk(r, h.length-have, waiting)
 		if err != nil {
-			return h, buf, &cutError{h.size + len(buf), h.size + h.length, err}
+			return packet{header: h}, &cutError{h.size + have, h.size + h.length, err}
+		}
+		d.write(chunk)
+		have += len(chunk)
+	}
+	value, err := d.finish()
+	return packet{h, value, err}, nil
+}
+
+// readChunk returns what is in r's buffer, at most so many bytes; if nothing is, it
+// reads once. The bytes are good until the next read.
+func readChunk(r *bufio.Reader, most int, waiting func() error) ([]byte, error) {
+	if r.Buffered() == 0 {
+		if err := waiting(); err != nil {
+			return nil, err
+		}
+		if _, err := r.Peek(1); err != nil {
+			return nil, err
 		}
 	}
-	return h, buf, nil
+	chunk, err := r.Peek(min(most, r.Buffered()))
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Discard(len(chunk))
+	return chunk, err
 }
 
 // readHeader goes on as long as what is there is no whole header.

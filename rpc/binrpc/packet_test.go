@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"reflect"
@@ -134,12 +135,12 @@ func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
 		most   uint64
 	}{
 		{"length of 4 GB", append([]byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 10_000},
-		{"length of 1 GB, allowed", append([]byte{0xa1, 0x1c, 0x3f, 0xff, 0xff, 0xff, 7}, 1, 2, 3), firstChunk + 10_000},
-		{"a megabyte of it", append([]byte{0xa1, 0x1c, 0x3f, 0xff, 0xff, 0xff, 7}, make([]byte, 1<<20)...), 5 << 20},
+		{"length of 1 GB, allowed", append([]byte{0xa1, 0x1c, 0x3f, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 3 * firstChunk},
+		{"a megabyte of a string", append([]byte{0xa1, 0x1c, 0x3f, 0xff, 0xff, 0xff, 7, 0xc1, 0x3f, 0xff, 0, 0}, make([]byte, 1<<20)...), 6 << 20},
 	} {
 		r := bufio.NewReader(bytes.NewReader(test.stream))
 		got := allocated(func() {
-			if _, _, err := readPacket(r, limits, nil, notWaiting); err == nil {
+			if _, err := readPacket(r, limits, firstChunk, notWaiting); err == nil {
 				t.Errorf("%s: it was read", test.name)
 			}
 		})
@@ -186,8 +187,11 @@ func FuzzParse(f *testing.F) {
 
 // appendMessage writes a packet of any kind.
 func appendMessage(message Message) ([]byte, error) {
-	packet, _, err := appendPacket(nil, message.Kind, message.Cookie, []any{message.Value})
-	return packet, err
+	body, err := appendRecords(nil, []any{message.Value})
+	if err != nil {
+		return nil, err
+	}
+	return appendPacket(nil, message.Kind, message.Cookie, body)
 }
 
 // checkParseError tells whether an error is one of those that Parse promises.
@@ -241,12 +245,9 @@ func FuzzReadPacket(f *testing.F) {
 		whole := bufio.NewReader(bytes.NewReader(stream))
 		slow := bufio.NewReader(iotest.OneByteReader(bytes.NewReader(stream)))
 		rest := stream
-		var buf, slowBuf []byte
 		for {
-			var h, slowHeader header
-			var err, slowErr error
-			h, buf, err = readPacket(whole, limits, buf, notWaiting)
-			slowHeader, slowBuf, slowErr = readPacket(slow, limits, slowBuf, notWaiting)
+			p, err := readPacket(whole, limits, firstChunk, notWaiting)
+			slowly, slowErr := readPacket(slow, limits, 0, notWaiting)
 			if (err == nil) != (slowErr == nil) {
 				t.Fatalf("%v, but byte by byte %v", err, slowErr)
 			}
@@ -256,15 +257,14 @@ func FuzzReadPacket(f *testing.F) {
 				}
 				return
 			}
-			if h != slowHeader || !bytes.Equal(buf, slowBuf) {
-				t.Fatalf("%v %x, but byte by byte %v %x", h, buf, slowHeader, slowBuf)
+			if p.header != slowly.header || fmt.Sprint(p.wrong) != fmt.Sprint(slowly.wrong) || !sameValue(p.value, slowly.value) {
+				t.Fatalf("%+v, but byte by byte %+v", p, slowly)
 			}
-			packet := rest[:h.size+len(buf)]
+			packet := rest[:p.size+p.length]
 			rest = rest[len(packet):]
-			reply := decodeReply(h, buf, received, limits)
 			message, err := Parse(packet, limits)
-			if reply.Err == nil && (err != nil || !sameValue(reply.Value, message.Value)) {
-				t.Fatalf("%v, but Parse says %v, %v", reply.Value, message.Value, err)
+			if (err == nil) != (p.wrong == nil) || !sameValue(p.value, message.Value) {
+				t.Fatalf("%+v, but Parse says %v, %v", p, message.Value, err)
 			}
 		}
 	})

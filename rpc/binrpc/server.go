@@ -106,15 +106,12 @@ func (s *Server) Serve(listener net.Listener) error {
 func (s *Server) serveConn(conn net.Conn) {
 	defer s.end(conn)
 	r := bufio.NewReaderSize(conn, maxRequest)
-	var buf []byte
 	for {
-		var h header
-		var err error
-		h, buf, err = readPacket(r, rpc.Limits{Size: maxRequest}.WithDefaults(), buf, func() error { return nil })
+		p, err := readPacket(r, rpc.Limits{Size: maxRequest}.WithDefaults(), firstChunk, func() error { return nil })
 		if err != nil && !refused(err) {
 			return
 		}
-		answer, good := s.answer(h, buf, err)
+		answer, good := s.answer(p, err)
 		if _, err := conn.Write(answer); err != nil || !good {
 			return
 		}
@@ -131,21 +128,24 @@ func refused(err error) bool {
 
 // answer makes the packet that answers a request, or what should have been one
 // and is err instead. It returns false after a bad request.
-func (s *Server) answer(h header, records []byte, err error) ([]byte, bool) {
-	var call rpc.Call
-	if err == nil && h.size+len(records) > maxRequest {
+func (s *Server) answer(p packet, err error) ([]byte, bool) {
+	if err == nil {
+		err = p.wrong
+	}
+	if err == nil && p.size+p.length > maxRequest {
 		err = &rpc.LimitError{What: "bytes", Limit: maxRequest}
 	}
+	var call rpc.Call
 	if err == nil {
-		call, err = parseCall(h, records)
+		call, err = Message{p.kind, p.cookie, p.value}.Call()
 	}
 	if err != nil {
-		return faultPacket(h.cookie, &rpc.Fault{Code: 400, Reason: err.Error()}), false
+		return faultPacket(p.cookie, &rpc.Fault{Code: 400, Reason: err.Error()}), false
 	}
 	values, err := s.handler(s.ctx, call)
 	if err == nil {
 		var packet []byte
-		if packet, err = AppendReply(nil, h.cookie, values...); err == nil {
+		if packet, err = AppendReply(nil, p.cookie, values...); err == nil {
 			return packet, true
 		}
 	}
@@ -153,15 +153,7 @@ func (s *Server) answer(h header, records []byte, err error) ([]byte, bool) {
 	if !ok {
 		fault = &rpc.Fault{Code: 500, Reason: err.Error()}
 	}
-	return faultPacket(h.cookie, fault), true
-}
-
-func parseCall(h header, records []byte) (rpc.Call, error) {
-	value, err := parseRecords(records, rpc.Limits{}.WithDefaults())
-	if err != nil {
-		return rpc.Call{}, err
-	}
-	return Message{h.kind, h.cookie, value}.Call()
+	return faultPacket(p.cookie, fault), true
 }
 
 func faultPacket(cookie uint32, fault *rpc.Fault) []byte {
@@ -197,14 +189,14 @@ func (s *Server) ServePacket(conn net.PacketConn) error {
 // answerDatagram answers one datagram, if its sender can be answered at all.
 func (s *Server) answerDatagram(conn net.PacketConn, from net.Addr, request []byte) {
 	h, err := parseHeader(request)
-	var records []byte
+	p := packet{header: h}
 	if err == nil && len(request)-h.size != h.length {
 		err = &SyntaxError{len(request), "the end of the datagram, but not of the request,"}
 	}
 	if err == nil {
-		records = request[h.size:]
+		p.value, p.wrong = parseRecords(request[h.size:], rpc.Limits{}.WithDefaults())
 	}
-	answer, _ := s.answer(h, records, err)
+	answer, _ := s.answer(p, err)
 	for len(answer) > 0 {
 		n := min(len(answer), largestPiece)
 		if _, err := conn.WriteTo(answer[:n], from); err != nil {

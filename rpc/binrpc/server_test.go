@@ -73,15 +73,11 @@ func connect(t testing.TB, path string) (net.Conn, *bufio.Reader) {
 // receive reads a packet.
 func receive(t testing.TB, r *bufio.Reader) Message {
 	t.Helper()
-	h, records, err := readPacket(r, rpc.Limits{}.WithDefaults(), nil, notWaiting)
-	if err != nil {
-		t.Fatal(err)
+	p, err := readPacket(r, rpc.Limits{}.WithDefaults(), firstChunk, notWaiting)
+	if err != nil || p.wrong != nil {
+		t.Fatal(err, p.wrong)
 	}
-	v, err := parseRecords(records, rpc.Limits{}.WithDefaults())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Message{h.kind, h.cookie, v}
+	return Message{p.kind, p.cookie, p.value}
 }
 
 func request(t testing.TB, cookie uint32, method string, args ...any) []byte {

@@ -28,6 +28,7 @@ type Stream struct {
 	options Options
 	turn    chan struct{} // holds a token while a batch is under way
 	cookie  uint32        // of the last request; owned by whoever has the turn
+	largest int           // bytes of the largest reply; owned by the reader
 	ended   chan struct{} // closed when the reader has ended, after err is set
 
 	mu    sync.Mutex
@@ -37,35 +38,15 @@ type Stream struct {
 
 // batch is what the reader knows of the requests that are under way.
 type batch struct {
-	packets chan packet // has room for all replies, so the reader never waits
+	answers chan answer // has room for all, so the reader never waits
 	left    int
 	stall   time.Duration
 }
 
-// packet is a reply as it was read, its records in a pooled buffer.
-type packet struct {
-	header
-	records  *[]byte
-	received time.Time
-}
-
-// readBuffers holds buffers for replies between their reading and decoding.
-var readBuffers sync.Pool
-
-// largestPooled is the size up to which a buffer is kept for the next reply.
-const largestPooled = 4 << 20
-
-func getReadBuffer() *[]byte {
-	if b, ok := readBuffers.Get().(*[]byte); ok {
-		return b
-	}
-	return new([]byte)
-}
-
-func putReadBuffer(b *[]byte) {
-	if cap(*b) <= largestPooled {
-		readBuffers.Put(b)
-	}
+// answer is a reply with the cookie of the request that it answers.
+type answer struct {
+	cookie uint32
+	reply  rpc.Reply
 }
 
 // DialStream connects to a stream socket; network is "unix" or "tcp".
@@ -157,23 +138,22 @@ func (s *Stream) readOne(r *bufio.Reader) error {
 		timed = true
 		return s.conn.SetReadDeadline(time.Now().Add(stall))
 	}
-	buf := getReadBuffer()
-	var h header
-	h, *buf, err = readPacket(r, s.options.Limits, *buf, waiting)
+	// A server that sent a large reply may well send another one.
+	p, err := readPacket(r, s.options.Limits, max(s.largest, firstChunk), waiting)
 	if err != nil {
-		putReadBuffer(buf)
 		cut, ok := errors.AsType[*cutError](err)
 		if ok && errors.Is(err, os.ErrDeadlineExceeded) {
 			return &StallError{cut.have, cut.want, stall}
 		}
 		return err
 	}
+	s.largest = max(s.largest, p.length)
 	if timed {
 		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
 			return err
 		}
 	}
-	s.deliver(packet{h, buf, time.Now()})
+	s.deliver(answer{p.cookie, p.reply(time.Now())})
 	return nil
 }
 
@@ -187,21 +167,20 @@ func (s *Stream) expected() (time.Duration, bool) {
 	return s.batch.stall, true
 }
 
-// deliver hands a packet to the batch under way, if that still is.
-func (s *Stream) deliver(p packet) {
+// deliver hands an answer to the batch under way, if that still is.
+func (s *Stream) deliver(a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.batch == nil {
-		putReadBuffer(p.records)
 		return
 	}
 	s.batch.left--
-	s.batch.packets <- p
+	s.batch.answers <- a
 }
 
 // start announces a batch to the reader.
 func (s *Stream) start(ctx context.Context, n int) (*batch, error) {
-	b := &batch{packets: make(chan packet, n), left: n, stall: s.options.Stall}
+	b := &batch{answers: make(chan answer, n), left: n, stall: s.options.Stall}
 	if deadline, ok := ctx.Deadline(); ok {
 		b.stall = max(min(b.stall, time.Until(deadline)/2), time.Millisecond)
 	}
@@ -230,9 +209,6 @@ func (s *Stream) finish(b *batch) {
 	s.mu.Unlock()
 	if left > 0 {
 		s.fail(errGivenUp)
-	}
-	for len(b.packets) > 0 {
-		putReadBuffer((<-b.packets).records)
 	}
 }
 
@@ -288,25 +264,23 @@ func (s *Stream) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc
 		s.fail(err)
 	}
 	for len(due) > 0 {
-		p, err := s.next(ctx, b)
+		a, err := s.next(ctx, b)
 		if err != nil {
 			yieldEnd(yield, due, err)
 			return
 		}
 		// ctl answers a connection's requests in their order.
 		i := due[0]
-		if p.cookie != first+uint32(i) {
-			putReadBuffer(p.records)
-			s.fail(fmt.Errorf("%w: the reply has cookie %#x, that of %s has %#x", ErrOutOfStep, p.cookie, calls[i].Method, first+uint32(i)))
+		if a.cookie != first+uint32(i) {
+			s.fail(fmt.Errorf("%w: the reply has cookie %#x, that of %s has %#x", ErrOutOfStep, a.cookie, calls[i].Method, first+uint32(i)))
 			yieldError(yield, due, s.failure())
 			return
 		}
-		reply := s.decode(p)
-		if spoiled(reply.Err) {
-			s.fail(fmt.Errorf("%w: %w", ErrOutOfStep, reply.Err))
+		if spoiled(a.reply.Err) {
+			s.fail(fmt.Errorf("%w: %w", ErrOutOfStep, a.reply.Err))
 		}
 		due = due[1:]
-		if !yield(i, reply) {
+		if !yield(i, a.reply) {
 			return
 		}
 	}
@@ -341,34 +315,29 @@ func (s *Stream) write(ctx context.Context, requests []byte) error {
 	return err
 }
 
-// next waits for a packet, for the end of the connection, or for ctx.
-func (s *Stream) next(ctx context.Context, b *batch) (packet, error) {
+// next waits for an answer, for the end of the connection, or for ctx.
+func (s *Stream) next(ctx context.Context, b *batch) (answer, error) {
 	select { // what has come counts, also when the connection ended after it
-	case p := <-b.packets:
-		return p, nil
+	case a := <-b.answers:
+		return a, nil
 	default:
 	}
 	select {
-	case p := <-b.packets:
-		return p, nil
+	case a := <-b.answers:
+		return a, nil
 	case <-ctx.Done():
-		return packet{}, ctx.Err()
+		return answer{}, ctx.Err()
 	case <-s.ended:
 	}
 	select {
-	case p := <-b.packets:
-		return p, nil
+	case a := <-b.answers:
+		return a, nil
 	default:
 	}
 	if err := ctx.Err(); err != nil {
-		return packet{}, err
+		return answer{}, err
 	}
-	return packet{}, s.failure()
-}
-
-func (s *Stream) decode(p packet) rpc.Reply {
-	defer putReadBuffer(p.records)
-	return decodeReply(p.header, *p.records, p.received, s.options.Limits)
+	return answer{}, s.failure()
 }
 
 // yieldEnd yields the error that ended a connection. A reply that is too large
@@ -383,16 +352,15 @@ func yieldEnd(yield func(int, rpc.Reply) bool, due []int, err error) {
 	yieldError(yield, due, err)
 }
 
-// decodeReply makes a reply of a packet's records.
-func decodeReply(h header, records []byte, received time.Time, limits rpc.Limits) rpc.Reply {
-	value, err := parseRecords(records, limits)
+// reply is what a packet says that answers a request.
+func (p packet) reply(received time.Time) rpc.Reply {
 	switch {
-	case err != nil:
-		return rpc.Reply{Err: err, Received: received}
-	case h.kind == Reply:
-		return rpc.Reply{Value: value, Received: received}
-	case h.kind == Fault:
-		return rpc.Reply{Err: Message{Kind: Fault, Value: value}.Fault(), Received: received}
+	case p.wrong != nil:
+		return rpc.Reply{Err: p.wrong, Received: received}
+	case p.kind == Reply:
+		return rpc.Reply{Value: p.value, Received: received}
+	case p.kind == Fault:
+		return rpc.Reply{Err: Message{Kind: Fault, Value: p.value}.Fault(), Received: received}
 	default:
 		return rpc.Reply{Err: &SyntaxError{1, "a request where a reply was due"}, Received: received}
 	}

@@ -68,16 +68,16 @@ func newSocketPeer(t testing.TB, options Options) (*Stream, *peer) {
 // request reads one request. It is for the peer's goroutine, so it does not end
 // the test.
 func (p *peer) request() (uint32, rpc.Call) {
-	h, records, err := readPacket(p.r, rpc.Limits{}.WithDefaults(), nil, notWaiting)
-	if err != nil {
-		p.t.Errorf("read a request: %v", err)
+	packet, err := readPacket(p.r, rpc.Limits{}.WithDefaults(), firstChunk, notWaiting)
+	if err != nil || packet.wrong != nil {
+		p.t.Errorf("read a request: %v, %v", err, packet.wrong)
 		return 0, rpc.Call{}
 	}
-	call, err := parseCall(h, records)
+	call, err := Message{packet.kind, packet.cookie, packet.value}.Call()
 	if err != nil {
 		p.t.Errorf("read a request: %v", err)
 	}
-	return h.cookie, call
+	return packet.cookie, call
 }
 
 func (p *peer) send(b []byte) {

@@ -217,14 +217,13 @@ func (c *Client) attempt(ctx context.Context, calls []rpc.Call, indices []int, l
 // mayRetry tells whether a call got no answer, and might get one on a new
 // connection.
 func mayRetry(reply rpc.Reply) bool {
-	var fault *rpc.Fault
-	var limit *rpc.LimitError
-	switch err := reply.Err; {
-	case err == nil, errors.As(err, &fault), errors.As(err, &limit):
+	if reply.Err == nil {
 		return false
-	default:
-		return !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 	}
+	_, fault := errors.AsType[*rpc.Fault](reply.Err)
+	_, limit := errors.AsType[*rpc.LimitError](reply.Err)
+	over := errors.Is(reply.Err, context.Canceled) || errors.Is(reply.Err, context.DeadlineExceeded)
+	return !fault && !limit && !over
 }
 
 // ErrNoMethods says that a server answered system.listMethods without any names.
