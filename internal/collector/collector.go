@@ -265,6 +265,10 @@ type field struct {
 }
 
 func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
+	f.addTo(out, out.Labels(f.desc.Labels, labels...), v)
+}
+
+func (f *field) addTo(out *metric.Set, labels metric.Labels, v rpc.Value) {
 	value, ok := number(v, f.unsigned)
 	if !ok {
 		out.Skip(metric.NotANumber, whatIs(f.name, v))
@@ -273,7 +277,7 @@ func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
 	if f.scale != 0 {
 		value *= f.scale
 	}
-	out.Add(f.desc, value, labels...)
+	out.AddTo(labels, f.desc, value)
 }
 
 // each collects answers one by one, for collectors that have no settings.

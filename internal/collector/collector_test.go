@@ -11,11 +11,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
 )
 
-func reply(t *testing.T, records ...any) rpc.Reply {
-	t.Helper()
+func reply(tb testing.TB, records ...any) rpc.Reply {
+	tb.Helper()
 	value, err := rpc.ValueOf(records...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return rpc.Reply{Value: value, Received: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 }

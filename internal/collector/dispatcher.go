@@ -15,13 +15,16 @@ var dispatcherTarget = gauge("kamailio_dispatcher_list_target",
 	"Always 1, for each destination with its flags. Fields ID, URI and FLAGS of dispatcher.list.",
 	"flags", "setid", "uri")
 
-// destinationMetric is a family with the labels that tell destinations apart.
+// destinationLabels tell destinations apart.
+var destinationLabels = []string{"duid", "setid", "socket", "uri"}
+
+// destinationMetric is a family with these labels.
 func destinationMetric(typ metric.Type, name, help string) *metric.Desc {
 	return &metric.Desc{
 		Name:   "kamailio_dispatcher_destination_" + name,
 		Help:   help,
 		Type:   typ,
-		Labels: []string{"duid", "setid", "socket", "uri"},
+		Labels: destinationLabels,
 	}
 }
 
@@ -112,7 +115,6 @@ var dispatcherList = &Collector{
 }
 
 func collectSets(out *metric.Set, short bool, reply rpc.Value) {
-	seen := map[[4]string]bool{}
 	for set := range reply.Get("RECORDS").Named("SET") {
 		setid, ok := numberKey(out, set, "ID")
 		if !ok {
@@ -123,7 +125,7 @@ func collectSets(out *metric.Set, short bool, reply rpc.Value) {
 			continue
 		}
 		for destination := range set.Get("TARGETS").Named("DEST") {
-			collectDestination(out, seen, setid, destination)
+			collectDestination(out, setid, destination)
 		}
 	}
 }
@@ -166,7 +168,7 @@ func addTarget(out *metric.Set, setid, flags string, destination rpc.Value) (str
 }
 
 // collectDestination adds a destination that has not been seen yet.
-func collectDestination(out *metric.Set, seen map[[4]string]bool, setid string, destination rpc.Value) {
+func collectDestination(out *metric.Set, setid string, destination rpc.Value) {
 	flags := destination.Get("FLAGS").Text()
 	uri, ok := addTarget(out, setid, flags, destination)
 	if !ok {
@@ -174,26 +176,26 @@ func collectDestination(out *metric.Set, seen map[[4]string]bool, setid string, 
 	}
 	attrs := destination.Get("ATTRS")
 	labels := [4]string{attrs.Get("DUID").Text(), setid, attrs.Get("SOCKET").Text(), uri}
-	if seen[labels] {
+	shared := out.Labels(destinationLabels, labels[:]...)
+	if !shared.First {
 		out.Skip(metric.Duplicate, uri+" in set "+setid)
 		return
 	}
-	seen[labels] = true
-	addFlags(out, flags, labels)
-	addNumbers(out, destinationFields, destination, labels[:])
-	addNumbers(out, destinationAttrs, attrs, labels[:])
-	addNumbers(out, destinationLatency, destination.Get("LATENCY"), labels[:])
-	addNumbers(out, destinationRuntime, destination.Get("RUNTIME"), labels[:])
+	addFlags(out, flags, labels, shared)
+	addNumbersTo(out, shared, destinationFields, destination)
+	addNumbersTo(out, shared, destinationAttrs, attrs)
+	addNumbersTo(out, shared, destinationLatency, destination.Get("LATENCY"))
+	addNumbersTo(out, shared, destinationRuntime, destination.Get("RUNTIME"))
 }
 
-func addFlags(out *metric.Set, flags string, labels [4]string) {
+func addFlags(out *metric.Set, flags string, labels [4]string, shared metric.Labels) {
 	if !areFlags(out, flags) {
 		return
 	}
 	for _, s := range destinationStates {
 		out.Add(destinationState, is(flags[0] == s.letter), labels[0], labels[1], labels[2], s.state, labels[3])
 	}
-	out.Add(destinationProbing, is(flags[1] == 'P'), labels[:]...)
+	out.AddTo(shared, destinationProbing, is(flags[1] == 'P'))
 }
 
 func areFlags(out *metric.Set, flags string) bool {
@@ -202,13 +204,4 @@ func areFlags(out *metric.Set, flags string) bool {
 	}
 	out.Skip(metric.BadValue, "FLAGS are missing or unknown")
 	return false
-}
-
-// addNumbers adds those of the fields that the struct has.
-func addNumbers(out *metric.Set, all []field, from rpc.Value, labels []string) {
-	for i := range all {
-		if v := from.Get(all[i].name); v.Exists() {
-			all[i].add(out, v, labels...)
-		}
-	}
 }

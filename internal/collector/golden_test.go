@@ -141,15 +141,15 @@ func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, go
 	checkGolden(t, golden, exposition(t, set))
 }
 
-func readReply(t *testing.T, file string, when time.Time) rpc.Reply {
-	t.Helper()
+func readReply(tb testing.TB, file string, when time.Time) rpc.Reply {
+	tb.Helper()
 	packet, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	message, err := binrpc.Parse(packet, rpc.Limits{})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return rpc.Reply{Value: message.Value, Received: when}
 }

@@ -37,6 +37,20 @@ func numberKey(out *metric.Set, row rpc.Value, name string) (string, bool) {
 	return "", false
 }
 
+// addNumbers adds those of the fields that the struct has. All fields have the
+// same labels.
+func addNumbers(out *metric.Set, all []field, from rpc.Value, labels []string) {
+	addNumbersTo(out, out.Labels(all[0].desc.Labels, labels...), all, from)
+}
+
+func addNumbersTo(out *metric.Set, labels metric.Labels, all []field, from rpc.Value) {
+	for i := range all {
+		if v := from.Get(all[i].name); v.Exists() {
+			all[i].addTo(out, labels, v)
+		}
+	}
+}
+
 // whatIs says what a field has instead of what it should. It does not tell the
 // value, which goes into the log and could be a secret.
 func whatIs(name string, v rpc.Value) string {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/rpc"
@@ -90,7 +91,7 @@ func collectStatistic(out *metric.Set, settings Settings, member rpc.Value) {
 		return
 	}
 	value := int64(unsigned)
-	s, labels := findStatistic(group, name)
+	s, labels := findStatistic(member.Name())
 	if s != nil {
 		s.add(out, member.Name(), value, labels)
 	}
@@ -205,19 +206,58 @@ func (s *statistic) group() string {
 	return group
 }
 
-// findStatistic finds the entry that stands for a statistic, nil if there is
-// none, and the values of its labels.
-func findStatistic(group, name string) (*statistic, []string) {
-	full := group + "." + name
+// findStatistic finds the entry that stands for a statistic of that full name, nil
+// if there is none, and the values of its labels.
+func findStatistic(full string) (*statistic, []string) {
 	if s, ok := statisticsByName[full]; ok {
 		return s, s.labels
 	}
+	return matched.find(full)
+}
+
+// matched is what patterns matched before: Kamailio has the same statistics each
+// time, and matching them is a third of what their collector costs.
+var matched = statisticMatches{byName: map[string]statisticMatch{}}
+
+// mostMatched bounds what names that differ each time can fill the memory with.
+const mostMatched = 10_000
+
+// statisticMatches may be used concurrently.
+type statisticMatches struct {
+	mu     sync.RWMutex
+	byName map[string]statisticMatch
+}
+
+type statisticMatch struct {
+	*statistic          // nil if the name matches no pattern
+	values     []string // of its labels
+}
+
+func (m *statisticMatches) find(full string) (*statistic, []string) {
+	m.mu.RLock()
+	match, ok := m.byName[full]
+	m.mu.RUnlock()
+	if ok {
+		return match.statistic, match.values
+	}
+	full = strings.Clone(full) // which does not keep the reply it is part of
+	match = matchStatistic(full)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.byName) < mostMatched {
+		m.byName[full] = match
+	}
+	return match.statistic, match.values
+}
+
+func matchStatistic(full string) statisticMatch {
+	group, _, _ := strings.Cut(full, ".")
 	for _, s := range statisticPatterns[group] {
 		if match := s.pattern.FindStringSubmatch(full); match != nil {
-			return s, s.fill(match)
+			return statisticMatch{s, s.fill(match)}
 		}
 	}
-	return nil, nil
+	return statisticMatch{}
 }
 
 // fill puts what matched into the place of placeholders.

@@ -20,7 +20,7 @@ func TestEveryStatisticIsInAGoldenFile(t *testing.T) {
 	look := func(value rpc.Value) {
 		for member := range value.All() {
 			group, name, _ := strings.Cut(member.Name(), ".")
-			s, _ := findStatistic(group, name)
+			s, _ := findStatistic(group + "." + name)
 			seen[s] = true
 		}
 	}

@@ -20,6 +20,9 @@ func (s *Set) Gather() ([]*dto.MetricFamily, error) {
 	return append(families, s.foreign...), nil
 }
 
+// Foreign are the families that Merge added.
+func (s *Set) Foreign() []*dto.MetricFamily { return s.foreign }
+
 // Merge adds a family that somebody else made. Its name must not be that of any
 // other.
 func (s *Set) Merge(family *dto.MetricFamily) { s.foreign = append(s.foreign, family) }

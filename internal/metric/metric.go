@@ -3,7 +3,6 @@
 package metric
 
 import (
-	"hash/maphash"
 	"math"
 	"slices"
 	"strings"
@@ -38,22 +37,48 @@ type Desc struct {
 type Family struct {
 	Desc *Desc
 
-	values []float64
+	samples []sample
 	// kamailio tells that a collector added it, so that counters began when
 	// Kamailio did.
 	kamailio bool
-	labels   []string       // len(Desc.Labels) for each sample
-	seen     map[uint64]int // hash of a sample's labels to the sample
+	labels   *labelTable
+	seen     map[labelID]bool // nil as long as every sample had a higher label set than the one before it
+}
+
+// sample is a value and its label set. It has no pointers: there can be tens of
+// thousands, which the garbage collector then need not look at.
+type sample struct {
+	value  float64
+	labels labelID
 }
 
 // Len is the number of samples.
-func (f *Family) Len() int { return len(f.values) }
+func (f *Family) Len() int { return len(f.samples) }
 
 // Sample is the i-th sample's value, and the values of its labels in the order
-// of Desc.Labels. The slice is the family's own.
+// of Desc.Labels.
 func (f *Family) Sample(i int) (float64, []string) {
-	n := len(f.Desc.Labels)
-	return f.values[i], f.labels[i*n : (i+1)*n : (i+1)*n]
+	return f.samples[i].value, f.labels.values(f.samples[i].labels, f.Desc.Labels)
+}
+
+// claim tells whether no sample has this label set yet, and notes that the next
+// one has. Label sets are numbered as they come, so that a higher one than the
+// last sample's is new as long as all came in that order, as they mostly do.
+func (f *Family) claim(id labelID) bool {
+	if f.seen == nil {
+		if len(f.samples) == 0 || id > f.samples[len(f.samples)-1].labels {
+			return true
+		}
+		f.seen = map[labelID]bool{}
+		for _, s := range f.samples {
+			f.seen[s.labels] = true
+		}
+	}
+	if f.seen[id] {
+		return false
+	}
+	f.seen[id] = true
+	return true
 }
 
 // Reason says why something was left out of a Set.
@@ -84,8 +109,9 @@ type Skip struct {
 
 // Set is what one scrape found. It may be read concurrently once it is complete.
 type Set struct {
-	families  map[*Desc]*Family
-	order     []*Family
+	families  map[*Desc]*Family // also those that had samples before a Reset
+	labels    *labelTable
+	order     []*Family // those that have samples
 	skips     []Skip
 	foreign   []*dto.MetricFamily
 	created   time.Time
@@ -96,7 +122,7 @@ type Set struct {
 }
 
 // NewSet makes an empty Set.
-func NewSet() *Set { return &Set{families: map[*Desc]*Family{}} }
+func NewSet() *Set { return &Set{families: map[*Desc]*Family{}, labels: newLabelTable()} }
 
 // Begin names the collector that adds what follows, until End. It may add at most
 // that many series, 0 means any number; what is beyond is left out and counted.
@@ -119,10 +145,38 @@ func (s *Set) End() { s.collector = "" }
 // SetCreated says when Kamailio started, and with it all its counters.
 func (s *Set) SetCreated(started time.Time) { s.created = started }
 
+// Labels is a label set that a Set knows, to add samples of several families
+// with.
+type Labels struct {
+	// First tells that the Set did not know the label set before.
+	First bool
+
+	names  []string
+	values []string
+	id     labelID
+}
+
+// Labels makes a label set of the names in a family's Desc.Labels and their
+// values. It is worth it where several families have a sample with the same one.
+func (s *Set) Labels(names []string, values ...string) Labels {
+	if len(names) != len(values) {
+		panic("metric: wrong number of labels for " + strings.Join(names, ",")) // a bug in a collector
+	}
+	known := len(s.labels.texts)
+	id := s.labels.id(names, values)
+	return Labels{int(id) == known, names, values, id}
+}
+
 // Add adds a sample, with a value for each of the family's labels. One that
 // repeats the labels of another is left out and counted.
 func (s *Set) Add(desc *Desc, value float64, labels ...string) {
-	if !s.add(desc, value, labels) {
+	s.AddTo(s.Labels(desc.Labels, labels...), desc, value)
+}
+
+// AddTo is Add with a label set made by the same Set's Labels, of the names that
+// the family has.
+func (s *Set) AddTo(labels Labels, desc *Desc, value float64) {
+	if !s.add(labels, desc, value) {
 		s.Skip(Duplicate, example(desc, labels))
 	}
 }
@@ -130,75 +184,57 @@ func (s *Set) Add(desc *Desc, value float64, labels ...string) {
 // AddOnce is Add for samples that are meant to repeat: only the first counts,
 // and nothing is lost with the others.
 func (s *Set) AddOnce(desc *Desc, value float64, labels ...string) {
-	s.add(desc, value, labels)
+	s.add(s.Labels(desc.Labels, labels...), desc, value)
 }
 
-func example(desc *Desc, labels []string) string {
-	return desc.Name + "{" + strings.Join(labels, ",") + "}"
+func example(desc *Desc, labels Labels) string {
+	return desc.Name + "{" + strings.Join(labels.values, ",") + "}"
 }
 
 // add tells whether the sample is the first one with its labels.
-func (s *Set) add(desc *Desc, value float64, labels []string) bool {
-	if len(labels) != len(desc.Labels) {
-		panic("metric " + desc.Name + ": wrong number of labels") // a bug in a collector
+func (s *Set) add(labels Labels, desc *Desc, value float64) bool {
+	if !sameNames(labels.names, desc.Labels) {
+		panic("metric " + desc.Name + ": labels of other names") // a bug in a collector
 	}
 	if s.collector != "" && s.left == 0 {
 		s.Skip(TooMany, example(desc, labels))
 		return true
 	}
 	family := s.family(desc)
-	start := len(family.labels)
-	for _, label := range labels {
-		// Kamailio's strings may be any bytes, Prometheus' are UTF-8.
-		family.labels = append(family.labels, strings.ToValidUTF8(label, "\uFFFD"))
-	}
-	if !family.claim(family.labels[start:]) {
-		family.labels = family.labels[:start]
+	if !family.claim(labels.id) {
 		return false
 	}
-	family.values = append(family.values, value)
+	family.samples = append(family.samples, sample{value, labels.id})
 	s.left--
 	s.added++
 	return true
 }
 
+func sameNames(a, b []string) bool {
+	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
+}
+
 func (s *Set) family(desc *Desc) *Family {
 	family, ok := s.families[desc]
 	if !ok {
-		family = &Family{Desc: desc, kamailio: s.collector != ""}
+		family = &Family{Desc: desc, labels: s.labels}
 		s.families[desc] = family
+	}
+	if len(family.samples) == 0 {
+		family.kamailio = s.collector != ""
 		s.order = append(s.order, family)
 	}
 	return family
 }
 
-var seed = maphash.MakeSeed()
-
-// claim tells whether no sample has these labels yet, and notes that the next
-// one has.
-func (f *Family) claim(labels []string) bool {
-	if len(labels) == 0 {
-		return len(f.values) == 0
+// Reset empties the Set, and keeps its memory for what another scrape finds, which
+// as a rule is as much again.
+func (s *Set) Reset() {
+	for _, family := range s.order {
+		family.samples, family.seen = family.samples[:0], nil
 	}
-	if f.seen == nil {
-		f.seen = map[uint64]int{}
-	}
-	var h maphash.Hash
-	h.SetSeed(seed)
-	for _, label := range labels {
-		h.WriteString(label)
-		h.WriteByte(0xff) // in no UTF-8
-	}
-	for sum := h.Sum64(); ; sum++ { // on to the next place where different labels have the same hash
-		i, taken := f.seen[sum]
-		if !taken {
-			f.seen[sum] = len(f.values)
-			return true
-		}
-		if _, other := f.Sample(i); slices.Equal(other, labels) {
-			return false
-		}
-	}
+	s.labels.reset()
+	*s = Set{families: s.families, labels: s.labels, order: s.order[:0]}
 }
 
 // Skip counts something that is left out, with an example of it.

@@ -1,0 +1,136 @@
+package metric
+
+import (
+	"bufio"
+	"bytes"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/common/expfmt"
+)
+
+// byLibrary is a Set as package expfmt writes it.
+func byLibrary(t *testing.T, s *Set, format Format) string {
+	t.Helper()
+	families, err := s.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	for _, family := range families {
+		write := func() (int, error) { return expfmt.MetricFamilyToText(&b, family) }
+		if format == OpenMetrics {
+			write = func() (int, error) { return expfmt.MetricFamilyToOpenMetrics(&b, family) }
+		}
+		if _, err := write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+func byUs(t *testing.T, s *Set, format Format) string {
+	t.Helper()
+	var b strings.Builder
+	w := bufio.NewWriterSize(&b, 64) // shorter than most lines
+	for _, family := range s.Families() {
+		if err := family.WriteText(w, format); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func checkText(t *testing.T, s *Set) {
+	t.Helper()
+	for _, format := range []Format{Text, OpenMetrics} {
+		if got, want := byUs(t, s, format), byLibrary(t, s, format); got != want {
+			t.Errorf("got\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+// oddTexts are label values and help texts that need care.
+var oddTexts = []string{"", "plain", `\`, `"`, "\n", `\n`, `\\"`, `a"b\c` + "\nd", "ümläut", "\xff\xfe", "a\xffb", "\uFFFD", "}", "{", `x="y"`, "\x00", "\r\t"}
+
+// oddValues are those at which the form of a number changes.
+var oddValues = []float64{
+	0, math.Copysign(0, -1), 1, -1, 2, 10, 0.5, -0.5, 1e-3, 1e-4, 1e-5, 123456, 999999, 1e6, -999999, -1e6, 999999.5, 1234567, 1e20, 1e21, 1e22,
+	123456.789, 4294967295, math.MaxUint32, math.MaxInt64, math.MinInt64, math.MaxUint64, math.MaxFloat64, math.SmallestNonzeroFloat64,
+	math.Inf(1), math.Inf(-1), math.NaN(), 1 << 53, 1.0000000000000002,
+}
+
+func TestTextIsThatOfTheLibrary(t *testing.T) {
+	s := NewSet()
+	wrongCounter := &Desc{Name: "counter_of_another_name", Help: "Counts.", Type: Counter}
+	s.Add(wrongCounter, 3)
+	s.Add(plain, 2)
+	for i, value := range oddValues {
+		for k, text := range oddTexts {
+			s.Add(&Desc{Name: "odd_help", Help: text, Type: Type(k % 2)}, value)
+			s.AddOnce(labeled, value, text, oddTexts[(i+k)%len(oddTexts)])
+		}
+	}
+	checkText(t, s)
+}
+
+func FuzzText(f *testing.F) {
+	for i, text := range oddTexts {
+		f.Add("Help.", text, "y", oddValues[i], true)
+		f.Add(text, "x", text, oddValues[len(oddValues)-1-i], false)
+	}
+	f.Fuzz(func(t *testing.T, help, x, y string, value float64, counter bool) {
+		desc := &Desc{Name: "fuzzed_total", Help: strings.ToValidUTF8(help, ""), Labels: []string{"x", "y"}}
+		if counter {
+			desc.Type = Counter
+		}
+		s := NewSet()
+		s.Add(desc, value, x, y)
+		s.Add(desc, value, y, x)
+		checkText(t, s)
+		_, labels := s.Families()[0].Sample(0)
+		if want := []string{strings.ToValidUTF8(x, "\uFFFD"), strings.ToValidUTF8(y, "\uFFFD")}; !slices.Equal(labels, want) {
+			t.Errorf("labels %q, want %q", labels, want)
+		}
+	})
+}
+
+// TestSamplesInAnyOrder has families meet label sets that others brought in another
+// order.
+func TestSamplesInAnyOrder(t *testing.T) {
+	other := &Desc{Name: "c_other", Help: "Other.", Labels: labeled.Labels}
+	s := NewSet()
+	for _, x := range []string{"1", "2", "3"} {
+		s.Add(labeled, 1, x, "")
+	}
+	for _, x := range []string{"3", "1", "4", "2", "1", "4", "5", "5"} {
+		s.Add(other, 1, x, "")
+	}
+	var got []string
+	for i := range s.families[other].Len() {
+		_, labels := s.families[other].Sample(i)
+		got = append(got, labels[0])
+	}
+	if want := []string{"3", "1", "4", "2", "5"}; !slices.Equal(got, want) {
+		t.Errorf("samples %v, want %v", got, want)
+	}
+	if skips := s.Skips(); len(skips) != 1 || skips[0].Count != 3 || skips[0].Example != "c_other{1,}" {
+		t.Errorf("left out %+v", skips)
+	}
+}
+
+func TestLabelsOfOtherNames(t *testing.T) {
+	s := NewSet()
+	labels := s.Labels([]string{"x", "z"}, "1", "2")
+	defer func() {
+		if recover() == nil {
+			t.Error("a sample with labels of other names was taken")
+		}
+	}()
+	s.AddTo(labels, labeled, 1)
+}
