@@ -22,8 +22,9 @@ const (
 
 // tools are the programs beside Kamailio that tests use, and the Debian package of each.
 var tools = map[string]string{
-	"promtool": "prometheus",
-	"sipp":     "sip-tester",
+	"prometheus": "prometheus",
+	"promtool":   "prometheus",
+	"sipp":       "sip-tester",
 }
 
 // An install is a Kamailio that can be run.
@@ -60,13 +61,19 @@ func Fetched(suite string) bool {
 	return err == nil
 }
 
-// Tool returns the path of a program that tests use beside Kamailio, fetched from Debian as Kamailio is: promtool or sipp.
+// Tool returns the path of a program that tests use beside Kamailio, fetched from Debian as Kamailio is: prometheus,
+// promtool or sipp.
 func Tool(ctx context.Context, name string) (string, error) {
 	pkg, ok := tools[name]
 	if !ok {
 		return "", fmt.Errorf("no tool %q: there are %q", name, Tools())
 	}
-	set := debian.Set{Name: name, Suite: Bookworm, Packages: []string{pkg}, Programs: []string{name}}
+	set := debian.Set{Name: pkg, Suite: Bookworm, Packages: []string{pkg}}
+	for _, tool := range Tools() {
+		if tools[tool] == pkg {
+			set.Programs = append(set.Programs, tool)
+		}
+	}
 	if err := set.Unpack(ctx); err != nil {
 		return "", err
 	}

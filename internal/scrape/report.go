@@ -1,9 +1,11 @@
 package scrape
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"slices"
 	"strings"
@@ -47,6 +49,7 @@ type report struct {
 	failed   int
 	skips    map[skipKey]int
 	problems []problem // of the last round
+	spare    *metric.Set
 }
 
 type skipKey struct {
@@ -115,9 +118,28 @@ func (r *report) conclude(o outcome) *metric.Set {
 	return set
 }
 
+// newSet is the spare one, if there is one: its memory is about what is needed.
+func (r *report) newSet() *metric.Set {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if set := r.spare; set != nil {
+		r.spare = nil
+		return set
+	}
+	return metric.NewSet()
+}
+
+// recycle takes back a Set that nobody uses any more.
+func (r *report) recycle(set *metric.Set) {
+	set.Reset()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.spare = set
+}
+
 // collect gives each reply to its collector.
 func (r *report) collect(o outcome) (*metric.Set, []problem) {
-	set := metric.NewSet()
+	set := r.newSet()
 	set.Add(up, value(o.answered))
 	failures := failures{}
 	if r.options.UserMetrics != nil {
@@ -285,8 +307,11 @@ func (r *report) addCounters(set *metric.Set) {
 	defer r.mu.Unlock()
 	set.Add(totalScrapes, float64(r.scrapes))
 	set.Add(failedScrapes, float64(r.failed))
-	for key, n := range r.skips {
-		set.Add(skipped, float64(n), key.collector, string(key.reason))
+	keys := slices.SortedFunc(maps.Keys(r.skips), func(a, b skipKey) int {
+		return cmp.Or(strings.Compare(a.collector, b.collector), strings.Compare(string(a.reason), string(b.reason)))
+	})
+	for _, key := range keys {
+		set.Add(skipped, float64(r.skips[key]), key.collector, string(key.reason))
 	}
 }
 

@@ -110,20 +110,27 @@ func newJob(c *collector.Collector, calls []rpc.Call) job {
 
 // Scrape asks Kamailio, or joins a round of questions that is under way, and
 // returns the samples. When ctx is done it returns with what has been answered
-// by then; ctx also bounds nobody else's scrape. The Set is not to be changed.
-func (t *Target) Scrape(ctx context.Context) *metric.Set {
+// by then; ctx also bounds nobody else's scrape. The Set is not to be changed, and
+// not to be used any more when release has been called, once, which gives its
+// memory to another scrape.
+func (t *Target) Scrape(ctx context.Context) (found *metric.Set, release func()) {
 	r := t.join()
 	select {
 	case <-r.done:
-		t.leave(r, nil)
-		return r.result
+		return r.result, func() {
+			if t.leave(r, nil) == 0 {
+				t.report.recycle(r.result)
+			}
+		}
 	case <-ctx.Done():
 	}
 	if t.leave(r, ctx.Err()) == 0 {
 		<-r.done // soon, it is cancelled
-		return r.result
+		found = r.result
+	} else {
+		found = t.report.samples(r.snapshot())
 	}
-	return t.report.samples(r.snapshot())
+	return found, func() { t.report.recycle(found) }
 }
 
 // join starts a round, or joins the one that is under way.

@@ -130,6 +130,12 @@ func newTestTarget(client Client, options Options) (*Target, *bytes.Buffer) {
 	return NewTarget(client, options), &log
 }
 
+// scraped is what a scrape found, to keep.
+func scraped(ctx context.Context, target *Target) *metric.Set {
+	found, _ := target.Scrape(ctx)
+	return found
+}
+
 // samples are those of the set whose name starts with one of the prefixes, but
 // for durations.
 func samples(set *metric.Set, prefixes ...string) string {
@@ -164,7 +170,7 @@ func TestOneFailureCostsOneCollector(t *testing.T) {
 		"tm.stats":    {err: notFound},
 	}}
 	target, log := newTestTarget(client, Options{Named: named(t, "tm.stats", "core.uptime")})
-	checkSamples(t, target.Scrape(t.Context()),
+	checkSamples(t, scraped(t.Context(), target),
 		"core_uptime_uptime_total[] 42",
 		"exporter_collector_success[core.uptime] 1",
 		"exporter_collector_success[tm.stats] 0",
@@ -180,7 +186,7 @@ func TestOneFailureCostsOneCollector(t *testing.T) {
 func TestAnEmptyDispatcherIsASuccess(t *testing.T) {
 	client := &script{answers: map[string]answer{"dispatcher.list": {err: &rpc.Fault{Code: 500, Reason: "No Destination Sets"}}}}
 	target, log := newTestTarget(client, Options{Named: named(t, "dispatcher.list")})
-	checkSamples(t, target.Scrape(t.Context()),
+	checkSamples(t, scraped(t.Context(), target),
 		"exporter_collector_success[dispatcher.list] 1",
 		"exporter_failed_scrapes[] 0",
 		"exporter_total_scrapes[] 1",
@@ -240,7 +246,7 @@ func TestAuto(t *testing.T) {
 			}
 			test.client.answers["core.uptime"], test.client.answers["tm.stats"] = uptimeAnswer, tmAnswer
 			target, _ := newTestTarget(test.client, Options{Auto: true, JSONRPC: test.jsonrpc, Named: named(t, test.named...)})
-			set := target.Scrape(t.Context())
+			set, _ := target.Scrape(t.Context())
 			if got := test.client.asked()[0]; !slices.Equal(got, test.asked) {
 				t.Errorf("asked %v, want %v", got, test.asked)
 			}
@@ -268,7 +274,7 @@ func autoMethods() []string {
 func TestNoKamailio(t *testing.T) {
 	client := &script{methodsErr: errors.New("dial unix: no such file")}
 	target, _ := newTestTarget(client, Options{Auto: true})
-	checkSamples(t, target.Scrape(t.Context()),
+	checkSamples(t, scraped(t.Context(), target),
 		"exporter_failed_scrapes[] 1",
 		"exporter_total_scrapes[] 1",
 		"up[] 0",
@@ -286,7 +292,7 @@ func TestWhatThereIsIsNeverSaid(t *testing.T) {
 		client.answers["core.uptime"] = uptimeAnswer
 		target, _ := newTestTarget(client, Options{Auto: true})
 		start := time.Now()
-		checkSamples(t, target.Scrape(t.Context()),
+		checkSamples(t, scraped(t.Context(), target),
 			"core_uptime_uptime_total[] 42",
 			"exporter_collector_success[core.uptime] 1",
 			"exporter_failed_scrapes[] 0",
@@ -304,7 +310,7 @@ func TestWhatThereIsIsNeverSaid(t *testing.T) {
 func TestTheListIsAnAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, _ := newTestTarget(&script{methodsErr: notFound}, Options{Auto: true})
-		if got := samples(target.Scrape(t.Context()), "kamailio_up"); got != "up[] 1\n" {
+		if got := samples(scraped(t.Context(), target), "kamailio_up"); got != "up[] 1\n" {
 			t.Errorf("samples %s", got)
 		}
 	})
@@ -312,7 +318,7 @@ func TestTheListIsAnAnswer(t *testing.T) {
 
 func TestNoTimeToAskWhatThereIs(t *testing.T) {
 	target, log := newTestTarget(&script{methodsErr: context.Canceled}, Options{Auto: true})
-	target.Scrape(t.Context()).Families()
+	scraped(t.Context(), target).Families()
 	if text := log.String(); !strings.Contains(text, "no answer in the time that the scrape had") || !strings.Contains(text, "did not answer in time") {
 		t.Errorf("log %s", text)
 	}
@@ -329,7 +335,7 @@ func TestScrapesThatMeetShareARound(t *testing.T) {
 		for i := range 100 {
 			wg.Go(func() {
 				time.Sleep(time.Duration(i) * time.Millisecond)
-				checkSamples(t, target.Scrape(t.Context()),
+				checkSamples(t, scraped(t.Context(), target),
 					"exporter_collector_success[tm.stats] 1",
 					"exporter_failed_scrapes[] 0",
 					"exporter_total_scrapes[] 1",
@@ -366,7 +372,7 @@ func TestEachScrapeHasItsOwnDeadline(t *testing.T) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			set := target.Scrape(ctx)
+			set, _ := target.Scrape(ctx)
 			if took := time.Since(start); took != time.Second {
 				t.Errorf("the impatient scrape took %v", took)
 			}
@@ -381,7 +387,7 @@ func TestEachScrapeHasItsOwnDeadline(t *testing.T) {
 			)
 		})
 		wg.Go(func() {
-			set := target.Scrape(t.Context())
+			set, _ := target.Scrape(t.Context())
 			if took := time.Since(start); took != 5*time.Second {
 				t.Errorf("the patient scrape took %v", took)
 			}
@@ -408,7 +414,7 @@ func TestAScrapeAloneThatRunsOutOfTime(t *testing.T) {
 		target, log := newTestTarget(&script{}, Options{Named: named(t, "core.uptime")})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		checkSamples(t, target.Scrape(ctx),
+		checkSamples(t, scraped(ctx, target),
 			"exporter_collector_success[core.uptime] 0",
 			"exporter_failed_scrapes[] 1",
 			"exporter_total_scrapes[] 1",
@@ -426,7 +432,7 @@ func TestWhoGoesAwayIsNoFailure(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		start := time.Now()
-		set := target.Scrape(ctx)
+		set, _ := target.Scrape(ctx)
 		if took := time.Since(start); took != time.Second {
 			t.Errorf("the scrape took %v", took)
 		}
@@ -520,7 +526,7 @@ func TestWhatIsLeftOutIsCountedAndLoggedOnce(t *testing.T) {
 	client := &script{answers: map[string]answer{"core.uptime": odd}}
 	target, log := newTestTarget(client, Options{Named: named(t, "core.uptime")})
 	target.Scrape(t.Context())
-	set := target.Scrape(t.Context())
+	set, _ := target.Scrape(t.Context())
 	if got, want := samples(set, "kamailio_exporter_skipped"), "exporter_skipped_total[core.uptime unknown_field] 4\n"; got != want {
 		t.Errorf("samples %s, want %s", got, want)
 	}
@@ -536,7 +542,7 @@ func TestDurationsAddUp(t *testing.T) {
 		client := &script{answers: map[string]answer{"core.uptime": first, "tm.stats": second}}
 		target, _ := newTestTarget(client, Options{Named: named(t, "core.uptime", "tm.stats")})
 		got := map[string]float64{}
-		for _, family := range target.Scrape(t.Context()).Families() {
+		for _, family := range scraped(t.Context(), target).Families() {
 			for i := range family.Len() {
 				if value, labels := family.Sample(i); family.Desc == collectorDuration {
 					got[labels[0]] = value
@@ -580,7 +586,7 @@ func TestUserMetrics(t *testing.T) {
 	}
 	options := Options{Named: named(t, "tm.stats"), UserMetrics: client}
 	target, log := newTestTarget(&script{answers: map[string]answer{"tm.stats": tmAnswer}}, options)
-	set := target.Scrape(t.Context())
+	set, _ := target.Scrape(t.Context())
 	checkSamples(t, set,
 		"exporter_collector_success[tm.stats] 1",
 		"exporter_collector_success[xhttp_prom] 1",
@@ -601,7 +607,7 @@ func TestUserMetrics(t *testing.T) {
 	}
 
 	server.Close()
-	set = target.Scrape(t.Context())
+	set, _ = target.Scrape(t.Context())
 	if got, want := samples(set, "kamailio_exporter_collector", "kamailio_up"), "exporter_collector_success[tm.stats] 1\nexporter_collector_success[xhttp_prom] 0\nup[] 1\n"; got != want {
 		t.Errorf("samples\n%swant\n%s", got, want)
 	}

@@ -3,23 +3,15 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
-	"net"
 	"net/http"
 	pathlib "path"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
@@ -87,102 +79,4 @@ func checkPath(path string) error {
 		return errors.New("the path " + healthPath + " is that of the health check")
 	}
 	return nil
-}
-
-// metricsHandler serves the metrics of a target.
-type metricsHandler struct {
-	options  Options
-	places   chan struct{}        // one for each request that may be under way
-	registry *prometheus.Registry // the exporter's own metrics
-}
-
-func newMetricsHandler(options Options) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(versioncollector.NewCollector("kamailio_exporter"))
-	handler := &metricsHandler{options: options, places: make(chan struct{}, maxRequests), registry: registry}
-	if !options.ExporterMetrics {
-		return handler
-	}
-	registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return promhttp.InstrumentMetricHandler(registry, handler)
-}
-
-// maxRequests is how many requests for the metrics may be under way at once, of
-// which each needs memory for its page.
-const maxRequests = 100
-
-func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
-	default:
-		http.Error(w, fmt.Sprintf("%d requests are under way, try again later", maxRequests), http.StatusServiceUnavailable)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), Budget(h.limit(r)))
-	defer cancel()
-	found := h.options.Target.Scrape(ctx)
-	promhttp.HandlerFor(prometheus.Gatherers{h.registry, found}, promhttp.HandlerOpts{
-		ErrorLog:          &errorLog{logger: h.options.Logger},
-		ErrorHandling:     promhttp.ContinueOnError,
-		EnableOpenMetrics: true,
-	}).ServeHTTP(w, r)
-}
-
-// timeoutHeader is where Prometheus says how long it will wait.
-const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
-
-// leastSeconds is the shortest limit that somebody may mean.
-const leastSeconds = 0.01
-
-// limit is how long the scrape may take: our own limit, or Prometheus' if that
-// is shorter. A header that is no time counts for nothing.
-func (h *metricsHandler) limit(r *http.Request) time.Duration {
-	limit := h.options.Timeout
-	text := r.Header.Get(timeoutHeader)
-	if text == "" {
-		return limit
-	}
-	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(seconds >= leastSeconds) || math.IsInf(seconds, 0) {
-		h.options.Logger.Debug("Ignoring a bad header", "header", timeoutHeader, "value", text)
-		return limit
-	}
-	if seconds >= limit.Seconds() {
-		return limit
-	}
-	return time.Duration(seconds * float64(time.Second))
-}
-
-// Budget is how much of a scrape's time Kamailio gets; the rest is for making
-// the page and for its way to Prometheus.
-func Budget(limit time.Duration) time.Duration {
-	return limit - min(limit/10, 500*time.Millisecond)
-}
-
-// errorLog logs the first error of a request: promhttp has one for each family
-// that it could not write. One who went away is no error of ours.
-type errorLog struct {
-	logger *slog.Logger
-	logged bool
-}
-
-// Println implements promhttp.Logger.
-func (l *errorLog) Println(v ...any) {
-	if l.logged {
-		return
-	}
-	l.logged = true
-	level := slog.LevelError
-	for _, value := range v {
-		if err, ok := value.(error); ok {
-			if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "write" {
-				level = slog.LevelDebug
-			}
-		}
-	}
-	l.logger.Log(context.Background(), level, "Answering a request failed", "err", fmt.Sprintln(v...))
 }

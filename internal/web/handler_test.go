@@ -2,13 +2,11 @@ package web
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -54,16 +52,6 @@ func TestWhoGoesAwayIsNotLogged(t *testing.T) {
 	handler.ServeHTTP(goneWriter{http.Header{}}, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	if log.Len() > 0 {
 		t.Errorf("log %s", log.String())
-	}
-}
-
-func TestOneErrorIsLoggedForARequest(t *testing.T) {
-	var log bytes.Buffer
-	l := &errorLog{logger: slog.New(slog.NewTextHandler(&log, nil))}
-	l.Println("error gathering metrics:", errors.New("first"))
-	l.Println("error gathering metrics:", errors.New("second"))
-	if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "first") {
-		t.Errorf("log %s", text)
 	}
 }
 

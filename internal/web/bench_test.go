@@ -1,0 +1,117 @@
+package web
+
+import (
+	"bufio"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+
+	"fmt"
+	"log/slog"
+	"strconv"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+)
+
+// manySamples has 16 families with a sample for each of so many destinations, like
+// dispatcher.list.
+func manySamples(destinations int) *metric.Set {
+	labels := []string{"duid", "setid", "socket", "uri"}
+	families := make([]*metric.Desc, 16)
+	for i := range families {
+		families[i] = &metric.Desc{Name: fmt.Sprintf("kamailio_dispatcher_destination_number_%d", i), Help: "A number.", Labels: labels}
+	}
+	set := metric.NewSet()
+	for i := range destinations {
+		duid, setid, uri := fmt.Sprintf("destination-%d", i), strconv.Itoa(i/50), fmt.Sprintf("sip:10.%d.%d.1:5060;transport=udp", i/50, i%50)
+		shared := set.Labels(labels, duid, setid, "udp:127.0.0.1:5060", uri)
+		for k, family := range families {
+			set.AddTo(shared, family, float64(i%(k+1))+float64(k%4)/4)
+		}
+	}
+	return set
+}
+
+// ownPage is a page with nothing but the exporter's own metrics.
+func ownPage(tb testing.TB) page {
+	tb.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), newProcessCollector())
+	own := &ownMetrics{registry: registry, logger: slog.New(slog.DiscardHandler)}
+	return page{own: own.gather(), found: metric.NewSet()}
+}
+
+// gone takes a page and counts its bytes.
+type gone struct{ bytes int }
+
+func (g *gone) Write(b []byte) (int, error) {
+	g.bytes += len(b)
+	return len(b), nil
+}
+
+func (p page) writeTo(tb testing.TB, w io.Writer, contentType expfmt.Format, format metric.Format) {
+	tb.Helper()
+	buffer := bufio.NewWriterSize(w, 64<<10)
+	if left, err := p.writeText(buffer, contentType, format), buffer.Flush(); left != nil || err != nil {
+		tb.Fatal(left, err)
+	}
+}
+
+func BenchmarkPage(b *testing.B) {
+	for _, destinations := range []int{0, 4000} {
+		p := ownPage(b)
+		p.found = manySamples(destinations)
+		for _, contentType := range []expfmt.Format{expfmt.FmtText, expfmt.FmtOpenMetrics_1_0_0} {
+			format, _ := textFormat(contentType)
+			b.Run(fmt.Sprintf("%d/%s", destinations*16, []string{"text", "OpenMetrics"}[format]), func(b *testing.B) {
+				b.ReportAllocs()
+				var out gone
+				for b.Loop() {
+					out = gone{}
+					p.writeTo(b, &out, contentType, format)
+				}
+				b.ReportMetric(float64(out.bytes), "bytes")
+			})
+		}
+	}
+}
+
+// BenchmarkGzip compares levels: how long they take, and what they leave.
+func BenchmarkGzip(b *testing.B) {
+	p := ownPage(b)
+	p.found = manySamples(4000)
+	for _, level := range []int{gzip.HuffmanOnly, gzip.BestSpeed, 2, 3, gzip.DefaultCompression} {
+		b.Run(fmt.Sprintf("level=%d", level), func(b *testing.B) {
+			z, err := gzip.NewWriterLevel(nil, level)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var out gone
+			for b.Loop() {
+				out = gone{}
+				z.Reset(&out)
+				p.writeTo(b, z, expfmt.FmtText, metric.Text)
+				if err := z.Close(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(out.bytes), "bytes")
+		})
+	}
+}
+
+func BenchmarkOwnMetrics(b *testing.B) {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), newProcessCollector())
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := registry.Gather(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

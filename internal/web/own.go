@@ -1,0 +1,107 @@
+package web
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+)
+
+// ownAge is how old the metrics of the exporter's own process may be. To gather
+// them costs several times what a small scrape costs.
+const ownAge = time.Second
+
+// ownMetrics are the metrics of the exporter's own process. They may be used
+// concurrently.
+type ownMetrics struct {
+	registry *prometheus.Registry
+	logger   *slog.Logger
+
+	mu     sync.Mutex
+	latest *ownFamilies
+	at     time.Time // when latest was gathered
+}
+
+// ownFamilies is what was gathered at one time. It never changes.
+type ownFamilies struct {
+	families []*dto.MetricFamily // by name
+	text     [2]func() []piece   // by metric.Format
+}
+
+// piece is a family in a text format.
+type piece struct {
+	name string
+	text []byte
+}
+
+// start sees to it that there are families that are not too old, and returns what
+// waits for them: a scrape can go on meanwhile.
+func (o *ownMetrics) start() (wait func() *ownFamilies) {
+	o.mu.Lock()
+	latest, age := o.latest, time.Since(o.at)
+	o.mu.Unlock()
+	if latest != nil && age < ownAge {
+		return func() *ownFamilies { return latest }
+	}
+	gathered := make(chan *ownFamilies, 1)
+	go func() { gathered <- o.gather() }()
+	return func() *ownFamilies { return <-gathered }
+}
+
+// gather gathers, unless somebody else just did.
+func (o *ownMetrics) gather() *ownFamilies {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.latest != nil && time.Since(o.at) < ownAge {
+		return o.latest
+	}
+	families, err := o.registry.Gather()
+	if err != nil {
+		o.logger.Error("Gathering the exporter's own metrics failed", "err", err)
+	}
+	o.latest, o.at = newOwnFamilies(families, o.logger), time.Now()
+	return o.latest
+}
+
+func newOwnFamilies(families []*dto.MetricFamily, logger *slog.Logger) *ownFamilies {
+	in := func(contentType expfmt.Format) func() []piece {
+		return sync.OnceValue(func() []piece {
+			pieces, err := writePieces(families, contentType)
+			if err != nil {
+				logger.Error("Writing the exporter's own metrics failed", "err", err)
+			}
+			return pieces
+		})
+	}
+	own := &ownFamilies{families: families}
+	own.text[metric.Text] = in(expfmt.FmtText)
+	own.text[metric.OpenMetrics] = in(expfmt.FmtOpenMetrics_1_0_0)
+	return own
+}
+
+// Gather gives the families to client_golang.
+func (o *ownFamilies) Gather() ([]*dto.MetricFamily, error) { return o.families, nil }
+
+// writePieces writes families in a text format, one by one. Those that have no
+// form there are left out, and told of in the error.
+func writePieces(families []*dto.MetricFamily, contentType expfmt.Format) ([]piece, error) {
+	pieces := make([]piece, 0, len(families))
+	var failed []error
+	for _, family := range families {
+		var text bytes.Buffer
+		if err := expfmt.NewEncoder(&text, contentType).Encode(family); err != nil {
+			failed = append(failed, fmt.Errorf("write %s: %w", family.GetName(), err))
+			continue
+		}
+		pieces = append(pieces, piece{family.GetName(), text.Bytes()})
+	}
+	return pieces, errors.Join(failed...)
+}
