@@ -24,7 +24,7 @@ help: ## show the targets
 .PHONY: build
 build: ## build the programs into bin/
 	@echo "Building; the first time takes a few minutes."
-	@go build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/...
+	@CGO_ENABLED=0 go build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/...
 
 .PHONY: run
 run: build ## start the exporter, on this machine's Kamailio or on one that needs no installing; ARGS='-l :9495' are its flags
@@ -36,6 +36,11 @@ test: fetch lint ## check everything: format, vet, linters, tests with the race 
 	go vet ./...
 	go test -race ./...
 	go mod tidy -diff
+
+.PHONY: bench
+bench: build ## measure the exporter against real Kamailios, some 20 minutes; ARGS='-run five' are its flags
+	@go build -o bin/bench ./internal/bench
+	@bin/bench -exporter bin/kamailio_exporter $(ARGS)
 
 .PHONY: fetch
 fetch: ## put the Kamailios and tools that the tests run into the cache
