@@ -4,13 +4,17 @@ SHELL := /bin/sh
 CACHE    := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/kamailio_exporter
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
+GORELEASER_VERSION := v2.16.0
+GORELEASER := $(CACHE)/bin/goreleaser-$(GORELEASER_VERSION)
+ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10m
 
 # The build date is that of the commit, so that the same commit gives the same program.
 version  := github.com/prometheus/common/version
 revision := $(shell git rev-parse HEAD 2>/dev/null)
 branch   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
-date     := $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y%m%d-%H:%M:%S 2>/dev/null)
+date     := $(shell TZ=UTC0 git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ 2>/dev/null)
 ldflags  := -s -w \
 	-X $(version).Version=$(shell cat VERSION) \
 	-X $(version).Revision=$(revision) \
@@ -19,7 +23,7 @@ ldflags  := -s -w \
 
 .PHONY: help
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: ## build the programs into bin/
@@ -65,9 +69,24 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 		done; \
 	done
 
+.PHONY: release-snapshot
+release-snapshot: $(GORELEASER) ## make in dist/ all of a release that needs neither network services nor Docker
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean --skip=docker,sign
+
+.PHONY: test-release
+test-release: release-snapshot ## look inside the snapshot, install the deb if run as root, check units, manifests and workflows
+	go run $(ACTIONLINT)
+	cd packaging/kubernetes && go vet ./... && go test ./...
+	go test -count=1 -timeout 20m ./packaging -dist $(CURDIR)/dist
+
+.PHONY: vulncheck
+vulncheck: ## look for known vulnerabilities in what is used; asks vuln.go.dev
+	go run $(GOVULNCHECK) ./...
+
 .PHONY: clean
-clean: ## remove bin/; the cache stays
-	rm -rf bin
+clean: ## remove bin/ and dist/; the cache stays
+	rm -rf bin dist
 
 # Moved into its place when it is whole: an interrupted build leaves nothing that looks like the tool.
 $(GOLANGCI):
@@ -75,3 +94,9 @@ $(GOLANGCI):
 	@echo "Building golangci-lint; this takes a few minutes, once."
 	GOBIN=$(@D)/building go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(@D)/building/golangci-lint $@ && rmdir $(@D)/building
+
+$(GORELEASER):
+	@mkdir -p $(@D)
+	@echo "Building GoReleaser; this takes a few minutes, once."
+	GOBIN=$@.building go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+	@mv $@.building/goreleaser $@ && rmdir $@.building
