@@ -1,0 +1,186 @@
+//go:build linux
+
+package packaging
+
+import (
+	"bytes"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/debian"
+)
+
+// packaged are the files of each package, and which of this repository they are; programs have none.
+var packaged = map[string]string{
+	"/etc/default/kamailio_exporter":                    "kamailio_exporter.default",
+	"/usr/bin/kamailio_exporter":                        "",
+	"/usr/bin/kamrpc":                                   "",
+	"/usr/lib/systemd/system/kamailio_exporter.service": "systemd/kamailio_exporter.service",
+	"/usr/lib/systemd/system/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
+	"/usr/share/doc/kamailio-exporter/copyright":        "../LICENSE",
+}
+
+// packageArches are the names that each kind of package has for the architectures.
+var packageArches = []struct{ goarch, goarm, deb, rpm, apk string }{
+	{"amd64", "", "amd64", "x86_64", "x86_64"},
+	{"arm64", "", "arm64", "aarch64", "aarch64"},
+	{"arm", "7", "armhf", "armv7hl", "armv7"},
+	{"386", "", "i386", "i386", "x86"},
+	{"ppc64le", "", "ppc64el", "ppc64le", "ppc64le"},
+	{"s390x", "", "s390x", "s390x", "s390x"},
+	{"riscv64", "", "riscv64", "riscv64", "riscv64"},
+}
+
+// debArch is Debian's name for this machine's architecture.
+func debArch(t *testing.T) string {
+	t.Helper()
+	return strings.TrimSpace(output(t, "dpkg", "--print-architecture"))
+}
+
+func TestDebs(t *testing.T) {
+	want := wantedStamp(t)
+	for _, arch := range packageArches {
+		t.Run(arch.deb, func(t *testing.T) {
+			deb := only(t, "*_"+arch.deb+".deb")
+			field := func(name string) string { return strings.TrimSpace(output(t, "dpkg-deb", "-f", deb, name)) }
+			version := strings.Replace(want.version, "-", "~", 1)
+			if field("Package") != "kamailio-exporter" || field("Version") != version || field("Architecture") != arch.deb {
+				t.Errorf("it is %s %s for %s, want kamailio-exporter %s for %s", field("Package"), field("Version"), field("Architecture"), version, arch.deb)
+			}
+			root := filepath.Join(t.TempDir(), "root")
+			output(t, "dpkg-deb", "-R", deb, root)
+			control := filepath.Join(root, "DEBIAN")
+			if got := string(contents(t, filepath.Join(control, "conffiles"))); got != "/etc/default/kamailio_exporter\n" {
+				t.Errorf("conffiles are %q", got)
+			}
+			for script, source := range map[string]string{"postinst": "postinstall", "prerm": "preremove", "postrm": "postremove"} {
+				sameFile(t, script, contents(t, filepath.Join(control, script)), "scripts/"+source+".sh")
+			}
+			if err := os.RemoveAll(control); err != nil {
+				t.Fatal(err)
+			}
+			checkPackaged(t, readTree(t, root), packaged, arch.goarch, arch.goarm, want)
+		})
+	}
+}
+
+// readTree reads all files below a directory.
+func readTree(t *testing.T, root string) map[string][]byte {
+	t.Helper()
+	found := make(map[string][]byte)
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			found[strings.TrimPrefix(path, root)] = contents(t, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// checkPackaged checks that a package has these files and nothing else.
+func checkPackaged(t *testing.T, found map[string][]byte, wanted map[string]string, goarch, goarm string, want stamp) {
+	t.Helper()
+	if got, want := slices.Sorted(maps.Keys(found)), slices.Sorted(maps.Keys(wanted)); !slices.Equal(got, want) {
+		t.Fatalf("it has %q, want %q", got, want)
+	}
+	for name, source := range wanted {
+		if source == "" {
+			checkProgram(t, found[name], filepath.Base(name), "linux", goarch, goarm, want)
+		} else {
+			sameFile(t, name, found[name], source)
+		}
+	}
+}
+
+var rpmTools = debian.Set{Name: "rpm", Packages: []string{"rpm"}, Programs: []string{"rpm"}}
+
+// rpmQuery asks rpm itself about a package.
+func rpmQuery(t *testing.T, args ...string) string {
+	t.Helper()
+	program := tool(t, rpmTools, "rpm")
+	t.Setenv("RPM_CONFIGDIR", filepath.Join(filepath.Dir(program), "../root/usr/lib/rpm"))
+	return output(t, program, append([]string{"-qp"}, args...)...)
+}
+
+func TestRPMs(t *testing.T) {
+	version := strings.Replace(wantedStamp(t).version, "-", "~", 1)
+	var files strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(packaged)) {
+		mode, flags := "-rw-r--r--", ""
+		switch filepath.Dir(name) {
+		case "/usr/bin":
+			mode = "-rwxr-xr-x"
+		case "/etc/default":
+			flags = "cn" // a configuration file that an upgrade does not replace
+		}
+		files.WriteString(name + " " + flags + " " + mode + " root root\n")
+	}
+	for _, arch := range packageArches {
+		t.Run(arch.rpm, func(t *testing.T) {
+			rpm := only(t, "*."+arch.rpm+".rpm")
+			for format, want := range map[string]string{
+				"%{NAME} %{VERSION} %{ARCH}": "kamailio-exporter " + version + " " + arch.rpm,
+				`[%{FILENAMES} %{FILEFLAGS:fflags} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]`: files.String(),
+				"%{POSTIN}":    string(contents(t, "scripts/postinstall.sh")),
+				"%{PREUN}":     string(contents(t, "scripts/preremove.sh")),
+				"%{POSTUN}":    string(contents(t, "scripts/postremove.sh")),
+				"%{BUILDHOST}": "localhost",
+			} {
+				if got := rpmQuery(t, "--qf", format, rpm); strings.TrimSpace(got) != strings.TrimSpace(want) {
+					t.Errorf("%s is\n%s\nwant\n%s", format, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestAPKs(t *testing.T) {
+	want := wantedStamp(t)
+	wanted := maps.Clone(packaged)
+	wanted["/etc/init.d/kamailio_exporter"] = "openrc/kamailio_exporter"
+	for _, arch := range packageArches {
+		t.Run(arch.apk, func(t *testing.T) {
+			found := make(map[string][]byte)
+			scripts := make(map[string][]byte)
+			for name, m := range members(t, only(t, "*_pre_"+arch.apk+".apk")) {
+				switch {
+				case strings.HasPrefix(name, "."):
+					scripts[name] = m.content
+				case m.header.FileInfo().Mode().IsRegular():
+					found["/"+name] = m.content
+				}
+			}
+			checkPackaged(t, found, wanted, arch.goarch, arch.goarm, want)
+			for script, source := range map[string]string{
+				".post-install": "postinstall", ".post-upgrade": "postinstall", ".pre-deinstall": "preremove", ".post-deinstall": "postremove",
+			} {
+				sameFile(t, script, scripts[script], "scripts/"+source+".sh")
+			}
+			for _, line := range []string{"pkgname = kamailio-exporter\n", "arch = " + arch.apk + "\n"} {
+				if !bytes.Contains(scripts[".PKGINFO"], []byte(line)) {
+					t.Errorf(".PKGINFO does not have %q:\n%s", line, scripts[".PKGINFO"])
+				}
+			}
+		})
+	}
+}
+
+var shellcheck = debian.Set{Name: "shellcheck", Packages: []string{"shellcheck"}, Programs: []string{"shellcheck"}}
+
+func TestShellScripts(t *testing.T) {
+	check := tool(t, shellcheck, "shellcheck")
+	scripts, err := filepath.Glob("scripts/*.sh")
+	if err != nil || len(scripts) != 3 {
+		t.Fatalf("scripts %q, %v", scripts, err)
+	}
+	output(t, check, append([]string{"--shell=sh"}, scripts...)...)
+	// OpenRC reads the variables, and the file with the flags is not here.
+	output(t, check, "--shell=sh", "--exclude=SC2034,SC1091", "openrc/kamailio_exporter")
+}
