@@ -78,7 +78,7 @@ release-snapshot: $(GORELEASER) ## make in dist/ all of a release that needs nei
 test-release: release-snapshot ## look inside the snapshot, install the deb if run as root, check units, manifests and workflows
 	go run $(ACTIONLINT)
 	cd packaging/kubernetes && go vet ./... && go test ./...
-	go test -count=1 -timeout 20m ./packaging -dist $(CURDIR)/dist
+	go test -count=1 -timeout 20m ./packaging -dist $(CURDIR)/dist -goreleaser $(GORELEASER)
 
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what is used; asks vuln.go.dev
