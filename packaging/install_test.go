@@ -98,6 +98,66 @@ func TestInstall(t *testing.T) {
 	stopKamailio(t, kamailio)
 }
 
+// TestInstallRPM installs, upgrades and removes the rpm on this machine, in a database of its own. The dependencies are not
+// checked, as Debian's packages are not in that database.
+func TestInstallRPM(t *testing.T) {
+	arch := slices.IndexFunc(packageArches, func(a packageArch) bool { return a.deb == debArch(t) })
+	if arch < 0 {
+		t.Skip("SKIPPED: there is no rpm for this machine")
+	}
+	file := only(t, "*."+packageArches[arch].rpm+".rpm")
+	mayInstall(t)
+	before := machine(t)
+	t.Cleanup(func() {
+		if left := difference(before, machine(t)); len(left) > 0 {
+			t.Errorf("the test leaves behind %q", left)
+		}
+	})
+	becomeKamailiosHost(t)
+	clean := machine(t)
+	database := t.TempDir()
+	run := func(args ...string) string {
+		return rpm(t, append([]string{"--dbpath", database, "--nodeps", "--noplugins", "--force-debian"}, args...)...)
+	}
+
+	run("--install", file)
+	for name := range packaged {
+		if _, err := os.Stat(name); err != nil {
+			t.Error(err)
+		}
+	}
+	if want := []string{"kamailio_exporter", "kamailio"}; !slices.Equal(groupNames(t), want) {
+		t.Errorf("the user is in %q, want %q", groupNames(t), want)
+	}
+	const flags = "ARGS=\"--web.listen-address=127.0.0.1:0\"\n"
+	writeFile(t, defaultsFile, flags)
+	disabled := os.Remove(enabledLink) == nil // where there is a systemctl, the service was enabled
+	output(t, "usermod", "--groups", "", "kamailio_exporter")
+
+	run("--upgrade", "--replacepkgs", file)
+	if got := string(contents(t, defaultsFile)); got != flags {
+		t.Errorf("after an upgrade, the flags are %s", got)
+	}
+	if _, err := os.Lstat(enabledLink); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after an upgrade, the service is enabled (it was disabled before: %t): %v", disabled, err)
+	}
+	if want := []string{"kamailio_exporter"}; !slices.Equal(groupNames(t), want) {
+		t.Errorf("after an upgrade, the user is in %q, want %q", groupNames(t), want)
+	}
+
+	run("--erase", "kamailio-exporter")
+	if got, want := difference(clean, machine(t)), []string{defaultsFile + ".rpmsave", "user kamailio_exporter"}; !slices.Equal(got, want) {
+		t.Errorf("after removal there is %q, want the configuration alone: %q", got, want)
+	}
+	if got := string(contents(t, defaultsFile+".rpmsave")); got != flags {
+		t.Errorf("after removal, the flags are %s", got)
+	}
+	if err := os.Remove(defaultsFile + ".rpmsave"); err != nil {
+		t.Error(err)
+	}
+	output(t, "userdel", "kamailio_exporter")
+}
+
 // mayInstall skips the test where it could not install the package or would get in the way of something.
 func mayInstall(t *testing.T) {
 	t.Helper()

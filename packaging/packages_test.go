@@ -24,8 +24,10 @@ var packaged = map[string]string{
 	"/usr/share/doc/kamailio-exporter/copyright":        "../LICENSE",
 }
 
+type packageArch struct{ goarch, goarm, deb, rpm, apk string }
+
 // packageArches are the names that each kind of package has for the architectures.
-var packageArches = []struct{ goarch, goarm, deb, rpm, apk string }{
+var packageArches = []packageArch{
 	{"amd64", "", "amd64", "x86_64", "x86_64"},
 	{"arm64", "", "arm64", "aarch64", "aarch64"},
 	{"arm", "7", "armhf", "armv7hl", "armv7"},
@@ -101,12 +103,12 @@ func checkPackaged(t *testing.T, found map[string][]byte, wanted map[string]stri
 
 var rpmTools = debian.Set{Name: "rpm", Packages: []string{"rpm"}, Programs: []string{"rpm"}}
 
-// rpmQuery asks rpm itself about a package.
-func rpmQuery(t *testing.T, args ...string) string {
+// rpm runs rpm itself and returns what it said.
+func rpm(t *testing.T, args ...string) string {
 	t.Helper()
 	program := tool(t, rpmTools, "rpm")
 	t.Setenv("RPM_CONFIGDIR", filepath.Join(filepath.Dir(program), "../root/usr/lib/rpm"))
-	return output(t, program, append([]string{"-qp"}, args...)...)
+	return output(t, program, args...)
 }
 
 func TestRPMs(t *testing.T) {
@@ -120,11 +122,14 @@ func TestRPMs(t *testing.T) {
 		case "/etc/default":
 			flags = "cn" // a configuration file that an upgrade does not replace
 		}
+		if name == "/usr/share/doc/kamailio-exporter/copyright" {
+			files.WriteString("/usr/share/doc/kamailio-exporter  drwxr-xr-x root root\n")
+		}
 		files.WriteString(name + " " + flags + " " + mode + " root root\n")
 	}
 	for _, arch := range packageArches {
 		t.Run(arch.rpm, func(t *testing.T) {
-			rpm := only(t, "*."+arch.rpm+".rpm")
+			file := only(t, "*."+arch.rpm+".rpm")
 			for format, want := range map[string]string{
 				"%{NAME} %{VERSION} %{ARCH}": "kamailio-exporter " + version + " " + arch.rpm,
 				`[%{FILENAMES} %{FILEFLAGS:fflags} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]`: files.String(),
@@ -133,7 +138,7 @@ func TestRPMs(t *testing.T) {
 				"%{POSTUN}":    string(contents(t, "scripts/postremove.sh")),
 				"%{BUILDHOST}": "localhost",
 			} {
-				if got := rpmQuery(t, "--qf", format, rpm); strings.TrimSpace(got) != strings.TrimSpace(want) {
+				if got := rpm(t, "-qp", "--qf", format, file); strings.TrimSpace(got) != strings.TrimSpace(want) {
 					t.Errorf("%s is\n%s\nwant\n%s", format, got, want)
 				}
 			}
