@@ -74,10 +74,14 @@ release-snapshot: $(GORELEASER) ## make in dist/ all of a release that needs nei
 	$(GORELEASER) check
 	$(GORELEASER) release --snapshot --clean --skip=docker,sign
 
+.PHONY: release
+release: $(GORELEASER) ## make and publish the release of the tag, with the words in the file NOTES; .github/workflows/release.yml does it
+	$(GORELEASER) release --clean --release-notes $(NOTES)
+
 .PHONY: test-release
 test-release: release-snapshot ## look inside the snapshot, install the deb if run as root, check units, manifests and workflows
 	go run $(ACTIONLINT)
-	cd packaging/kubernetes && go vet ./... && go test ./...
+	cd packaging/kubernetes && go vet ./... && go test ./... && go mod tidy -diff
 	go test -count=1 -timeout 20m ./packaging -dist $(CURDIR)/dist -goreleaser $(GORELEASER)
 
 .PHONY: vulncheck

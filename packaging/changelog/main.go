@@ -11,10 +11,9 @@ import (
 	"time"
 )
 
-const usage = `Usage:
+const usage = `usage:
   changelog check [TAG]   fail unless CHANGELOG.md, VERSION and, if there is one, the tag agree
-  changelog notes TAG     print what CHANGELOG.md says of the tag's version
-`
+  changelog notes TAG     print what CHANGELOG.md says of the tag's version`
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {

@@ -31,9 +31,9 @@ func TestRun(t *testing.T) {
 		{"nothing said", "## 3.0.0, 2026-12-01\n\n## 2.0.0, 2025-01-01\n\n- Old.\n", "3.0.0", []string{"check"}, "says nothing of 3.0.0", ""},
 		{"a heading of another form", strings.Replace(released, "## 3.0.0, ", "## v3 ", 1), "3.0.0", []string{"check"}, `begins with "## v3 2026-12-01"`, ""},
 		{"no version", "# Changelog\n", "3.0.0", []string{"check"}, "has no version", ""},
-		{"no command", released, "3.0.0", nil, "Usage:", ""},
-		{"notes of nothing", released, "3.0.0", []string{"notes"}, "Usage:", ""},
-		{"another command", released, "3.0.0", []string{"publish", "v3.0.0"}, "Usage:", ""},
+		{"no command", released, "3.0.0", nil, "usage:", ""},
+		{"notes of nothing", released, "3.0.0", []string{"notes"}, "usage:", ""},
+		{"another command", released, "3.0.0", []string{"publish", "v3.0.0"}, "usage:", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
