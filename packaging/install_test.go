@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
 )
@@ -68,6 +69,7 @@ func TestInstall(t *testing.T) {
 	stopKamailio(t, kamailio)
 	kamailio = startKamailio(t, `modparam("ctl", "mode", 0660)`)
 	t.Run("mode 0660", func(t *testing.T) { checkScrape(t) })
+	t.Run("under systemd", checkUnderSystemd)
 
 	t.Run("upgrade", func(t *testing.T) {
 		loseNoSetting(t, deb)
@@ -408,17 +410,39 @@ var telling = regexp.MustCompile(`(?m)^(?:kamailio_(?:up|exporter|tm)|process)_?
 // checkScrape checks that the service, once started, scrapes Kamailio and says what was built.
 func checkScrape(t *testing.T) {
 	t.Helper()
-	want := wantedStamp(t)
 	p, url := startService(t)
 	defer p.stop()
-	page := get(t, url+"/metrics")
-	build := `kamailio_exporter_build_info\{branch="` + want.branch + `",goarch="[^"]+",goos="linux",goversion="go[^"]+",revision="` +
-		want.revision + `",tags="[^"]*",version="` + regexp.QuoteMeta(want.version) + `"\} 1\n`
-	for _, pattern := range []string{`(?m)^kamailio_up 1$`, `(?m)^kamailio_tm_stats_current `, `(?m)^process_start_time_seconds `, build} {
+	checkPage(t, get(t, url+"/metrics"))
+}
+
+func checkPage(t *testing.T, page string) {
+	t.Helper()
+	want := wantedStamp(t)
+	build := `(?m)^kamailio_exporter_build_info\{branch="` + want.branch + `",goarch="[^"]+",goos="linux",goversion="go[^"]+",revision="` +
+		want.revision + `",tags="[^"]*",version="` + regexp.QuoteMeta(want.version) + `"\} 1$`
+	for _, pattern := range []string{
+		`(?m)^kamailio_up 1$`, `(?m)^kamailio_tm_stats_current `, build,
+		`(?m)^process_start_time_seconds `, `(?m)^process_open_fds `, `(?m)^process_max_fds `, `(?m)^process_network_receive_bytes_total `,
+	} {
 		if !regexp.MustCompile(pattern).MatchString(page) {
 			t.Errorf("%s is not among these:\n%s", pattern, strings.Join(telling.FindAllString(page, -1), "\n"))
 		}
 	}
+}
+
+// checkUnderSystemd checks that the service can do its work in all the confinement that the unit asks for, by the hand of a
+// real systemd.
+func checkUnderSystemd(t *testing.T) {
+	analyze := tool(t, systemd, "systemd-analyze")
+	root := filepath.Join(filepath.Dir(analyze), "../root")
+	atOnce := func(cmd *exec.Cmd) { cmd.WaitDelay = time.Second } // unshare does not heed SIGTERM, and there is nothing to save
+	p := start(t, atOnce, "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private",
+		"sh", "systemd_test.sh", t.TempDir(), root)
+	if !p.says(t, "ready") {
+		t.Skipf("SKIPPED: systemd cannot be started here, for lack of rights to mount or for another reason:\n%s", strings.Join(p.said, "\n"))
+	}
+	line := p.await(t, "Listening on")
+	checkPage(t, get(t, "http://"+listening.FindStringSubmatch(line)[1]+"/metrics"))
 }
 
 // loseNoSetting upgrades the package after an administrator has changed all that there is to change: the flags, whether

@@ -152,16 +152,25 @@ func start(t *testing.T, change func(*exec.Cmd), name string, args ...string) *p
 // await waits until the process says this, and returns the line.
 func (p *process) await(t *testing.T, text string) string {
 	t.Helper()
+	if !p.says(t, text) {
+		t.Fatalf("it ended without saying %q, but said\n%s", text, strings.Join(p.said, "\n"))
+	}
+	return p.said[len(p.said)-1]
+}
+
+// says waits until the process says this; it returns false if the process ends without.
+func (p *process) says(t *testing.T, text string) bool {
+	t.Helper()
 	deadline := time.After(time.Minute)
 	for {
 		select {
 		case line, more := <-p.lines:
 			if !more {
-				t.Fatalf("it ended without saying %q, but said\n%s", text, strings.Join(p.said, "\n"))
+				return false
 			}
 			p.said = append(p.said, line)
 			if strings.Contains(line, text) {
-				return line
+				return true
 			}
 		case <-deadline:
 			t.Fatalf("it does not say %q, but\n%s", text, strings.Join(p.said, "\n"))

@@ -1,0 +1,41 @@
+#!/bin/sh
+# Starts the installed unit under a real systemd: systemd_test.sh WORK SYSTEMD, run by the test as root in mount, process,
+# host name and IPC namespaces of its own. The root of the file system is a copy of this machine's that nobody else sees
+# and that goes with the namespaces. What the service logs comes out on the standard output. SYSTEMD is a directory with
+# systemd and its libraries, for machines without one.
+set -e
+work=$1
+mount -t tmpfs tmpfs "$work"
+mkdir "$work/upper" "$work/work" "$work/root"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
+cd "$work/root"
+if [ ! -x lib/systemd/systemd ]; then
+	tar -C "$2" -c . | tar -x --keep-directory-symlink
+fi
+
+mount -t proc proc proc
+mount --rbind /dev dev
+mount --rbind /sys sys
+mount -t tmpfs tmpfs sys/fs/cgroup
+mkdir sys/fs/cgroup/systemd
+mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
+mount -t tmpfs tmpfs run
+mkdir run/kamailio run/systemd
+mount --bind /run/kamailio run/kamailio
+
+# No unit but the exporter's, so that nothing else of this machine starts.
+mkdir -p units/kamailio_exporter.service.d
+cp usr/lib/systemd/system/kamailio_exporter.service units/
+for target in sysinit basic network shutdown; do
+	printf '[Unit]\nDefaultDependencies=no\n' >"units/$target.target"
+done
+printf '[Unit]\nDefaultDependencies=no\nWants=kamailio_exporter.service\n' >units/default.target
+rm -rf lib/systemd/system-generators
+mkfifo log
+printf '[Service]\nStandardError=append:/log\nStandardOutput=append:/log\n' >units/kamailio_exporter.service.d/log.conf
+cat <>log &
+
+echo ready
+pivot_root . mnt # systemd gives the service a user namespace of its own, which the kernel refuses in a chroot
+exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/units \
+	sh -c 'umount -l /mnt && exec /lib/systemd/systemd --system --show-status=0'
