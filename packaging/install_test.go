@@ -44,6 +44,7 @@ func TestInstall(t *testing.T) {
 		}
 	})
 	becomeKamailiosHost(t)
+	t.Cleanup(func() { removeUser(t) })
 	t.Cleanup(func() { dpkg(t, "--purge", "kamailio-exporter") })
 	clean := machine(t)
 
@@ -121,6 +122,12 @@ func TestInstallRPM(t *testing.T) {
 	run := func(args ...string) {
 		rpm(t, append([]string{"--dbpath", database, "--nodeps", "--noplugins", "--force-debian"}, args...)...)
 	}
+	t.Cleanup(func() { removeUser(t) })
+	t.Cleanup(func() {
+		if _, err := os.Stat(installedUnit); err == nil {
+			run("--erase", "kamailio-exporter")
+		}
+	})
 
 	run("--install", file)
 	for name := range packaged {
@@ -157,7 +164,14 @@ func TestInstallRPM(t *testing.T) {
 	if err := os.Remove(defaultsFile + ".rpmsave"); err != nil {
 		t.Error(err)
 	}
-	output(t, "userdel", "kamailio_exporter")
+}
+
+// removeUser removes the package's user if it is there still: after a failed test, or a removal of the rpm.
+func removeUser(t *testing.T) {
+	t.Helper()
+	if _, err := user.Lookup("kamailio_exporter"); err == nil {
+		output(t, "userdel", "kamailio_exporter")
+	}
 }
 
 // mayInstall skips the test where it could not install the package or would get in the way of something.
@@ -252,7 +266,7 @@ func becomeKamailiosHost(t *testing.T) {
 	t.Helper()
 	if _, err := user.Lookup("kamailio"); err != nil {
 		output(t, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", kamailioDir, "--shell", "/usr/sbin/nologin", "kamailio")
-		t.Cleanup(func() { cleanup(t, "userdel", "kamailio") })
+		t.Cleanup(func() { output(t, "userdel", "kamailio") })
 	}
 	if err := os.Mkdir(kamailioDir, 0o770); err != nil {
 		t.Fatal(err)
@@ -307,16 +321,6 @@ func dpkg(t *testing.T, args ...string) string {
 		t.Fatalf("dpkg %q: %v\n%s", args, err, out)
 	}
 	return string(out)
-}
-
-// cleanup runs a program when the test's own context has ended.
-func cleanup(t *testing.T, name string, args ...string) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), stepTimeout)
-	defer cancel()
-	if out, err := exec.CommandContext(ctx, name, args...).CombinedOutput(); err != nil {
-		t.Errorf("%s %q: %v\n%s", name, args, err, out)
-	}
 }
 
 func wantWords(t *testing.T, when, said string, want []string, not string) {

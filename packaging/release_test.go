@@ -47,7 +47,7 @@ func only(t *testing.T, pattern string) string {
 // output runs a program, which must end well, and returns what it says on either output.
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), stepTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stepTimeout) // a cleanup runs programs too
 	defer cancel()
 	out, err := exec.CommandContext(ctx, name, args...).CombinedOutput()
 	if err != nil {

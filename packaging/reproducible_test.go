@@ -22,9 +22,6 @@ const goreleaserTimeout = 20 * time.Minute
 // are compiled from nothing, standard library and all.
 func TestReproducible(t *testing.T) {
 	released := dist(t)
-	if *goreleaserFlag == "" {
-		t.Fatal("give the path of GoReleaser with -goreleaser")
-	}
 	if changes := output(t, "git", "-C", "..", "status", "--porcelain"); changes != "" {
 		t.Skipf("SKIPPED: the release is of no commit but of changed files, commit them:\n%s", changes)
 	}
@@ -46,9 +43,20 @@ func TestReproducible(t *testing.T) {
 	}
 }
 
-// goreleaser runs GoReleaser in a clone.
+// goreleaser runs GoReleaser in a clone, which must end well.
 func goreleaser(t *testing.T, clone, goCache string, args ...string) {
 	t.Helper()
+	if out, err := tryGoreleaser(t, clone, goCache, args...); err != nil {
+		t.Fatalf("goreleaser %q: %v\n%s", args, err, out)
+	}
+}
+
+// tryGoreleaser runs GoReleaser in a clone and returns what it said.
+func tryGoreleaser(t *testing.T, clone, goCache string, args ...string) (string, error) {
+	t.Helper()
+	if *goreleaserFlag == "" {
+		t.Fatal("give the path of GoReleaser with -goreleaser")
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), goreleaserTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, *goreleaserFlag, args...)
@@ -56,8 +64,22 @@ func goreleaser(t *testing.T, clone, goCache string, args ...string) {
 	if goCache != "" {
 		cmd.Env = append(os.Environ(), "GOCACHE="+goCache)
 	}
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("goreleaser %q: %v\n%s", args, err, out)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestTagMustAgree shows that GoReleaser itself makes no release of a tag that CHANGELOG.md does not agree with.
+func TestTagMustAgree(t *testing.T) {
+	dist(t)
+	clone := filepath.Join(t.TempDir(), "clone")
+	output(t, "git", "clone", "--quiet", "..", clone)
+	output(t, "git", "-C", clone, "tag", "v99.0.0")
+	out, err := tryGoreleaser(t, clone, "", "release", "--skip=publish,docker,sign")
+	if err == nil || !strings.Contains(out, "the tag is v99.0.0 and CHANGELOG.md's newest version is") {
+		t.Errorf("error %v:\n%s", err, out)
+	}
+	if built, err := filepath.Glob(filepath.Join(clone, "dist", "*.tar.gz")); err != nil || len(built) > 0 {
+		t.Errorf("it built %q, %v", built, err)
 	}
 }
 
