@@ -9,10 +9,6 @@ mount -t tmpfs tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
 cd "$work/root"
-if [ ! -x lib/systemd/systemd ]; then
-	tar -C "$2" -c . | tar -x --keep-directory-symlink
-fi
-
 mount -t proc proc proc
 mount --rbind /dev dev
 mount --rbind /sys sys
@@ -22,6 +18,11 @@ mount -t cgroup -o none,name=systemd cgroup sys/fs/cgroup/systemd
 mount -t tmpfs tmpfs run
 mkdir run/kamailio run/systemd
 mount --bind /run/kamailio run/kamailio
+echo mounted
+
+if [ ! -x lib/systemd/systemd ]; then
+	tar -C "$2" -c . | tar -x --keep-directory-symlink
+fi
 
 # No unit but the exporter's, so that nothing else of this machine starts.
 mkdir -p units/kamailio_exporter.service.d
@@ -35,7 +36,6 @@ mkfifo log
 printf '[Service]\nStandardError=append:/log\nStandardOutput=append:/log\n' >units/kamailio_exporter.service.d/log.conf
 cat <>log &
 
-echo ready
 pivot_root . mnt # systemd gives the service a user namespace of its own, which the kernel refuses in a chroot
 exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/units \
 	sh -c 'umount -l /mnt && exec /lib/systemd/systemd --system --show-status=0'

@@ -41,7 +41,7 @@ func run(archive, document string) error {
 	if err != nil {
 		return fmt.Errorf("encode the bill of materials: %w", err)
 	}
-	if err := os.WriteFile(document, append(text, '\n'), 0o600); err != nil { //nolint:gosec // where to is the caller's choice
+	if err := os.WriteFile(document, append(text, '\n'), 0o644); err != nil { //nolint:gosec // where to is the caller's choice, and everybody may read it
 		return fmt.Errorf("write the bill of materials: %w", err)
 	}
 	return nil
