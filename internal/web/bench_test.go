@@ -62,21 +62,40 @@ func (p page) writeTo(tb testing.TB, w io.Writer, contentType expfmt.Format, for
 	}
 }
 
+// BenchmarkPage writes pages as the exporter does, and as the library does.
 func BenchmarkPage(b *testing.B) {
 	for _, destinations := range []int{0, 4000} {
 		p := ownPage(b)
 		p.found = manySamples(destinations)
 		for _, contentType := range []expfmt.Format{expfmt.FmtText, expfmt.FmtOpenMetrics_1_0_0} {
 			format, _ := textFormat(contentType)
-			b.Run(fmt.Sprintf("%d/%s", destinations*16, []string{"text", "OpenMetrics"}[format]), func(b *testing.B) {
+			name := fmt.Sprintf("%d/%s/", destinations*16, []string{"text", "OpenMetrics"}[format])
+			b.Run(name+"ours", func(b *testing.B) {
 				b.ReportAllocs()
-				var out gone
 				for b.Loop() {
-					out = gone{}
-					p.writeTo(b, &out, contentType, format)
+					p.writeTo(b, io.Discard, contentType, format)
 				}
-				b.ReportMetric(float64(out.bytes), "bytes")
 			})
+			b.Run(name+"library", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					p.writeByLibrary(b, io.Discard, contentType)
+				}
+			})
+		}
+	}
+}
+
+func (p page) writeByLibrary(tb testing.TB, w io.Writer, contentType expfmt.Format) {
+	tb.Helper()
+	families, err := prometheus.Gatherers{p.own, p.found}.Gather()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	encoder := expfmt.NewEncoder(w, contentType)
+	for _, family := range families {
+		if err := encoder.Encode(family); err != nil {
+			tb.Fatal(err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,13 +26,13 @@ type ownMetrics struct {
 	registry *prometheus.Registry
 	logger   *slog.Logger
 
-	mu     sync.Mutex
-	latest *ownFamilies
-	at     time.Time // when latest was gathered
+	latest    atomic.Pointer[ownFamilies]
+	gathering sync.Mutex
 }
 
 // ownFamilies is what was gathered at one time. It never changes.
 type ownFamilies struct {
+	gathered time.Time
 	families []*dto.MetricFamily // by name
 	text     [2]func() []piece   // by metric.Format
 }
@@ -45,10 +46,7 @@ type piece struct {
 // start sees to it that there are families that are not too old, and returns what
 // waits for them: a scrape can go on meanwhile.
 func (o *ownMetrics) start() (wait func() *ownFamilies) {
-	o.mu.Lock()
-	latest, age := o.latest, time.Since(o.at)
-	o.mu.Unlock()
-	if latest != nil && age < ownAge {
+	if latest := o.latest.Load(); latest.fresh() {
 		return func() *ownFamilies { return latest }
 	}
 	gathered := make(chan *ownFamilies, 1)
@@ -58,18 +56,21 @@ func (o *ownMetrics) start() (wait func() *ownFamilies) {
 
 // gather gathers, unless somebody else just did.
 func (o *ownMetrics) gather() *ownFamilies {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.latest != nil && time.Since(o.at) < ownAge {
-		return o.latest
+	o.gathering.Lock()
+	defer o.gathering.Unlock()
+	if latest := o.latest.Load(); latest.fresh() {
+		return latest
 	}
 	families, err := o.registry.Gather()
 	if err != nil {
 		o.logger.Error("Gathering the exporter's own metrics failed", "err", err)
 	}
-	o.latest, o.at = newOwnFamilies(families, o.logger), time.Now()
-	return o.latest
+	own := newOwnFamilies(families, o.logger)
+	o.latest.Store(own)
+	return own
 }
+
+func (o *ownFamilies) fresh() bool { return o != nil && time.Since(o.gathered) < ownAge }
 
 func newOwnFamilies(families []*dto.MetricFamily, logger *slog.Logger) *ownFamilies {
 	in := func(contentType expfmt.Format) func() []piece {
@@ -81,7 +82,7 @@ func newOwnFamilies(families []*dto.MetricFamily, logger *slog.Logger) *ownFamil
 			return pieces
 		})
 	}
-	own := &ownFamilies{families: families}
+	own := &ownFamilies{gathered: time.Now(), families: families}
 	own.text[metric.Text] = in(expfmt.FmtText)
 	own.text[metric.OpenMetrics] = in(expfmt.FmtOpenMetrics_1_0_0)
 	return own

@@ -31,7 +31,7 @@ func TestOwnMetricsAreGatheredOnceASecond(t *testing.T) {
 	if again := own.start()(); again != first || count.Load() != 1 {
 		t.Errorf("gathered %d times", count.Load())
 	}
-	own.at = time.Now().Add(-ownAge)
+	first.gathered = time.Now().Add(-ownAge)
 	later := own.start()()
 	if count.Load() != 2 {
 		t.Errorf("gathered %d times", count.Load())
