@@ -1,6 +1,9 @@
 package rpc
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 func TestBuilder(t *testing.T) {
 	const text = "nametextrest"
@@ -47,4 +50,16 @@ func TestBuilderRecords(t *testing.T) {
 	if v := b.Finish(""); v.Kind() != Array || v.Len() != 1 {
 		t.Errorf("got %v", v)
 	}
+}
+
+func TestNamesAreShorterThanHalfAGigabyte(t *testing.T) {
+	if size := (Limits{Size: math.MaxInt}).WithDefaults().Size; size != 1<<29-1 {
+		t.Errorf("a reply may have %d bytes", size)
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a name that does not fit was taken")
+		}
+	}()
+	NewBuilder(1).Null(Span{Len: 1 << 29})
 }

@@ -157,14 +157,15 @@ func countDestinations(out *metric.Set, setid string, targets rpc.Value) {
 // its URI, false if it has none. Destinations that differ in socket or duid only
 // are one here, as ever.
 func addTarget(out *metric.Set, setid, flags string, destination rpc.Value) (string, bool) {
-	uri, ok := keys(out, destination, "URI")
-	if !ok {
+	uri := destination.Get("URI").Text()
+	if uri == "" {
+		out.Skip(metric.BadValue, "URI is missing")
 		return "", false
 	}
 	if flags != "" {
-		out.AddOnce(dispatcherTarget, 1, flags, setid, uri[0])
+		out.AddOnce(dispatcherTarget, 1, flags, setid, uri)
 	}
-	return uri[0], true
+	return uri, true
 }
 
 // collectDestination adds a destination that has not been seen yet.

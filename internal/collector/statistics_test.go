@@ -299,3 +299,16 @@ func TestAGroupTooLargeCostsOnlyItself(t *testing.T) {
 		}
 	}
 }
+
+// TestNamesThatDifferEachTime does not let them fill the memory.
+func TestNamesThatDifferEachTime(t *testing.T) {
+	matches := statisticMatches{byName: map[string]statisticMatch{}}
+	for i := range mostMatched + 10 {
+		if s, labels := matches.find(fmt.Sprintf("usrloc.domain%d-users", i)); s == nil || labels[0] != fmt.Sprintf("domain%d", i) {
+			t.Fatalf("found %v %v", s, labels)
+		}
+	}
+	if len(matches.byName) != mostMatched {
+		t.Errorf("%d are kept", len(matches.byName))
+	}
+}

@@ -69,9 +69,6 @@ func (t *labelTable) keep(text []byte) []byte {
 		t.chunks[t.chunk] = chunk[:len(chunk)+len(text)]
 		return text
 	}
-	if len(text) > labelChunk {
-		return text // as it has grown
-	}
 	t.chunk++
 	if t.chunk == len(t.chunks) {
 		t.chunks = append(t.chunks, make([]byte, 0, labelChunk))

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 )
 
@@ -25,6 +27,9 @@ func text(t *testing.T, s *Set) string {
 	}
 	var b bytes.Buffer
 	for _, family := range families {
+		if family.Name == nil {
+			continue // foreign
+		}
 		if _, err := expfmt.MetricFamilyToText(&b, family); err != nil {
 			t.Fatal(err)
 		}
@@ -80,6 +85,47 @@ func TestSameHash(t *testing.T) {
 	s.Add(labeled, 3, "r", "s")
 	if got := text(t, s); !strings.Contains(got, `{x="r",y="s"} 2`) || strings.Contains(got, " 3") {
 		t.Errorf("got\n%s", got)
+	}
+}
+
+// TestReset has a Set be used again as if it were new.
+func TestReset(t *testing.T) {
+	s := NewSet()
+	fill := func() {
+		s.Begin("c", 0)
+		for _, x := range []string{"b", "a", "b"} {
+			s.Add(labeled, 1, x, "")
+		}
+		other := &Desc{Name: "c_other", Help: "Other.", Labels: labeled.Labels}
+		for _, x := range []string{"a", "b", strings.Repeat("long", labelChunk)} { // in another order than above
+			s.Add(other, 1, x, "")
+		}
+		for i := range 1000 {
+			s.Add(other, 1, strconv.Itoa(i), "")
+		}
+		s.SetCreated(time.Unix(1, 0))
+		s.Merge(&dto.MetricFamily{})
+	}
+	fill()
+	want, chunks := text(t, s), len(s.labels.chunks)
+	s.Reset()
+	if got := text(t, s); got != "" || len(s.Skips()) > 0 || s.Added() > 0 || s.Skipped() > 0 || len(s.Foreign()) > 0 {
+		t.Errorf("what was reset has %+v and\n%s", s.Skips(), got)
+	}
+	s.Add(labeled, 1, "b", "")
+	families, err := s.Gather()
+	if err != nil || families[0].GetMetric()[0].GetCounter().GetCreatedTimestamp() != nil {
+		t.Errorf("what was reset knows when Kamailio started: %v, %v", families, err)
+	}
+	for range 3 {
+		s.Reset()
+		fill()
+	}
+	if got := text(t, s); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if len(s.labels.chunks) > chunks {
+		t.Errorf("its memory grew from %d to %d chunks", chunks, len(s.labels.chunks))
 	}
 }
 

@@ -1,8 +1,10 @@
 package scrape
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // TestSetIsUsedAgainWhenItIsReleased, and not before.
@@ -21,6 +23,9 @@ func TestSetIsUsedAgainWhenItIsReleased(t *testing.T) {
 	third, _ := target.Scrape(t.Context())
 	if third != first && third != second {
 		t.Error("no set that was released is used again")
+	}
+	if fourth, _ := target.Scrape(t.Context()); fourth == third {
+		t.Error("a set that is used again was used by two")
 	}
 	checkSamples(t, third,
 		"exporter_collector_success[core.uptime] 0",
@@ -57,6 +62,19 @@ func TestSharedSetIsReleasedByTheLast(t *testing.T) {
 			t.Error("the set was taken back while the other scrape used it")
 		}
 		other.release()
+		if target.report.spare == nil {
+			t.Error("the set was not taken back")
+		}
+	})
+}
+
+func TestSetOfAScrapeThatRanOutOfTimeIsReleased(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target, _ := newTestTarget(&script{}, Options{Named: named(t, "core.uptime")})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, release := target.Scrape(ctx)
+		release()
 		if target.report.spare == nil {
 			t.Error("the set was not taken back")
 		}

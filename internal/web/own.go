@@ -95,14 +95,16 @@ func (o *ownFamilies) Gather() ([]*dto.MetricFamily, error) { return o.families,
 // form there are left out, and told of in the error.
 func writePieces(families []*dto.MetricFamily, contentType expfmt.Format) ([]piece, error) {
 	pieces := make([]piece, 0, len(families))
+	var text bytes.Buffer
 	var failed []error
+	encoder := expfmt.NewEncoder(&text, contentType)
 	for _, family := range families {
-		var text bytes.Buffer
-		if err := expfmt.NewEncoder(&text, contentType).Encode(family); err != nil {
+		start := text.Len()
+		if err := encoder.Encode(family); err != nil {
 			failed = append(failed, fmt.Errorf("write %s: %w", family.GetName(), err))
 			continue
 		}
-		pieces = append(pieces, piece{family.GetName(), text.Bytes()})
+		pieces = append(pieces, piece{family.GetName(), text.Bytes()[start:]})
 	}
 	return pieces, errors.Join(failed...)
 }

@@ -184,8 +184,8 @@ func TestPageSaysHowLongItIs(t *testing.T) {
 		t.Errorf("length %q of %d bytes", length, len(body))
 	}
 	p.found = manySamples(1000)
-	if _, header, _ := p.answer(t); header.Get("Content-Length") != "" {
-		t.Error("a long page was held back until its length was known")
+	if _, header, body := p.answer(t); header.Get("Content-Length") != "" || len(body) < 1e6 {
+		t.Errorf("a page of %d bytes was held back until its length was known", len(body))
 	}
 	if _, header, _ := p.answer(t, "Accept-Encoding", "gzip"); header.Get("Content-Length") != "" {
 		t.Error("a compressed page has the length of the page")
@@ -211,6 +211,10 @@ my_requests_count 3
 `
 	if string(body) != want {
 		t.Errorf("got\n%s\nwant\n%s", body, want)
+	}
+	_, _, body = p.answer(t, "Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	if samples := decoded(t, body); len(samples) != 3 {
+		t.Errorf("in protobuf %s", strings.Join(samples, "\n"))
 	}
 }
 

@@ -2,7 +2,10 @@ package web
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +58,47 @@ func TestIPExtensions(t *testing.T) {
 	} {
 		if got := ipExtensions([]byte(netstat), "InOctets", "OutOctets"); !slices.Equal(got, want) {
 			t.Errorf("%q: %v, want %v", netstat, got, want)
+		}
+	}
+}
+
+// TestProcessMetricsAreReadWhereTheyStand has a process that the test made up.
+func TestProcessMetricsAreReadWhereTheyStand(t *testing.T) {
+	dir := t.TempDir()
+	stat := "7 (a) name 1 2 3) S 4 5 6 7 8 9 10 11 12 13 1400 1500 16 17 18 19 20 21 2200 23000 24 25 26"
+	for name, content := range map[string]string{"stat": stat, "net/netstat": "IpExt: InOctets OutOctets\nIpExt: 2 3\n", "fd/0": "", "fd/1": ""} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	collector := processCollector{dir, func() (float64, error) { return 1000, nil }}
+	want := map[string]float64{
+		"process_cpu_seconds_total":            29,
+		"process_network_receive_bytes_total":  2,
+		"process_network_transmit_bytes_total": 3,
+		"process_open_fds":                     2,
+		"process_resident_memory_bytes":        24 * float64(os.Getpagesize()),
+		"process_start_time_seconds":           1022,
+		"process_virtual_memory_bytes":         23000,
+	}
+	families := gathered(t, collector)
+	for _, family := range families {
+		if want, ok := want[family.GetName()]; ok && value(family) != want {
+			t.Errorf("%s is %v, want %v", family.GetName(), value(family), want)
+		}
+	}
+	if len(families) != len(want)+2 { // and the limits
+		t.Errorf("families %v", families)
+	}
+}
+
+func TestProcessThatIsNotThere(t *testing.T) {
+	for _, family := range gathered(t, processCollector{t.TempDir(), readBootTime}) {
+		if !strings.Contains(family.GetName(), "max") {
+			t.Errorf("there is %v", family)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package web
 
 import (
 	"bufio"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -30,12 +29,11 @@ func respond(w http.ResponseWriter, r *http.Request, write func(*bufio.Writer) e
 	}
 	buffer, _ := pageBuffers.Get().(*bufio.Writer) // nothing else is in it
 	defer putPageBuffer(buffer)
-	began := &beganWriter{w: w}
-	buffer.Reset(began)
+	buffer.Reset(w)
 	written = write(buffer)
-	if !began.began { // the page is short enough to say how long it is, which saves the writing in chunks
-		w.Header().Set("Content-Length", strconv.Itoa(buffer.Buffered()))
-	}
+	// A page that fits in need not be sent in chunks. Where a part of a page has been
+	// sent, it is too late for a header, and this has no effect.
+	w.Header().Set("Content-Length", strconv.Itoa(buffer.Buffered()))
 	return written, buffer.Flush()
 }
 
@@ -57,17 +55,6 @@ func respondGzip(w http.ResponseWriter, write func(*bufio.Writer) error) (writte
 func putPageBuffer(buffer *bufio.Writer) {
 	buffer.Reset(nil)
 	pageBuffers.Put(buffer)
-}
-
-// beganWriter knows whether anything was written.
-type beganWriter struct {
-	w     io.Writer
-	began bool
-}
-
-func (b *beganWriter) Write(p []byte) (int, error) {
-	b.began = true
-	return b.w.Write(p)
 }
 
 // acceptsGzip tells whether the header Accept-Encoding has gzip in it, and not to
