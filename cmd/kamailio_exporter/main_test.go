@@ -326,3 +326,21 @@ func TestWebConfig(t *testing.T) {
 		t.Errorf("with the password: %s", response.Status)
 	}
 }
+
+// TestRuntimeIsTuned looks at what go_* say of the runtime, with and without the
+// user's own settings.
+func TestRuntimeIsTuned(t *testing.T) {
+	for _, test := range []struct {
+		env           []string
+		cpus, garbage float64
+	}{
+		{[]string{"GOMAXPROCS=", "GOGC="}, 1, 50},
+		{[]string{"GOMAXPROCS=2", "GOGC=80"}, 2, 80},
+	} {
+		cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", "unix:/no/such/socket")
+		cmd.Env = append(cmd.Env, test.env...)
+		page := startCommand(t, cmd).scrape()
+		page.check(t, "go_sched_gomaxprocs_threads", test.cpus)
+		page.check(t, "go_gc_gogc_percent", test.garbage)
+	}
+}
