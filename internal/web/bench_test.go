@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	standard "compress/gzip"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
@@ -100,27 +101,38 @@ func (p page) writeByLibrary(tb testing.TB, w io.Writer, contentType expfmt.Form
 	}
 }
 
-// BenchmarkGzip compares levels: how long they take, and what they leave.
+// BenchmarkGzip compares libraries and levels: how long they take, and what they
+// leave.
 func BenchmarkGzip(b *testing.B) {
+	type writer interface {
+		io.WriteCloser
+		Reset(w io.Writer)
+	}
+	libraries := map[string]func(io.Writer, int) (writer, error){
+		"standard":  func(w io.Writer, level int) (writer, error) { return standard.NewWriterLevel(w, level) },
+		"klauspost": func(w io.Writer, level int) (writer, error) { return gzip.NewWriterLevel(w, level) },
+	}
 	p := ownPage(b)
 	p.found = manySamples(4000)
-	for _, level := range []int{gzip.HuffmanOnly, gzip.BestSpeed, 2, 3, gzip.DefaultCompression} {
-		b.Run(fmt.Sprintf("level=%d", level), func(b *testing.B) {
-			z, err := gzip.NewWriterLevel(nil, level)
-			if err != nil {
-				b.Fatal(err)
-			}
-			var out gone
-			for b.Loop() {
-				out = gone{}
-				z.Reset(&out)
-				p.writeTo(b, z, expfmt.FmtText, metric.Text)
-				if err := z.Close(); err != nil {
+	for name, library := range libraries {
+		for level := 1; level <= 3; level++ {
+			b.Run(fmt.Sprintf("%s/level=%d", name, level), func(b *testing.B) {
+				z, err := library(nil, level)
+				if err != nil {
 					b.Fatal(err)
 				}
-			}
-			b.ReportMetric(float64(out.bytes), "bytes")
-		})
+				var out gone
+				for b.Loop() {
+					out = gone{}
+					z.Reset(&out)
+					p.writeTo(b, z, expfmt.FmtText, metric.Text)
+					if err := z.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(out.bytes), "bytes")
+			})
+		}
 	}
 }
 
