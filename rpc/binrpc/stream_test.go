@@ -806,3 +806,40 @@ func TestDialStreamWithNobodyThere(t *testing.T) {
 		t.Error("it connected")
 	}
 }
+
+// TestStreamMakesRoomForWhatArrives has a server announce 16 MB and send nothing of
+// them, and then one that sends the same large reply again and again.
+func TestStreamMakesRoomForWhatArrives(t *testing.T) {
+	s, p := newSocketPeer(t, Options{})
+	go func() {
+		cookie, _ := p.request()
+		p.send(appendHeader(nil, Reply, 16<<20, cookie))
+		_ = p.conn.Close()
+	}()
+	got := allocated(func() {
+		if _, err := rpc.One(deadline(t), s, "m"); err == nil {
+			t.Error("there is a reply")
+		}
+	})
+	if got > 1<<20 {
+		t.Errorf("%d bytes allocated for a reply of which nothing came", got)
+	}
+
+	s, p = newSocketPeer(t, Options{})
+	go func() {
+		for range 3 {
+			cookie, _ := p.request()
+			p.send(reply(t, cookie, strings.Repeat("x", 4<<20)))
+		}
+	}()
+	ask := func() {
+		if _, err := rpc.One(deadline(t), s, "m"); err != nil {
+			t.Error(err)
+		}
+	}
+	first := allocated(ask)
+	ask()
+	if third := allocated(ask); third > first-(4<<20) {
+		t.Errorf("%d bytes allocated for a first large reply, %d for the third", first, third)
+	}
+}
