@@ -1,7 +1,7 @@
 package docs_test
 
 import (
-	"os"
+	"context"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -12,65 +12,84 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
 )
 
-func readme(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
+// tableFlag is a row of the table of flags: the flag, its short form and its default.
+var tableFlag = regexp.MustCompile("(?m)^\\| `--([a-z][a-z.-]+)` \\| (?:`-(\\w)`)? ?\\| (?:`([^`]*)`)? ?\\|")
+
+// helpFlag is a flag in the program's help. The default is missing where there is none.
+var helpFlag = regexp.MustCompile(`(?m)^  (?:-(\w), |    )--(?:\[no-\])?([a-z.-]+)(=\S+)?`)
+
+// defaultsInWords are the defaults that the help tells in its text, or not at all.
+var defaultsInWords = map[string]string{
+	"log.level": "info", "log.format": "logfmt", "kamailio.methods": "auto",
+	"web.disable-exporter-metrics": "false", "web.systemd-socket": "false",
 }
 
-// TestReadmeFlags compares the README's table of flags with the program's help.
-func TestReadmeFlags(t *testing.T) {
+// TestFlags compares the table of flags with the program's help: names, short forms and defaults.
+func TestFlags(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "kamailio_exporter")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../cmd/kamailio_exporter").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	help, err := exec.CommandContext(t.Context(), program, "--help").Output()
+	help, err := exec.CommandContext(context.WithoutCancel(t.Context()), program, "--help").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
 	var want []string
-	for _, match := range regexp.MustCompile(`(?m)^  (?:-\w, |    )--(?:\[no-\])?([a-z.-]+)`).FindAllStringSubmatch(string(help), -1) {
-		want = append(want, match[1])
+	for _, match := range helpFlag.FindAllStringSubmatch(string(help), -1) {
+		want = append(want, flagRow(match[2], match[1], defaultOf(match[2], match[3])))
 	}
-	flag := regexp.MustCompile(`--([a-z][a-z.-]+)`)
+	section, _, _ := strings.Cut(readPage(t, "configuring.md"), "\n## Where Kamailio listens")
 	var got []string
-	for line := range strings.Lines(readme(t)) {
-		if strings.HasPrefix(line, "| `--") {
-			cell, _, _ := strings.Cut(line[2:], " |")
-			for _, match := range flag.FindAllStringSubmatch(cell, -1) {
-				got = append(got, match[1])
-			}
-		}
+	for _, match := range tableFlag.FindAllStringSubmatch(section, -1) {
+		got = append(got, flagRow(match[1], match[2], match[3]))
 	}
 	slices.Sort(want)
 	slices.Sort(got)
-	got = slices.Compact(got) // the table of JSON-RPC names one again
 	if !slices.Equal(got, want) {
-		t.Errorf("the README has the flags\n%v, the program\n%v", got, want)
+		t.Errorf("the table has\n%s\nthe program\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// TestReadmeJSONRPC compares the README's list of what is not asked over JSON-RPC
-// with the collectors.
-func TestReadmeJSONRPC(t *testing.T) {
-	_, section, _ := strings.Cut(readme(t), "### JSON-RPC")
-	section, _, _ = strings.Cut(section, "\n### ")
+func flagRow(name, short, value string) string { return name + " -" + short + " " + value }
+
+// defaultOf is the default in the help, where a placeholder in capitals stands for none.
+func defaultOf(name, value string) string {
+	value = strings.Trim(strings.TrimPrefix(value, "="), `"`)
+	if known, ok := defaultsInWords[name]; ok {
+		return known
+	}
+	if value == strings.ToUpper(value) && strings.Trim(value, "0123456789:") != "" {
+		return ""
+	}
+	return strings.TrimSuffix(value, "...")
+}
+
+// TestJSONRPC compares the list of what is not asked over JSON-RPC with the collectors.
+func TestJSONRPC(t *testing.T) {
+	_, section, _ := strings.Cut(readPage(t, "configuring.md"), "### JSON-RPC")
+	section, _, _ = strings.Cut(section, "\n## ")
 	for _, c := range collector.All {
-		if c.BINRPCOnly && !strings.Contains(section, "`"+c.Method+"`") {
-			t.Errorf("the README does not say that %s is not asked", c.Method)
+		if c.BINRPCOnly != strings.Contains(section, "`"+c.Method+"`") && c.Method != "secfilter.stats" {
+			t.Errorf("configuring.md is wrong about %s over JSON-RPC", c.Method)
 		}
 	}
 }
 
-// TestReadmeMethods compares the README's table of methods with the collectors.
-func TestReadmeMethods(t *testing.T) {
-	table := readme(t)
+// TestMethods compares the README's tables of methods with the collectors: what is asked without being named, and what is not.
+func TestMethods(t *testing.T) {
+	_, tables, _ := strings.Cut(readPage(t, "../README.md"), "\n## What you get\n")
+	auto, others, _ := strings.Cut(tables, "Only if asked for")
 	for _, c := range collector.All {
-		if !strings.Contains(table, "`"+c.Method+"`") {
-			t.Errorf("the README does not have %s", c.Method)
+		right, wrong := auto, others
+		asked := !c.Auto || c.Flag != ""
+		if asked {
+			right, wrong = others, auto
+		}
+		if !strings.Contains(right, "`"+c.Method+"`") || strings.Contains(wrong, "`"+c.Method+"`") {
+			t.Errorf("the README does not have %s where it belongs", c.Method)
+		}
+		if reasons := readPage(t, "configuring.md"); asked && !strings.Contains(reasons, "`"+c.Method+"`") {
+			t.Errorf("configuring.md does not say why %s is not in auto", c.Method)
 		}
 	}
 }
