@@ -31,7 +31,7 @@ var notRun = map[string]string{
 	"sudo editor /etc/default/kamailio_exporter":                "needs root and a terminal",
 	"sudo useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin kamailio_exporter": "needs root",
 	"sudo systemctl disable --now kamailio_exporter.service":                                                                  "needs root and systemd",
-	"systemd-analyze security kamailio_exporter":                                                                              "needs systemd",
+	"systemd-analyze security kamailio_exporter.service":                                                                      "needs systemd",
 	"sudo systemctl edit kamailio_exporter":                                                                                   "needs root and a terminal",
 	"ss -ltnp 'sport = :9494'":                                                                                                "needs iproute2",
 	"docker run --name kamailio_exporter --restart unless-stopped -p 127.0.0.1:9494:9494 --read-only --cap-drop ALL \\":       "needs Docker",
