@@ -56,6 +56,31 @@ func TestArchitecture(t *testing.T) {
 	}
 }
 
+// TestRooms fails for a directory that the page does not have.
+func TestRooms(t *testing.T) {
+	page := readPage(t, "../ARCHITECTURE.md")
+	found := 0
+	for _, pattern := range []string{"../cmd/*", "../internal/*", "../rpc/*/*.go", "../rpc/*.go"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			name = strings.TrimPrefix(name, "../")
+			if strings.HasSuffix(name, ".go") {
+				name = filepath.Dir(name)
+			}
+			found++
+			if !strings.Contains(page, "| `"+name+"` |") {
+				t.Errorf("ARCHITECTURE.md does not have %s", name)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("there are no directories")
+	}
+}
+
 // copyRepository copies what the tests need into a repository of its own, and returns the directory.
 func copyRepository(t *testing.T) string {
 	t.Helper()

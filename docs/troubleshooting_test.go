@@ -64,6 +64,91 @@ func TestAdviceIsInThePage(t *testing.T) {
 	}
 }
 
+// sources are the directories whose errors and log lines users see. What rpc/dial says about URIs stands behind one text.
+var sources = []string{
+	"../cmd/kamailio_exporter", "../internal/collector", "../internal/scrape", "../internal/web", "../internal/xhttpprom",
+}
+
+// talkers are the functions that make an error or a line of the log, by their last name.
+var talkers = []string{"New", "Errorf", "Error", "Warn", "logFailure"}
+
+// notSaid are texts that users do not see, and why.
+var notSaid = map[string]string{
+	"make the landing page: %w": "its template is the program's own",
+}
+
+// TestEveryErrorIsInThePage looks for something about every error and every line of the log that the program can say.
+func TestEveryErrorIsInThePage(t *testing.T) {
+	page := words(readPage(t, "troubleshooting.md"))
+	var titles []string
+	for _, match := range regexp.MustCompile("(?m)^##.*`.*$").FindAllString(readPage(t, "troubleshooting.md"), -1) {
+		for _, title := range code.FindAllStringSubmatch(match, -1) {
+			titles = append(titles, words(title[1]))
+		}
+	}
+	said := texts(t)
+	if len(said) < 20 {
+		t.Fatalf("there are only %d texts", len(said))
+	}
+	for _, text := range said {
+		inTitle := func(title string) bool { return strings.Contains(words(text), title) }
+		inPage := func(part string) bool { return len(strings.Fields(part)) > 2 && strings.Contains(page, strings.Trim(words(part), ":;, ")) }
+		if notSaid[text] == "" && !slices.ContainsFunc(titles, inTitle) && !slices.ContainsFunc(verb.Split(text, -1), inPage) {
+			t.Errorf("the page does not have %q", text)
+		}
+	}
+}
+
+// texts are the first texts that are given to talkers, of more than two words.
+func texts(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, dir := range sources {
+		names, err := filepath.Glob(dir + "/*.go")
+		if err != nil || len(names) == 0 {
+			t.Fatalf("no files in %s: %v", dir, err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(parsed, func(node ast.Node) bool {
+				if text, ok := textOf(node); ok && len(strings.Fields(verb.ReplaceAllString(text, ""))) > 2 {
+					all = append(all, text)
+				}
+				return true
+			})
+		}
+	}
+	return all
+}
+
+// textOf is the first text of a call of a talker.
+func textOf(node ast.Node) (string, bool) {
+	call, ok := node.(*ast.CallExpr)
+	if !ok {
+		return "", false
+	}
+	function, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || len(call.Args) == 0 || !slices.Contains(talkers, function.Sel.Name) {
+		return "", false
+	}
+	argument := call.Args[0]
+	if sum, ok := argument.(*ast.BinaryExpr); ok {
+		argument = sum.X
+	}
+	literal, ok := argument.(*ast.BasicLit)
+	if !ok {
+		return "", false
+	}
+	text, err := strconv.Unquote(literal.Value)
+	return text, err == nil
+}
+
 func isContains(call *ast.CallExpr) bool {
 	function, ok := call.Fun.(*ast.SelectorExpr)
 	return ok && function.Sel.Name == "Contains"
