@@ -92,7 +92,9 @@ func TestEveryErrorIsInThePage(t *testing.T) {
 	}
 	for _, text := range said {
 		inTitle := func(title string) bool { return strings.Contains(words(text), title) }
-		inPage := func(part string) bool { return len(strings.Fields(part)) > 2 && strings.Contains(page, strings.Trim(words(part), ":;, ")) }
+		inPage := func(part string) bool {
+			return len(strings.Fields(part)) > 2 && strings.Contains(page, strings.Trim(words(part), ":;, "))
+		}
 		if notSaid[text] == "" && !slices.ContainsFunc(titles, inTitle) && !slices.ContainsFunc(verb.Split(text, -1), inPage) {
 			t.Errorf("the page does not have %q", text)
 		}
