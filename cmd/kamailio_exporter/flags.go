@@ -65,21 +65,21 @@ func newApp() (*kingpin.Application, *flags) {
 		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
 	app.Flag("kamailio.methods", "Comma-separated RPC methods to call; auto is every method that the server has and whose cost does not grow with the traffic. Known are "+
 		describeMethods()+".").
-		Short('m').Default(methodAuto).SetValue((*commaList)(&f.methods))
+		Short('m').Default(methodAuto).SetValue(named("kamailio.methods", (*commaList)(&f.methods)))
 	app.Flag("kamailio.timeout", "The most that a scrape of Kamailio may take; Prometheus' own limit counts if it is shorter.").
-		Short('t').Default("5s").DurationVar(&f.timeout)
+		Short('t').Default("5s").SetValue(named("kamailio.timeout", (*seconds)(&f.timeout)))
 	app.Flag("kamailio.max-series", "The most series that one method may give; what is beyond is left out, counted and logged. 0 means any number.").
 		Default("100000").IntVar(&f.settings.MaxSeries)
 	app.Flag("kamailio.short", "Comma-separated RPC methods that are to give their short form, which has fewer series. There is one for "+
 		shortMethods()+".").
-		SetValue((*commaList)(&f.settings.Short))
+		SetValue(named("kamailio.short", (*commaList)(&f.settings.Short)))
 	app.Flag("kamailio.stats-groups", "Comma-separated statistics that stats.fetch, if it is named in --kamailio.methods, also gives as kamailio_stats_fetch_value: "+
 		"groups, full names such as script:my_calls, or all. Groups of your own are also those to name if Kamailio cannot send all statistics at once.").
-		Default("script").SetValue((*commaList)(&f.settings.StatsGroups))
+		Default("script").SetValue(named("kamailio.stats-groups", (*commaList)(&f.settings.StatsGroups)))
 	app.Flag("kamailio.dialog-profiles", "Comma-separated profiles of Kamailio's dialog module, as profile or profile:value, whose dialogs dlg.profile_get_size is to count.").
-		SetValue(&parsedList[collector.DialogProfile]{&f.settings.DialogProfiles, collector.ParseDialogProfile})
+		SetValue(named("kamailio.dialog-profiles", &parsedList[collector.DialogProfile]{&f.settings.DialogProfiles, collector.ParseDialogProfile}))
 	app.Flag("kamailio.htable-keys", "Comma-separated values in Kamailio's hash tables, as table=>key or table:key, that htable.get is to read.").
-		SetValue(&parsedList[collector.HtableKey]{&f.settings.HtableKeys, collector.ParseHtableKey})
+		SetValue(named("kamailio.htable-keys", &parsedList[collector.HtableKey]{&f.settings.HtableKeys, collector.ParseHtableKey}))
 	app.Flag("kamailio.http-config.file", "Path of a file with the settings of an HTTP client for http:// and https:// URIs: tls_config, basic_auth and so on, as Prometheus' scrape configuration has them.").
 		StringVar(&f.httpConfigFile)
 	app.Flag("kamailio.xhttp-prom-url", "URL of the page of Kamailio's xhttp_prom module, for example http://127.0.0.1:5060/metrics, whose user-defined metrics are to be shown too.").

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,9 +30,10 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		want []string
 	}{
 		{[]string{"-m", "tm.stats,nosuch.method"}, []string{"--kamailio.methods", `\"nosuch.method\"`, "core.info, core.psx"}},
-		{[]string{"-m", "tm.stats,,sl.stats"}, []string{"a name is missing between commas"}},
-		{[]string{"--kamailio.dialog-profiles", "trunk:"}, []string{"names no dialog profile, use profile or profile:value"}},
-		{[]string{"--kamailio.htable-keys", "calls"}, []string{"names no key of a hash table, use table=>key or table:key"}},
+		{[]string{"-m", "tm.stats,,sl.stats"}, []string{"--kamailio.methods: a name is missing between commas"}},
+		{[]string{"-t", "5"}, []string{"--kamailio.timeout: \"5\" is no time, use for example 5s"}},
+		{[]string{"--kamailio.dialog-profiles", "trunk:"}, []string{"--kamailio.dialog-profiles: ", "names no dialog profile, use profile or profile:value"}},
+		{[]string{"--kamailio.htable-keys", "calls"}, []string{"--kamailio.htable-keys: ", "names no key of a hash table, use table=>key or table:key"}},
 		{[]string{"-u", "ftp://host"}, []string{"--kamailio.scrape-uri", "unix:/path"}},
 		{[]string{"-u", "tcp://host"}, []string{"--kamailio.scrape-uri", "host:port"}},
 		{[]string{"-t", "0s"}, []string{"--kamailio.timeout", "5s"}},
@@ -342,5 +344,18 @@ func TestRuntimeIsTuned(t *testing.T) {
 		page := startCommand(t, cmd).scrape()
 		page.check(t, "go_sched_gomaxprocs_threads", test.cpus)
 		page.check(t, "go_gc_gogc_percent", test.garbage)
+	}
+}
+
+// TestNoKamailio asks a page that is not Kamailio's for JSON-RPC.
+func TestNoKamailio(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
+	defer server.Close()
+	for _, args := range [][]string{{}, {"-m", "core.uptime"}} {
+		e := start(t, append(args, "-u", server.URL)...)
+		e.scrape().check(t, "kamailio_up", 0)
+		if !strings.Contains(e.log.String(), "what answers there does not speak JSON-RPC") {
+			t.Errorf("log %s", e.log)
+		}
 	}
 }

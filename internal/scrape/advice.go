@@ -2,8 +2,10 @@ package scrape
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"net/http"
@@ -38,6 +40,10 @@ func advise(err error, uri string) string {
 		return fmt.Sprintf("nothing listens there: is Kamailio running, with %s?", configOf(target))
 	case errors.Is(err, syscall.EAGAIN) && socket:
 		return "the socket is there, but Kamailio takes no more connections: it is overloaded, or hangs"
+	case isUntrusted(err):
+		return "nobody whom this host trusts signed Kamailio's certificate, or it is for another name: name the CA as ca_file, or the name as server_name, in tls_config of the file that --kamailio.http-config.file names"
+	case errors.Is(err, io.EOF) && target.Network == "http":
+		return "Kamailio ended the connection: if this is its port for TLS, the URI starts with https://"
 	case errors.Is(err, syscall.EPROTOTYPE) && socket:
 		return "the socket is of the other kind: use unix: for a stream socket, unixd: for a datagram socket"
 	}
@@ -86,6 +92,11 @@ func adviseOnStatus(status *jsonrpc.StatusError) string {
 	}
 }
 
+func isUntrusted(err error) bool {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return untrusted
+}
+
 func isTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
@@ -109,7 +120,7 @@ func adviseOnPermission(target dial.Target) string {
 		return "set modparam(\"jsonrpcs\", \"dgram_mode\", 0660) and modparam(\"jsonrpcs\", \"dgram_group\", …) in Kamailio's configuration, and add the exporter's user to that group"
 	}
 	advice := "ctl opens its sockets with mode 0600 unless told otherwise: set modparam(\"ctl\", \"mode\", 0660) in Kamailio's configuration, restart it, " +
-		"and add the exporter's user to the group of the socket, which modparam(\"ctl\", \"group\", …) chooses"
+		"and add the exporter's user to the group of the socket, which is the one that Kamailio runs as, unless Kamailio starts as root and has modparam(\"ctl\", \"group\", …)"
 	info, err := os.Stat(target.Address)
 	if err != nil {
 		return advice + "; the directories above the socket must let that user pass too"

@@ -2,8 +2,10 @@ package scrape
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -39,6 +41,8 @@ func TestAdvice(t *testing.T) {
 		{"wrong path", &jsonrpc.StatusError{Code: 404}, "http://127.0.0.1:5060/", []string{"jsonrpc_dispatch()"}},
 		{"password", &jsonrpc.StatusError{Code: 401}, "http://127.0.0.1:5060/", []string{"--kamailio.http-config.file"}},
 		{"permission of JSON-RPC", permission, "jsonrpc+unixgram:" + file, []string{"dgram_mode"}},
+		{"unknown CA", &tls.CertificateVerificationError{Err: errors.New("unknown")}, "https://127.0.0.1:5061/RPC", []string{"ca_file", "--kamailio.http-config.file"}},
+		{"TLS", fmt.Errorf("ask: %w", io.EOF), "http://127.0.0.1:5061/RPC", []string{"https://"}},
 		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than"}},
 		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not taken in fast enough"}},
 		{"timeout", errOutOfTime, "unix:" + file, []string{"kamcmd core.uptime", "--kamailio.timeout"}},

@@ -103,13 +103,16 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 	}
 	received := time.Now()
 	message, err := Parse(body, c.limits)
+	_, syntax := errors.AsType[*SyntaxError](err)
 	switch {
+	case syntax: // whoever sent this, it is no answer
+		return rpc.Reply{Err: err}
 	case err != nil:
 		return rpc.Reply{Err: err, Received: received}
 	case message.Fault != nil:
 		return rpc.Reply{Err: message.Fault, Received: received}
 	case message.ID != id:
-		return rpc.Reply{Err: &SyntaxError{"the reply is to another request"}, Received: received}
+		return rpc.Reply{Err: &SyntaxError{"the reply is to another request"}}
 	default:
 		return rpc.Reply{Value: message.Value, Received: received}
 	}
