@@ -825,15 +825,15 @@ func TestStreamMakesRoomForWhatArrives(t *testing.T) {
 		t.Errorf("%d bytes allocated for a reply of which nothing came", got)
 	}
 
-	s, p = newSocketPeer(t, Options{})
+	again, other := newSocketPeer(t, Options{})
 	go func() {
 		for range 3 {
-			cookie, _ := p.request()
-			p.send(reply(t, cookie, strings.Repeat("x", 4<<20)))
+			cookie, _ := other.request()
+			other.send(reply(t, cookie, strings.Repeat("x", 4<<20)))
 		}
 	}()
 	ask := func() {
-		if _, err := rpc.One(deadline(t), s, "m"); err != nil {
+		if _, err := rpc.One(deadline(t), again, "m"); err != nil {
 			t.Error(err)
 		}
 	}
