@@ -170,7 +170,8 @@ func (d *Datagram) exchange(ctx context.Context, socket net.Conn, request []byte
 		return rpc.Reply{}, err
 	}
 	p := packet{header: h}
-	p.value, p.wrong = parseRecords(records, d.options.Limits)
+	p.value, err = parseRecords(records, d.options.Limits)
+	p.wrong = behindHeader(h, err)
 	reply := p.reply(time.Now())
 	if spoiled(reply.Err) {
 		return rpc.Reply{}, reply.Err
@@ -214,7 +215,7 @@ func (d *Datagram) readReply(socket net.Conn, deadline time.Time) (header, []byt
 	for records.Len() < h.length {
 		stall := d.options.Stall
 		if !deadline.IsZero() { // a reply that dribbles must end too
-			stall = min(stall, time.Until(deadline))
+			stall = max(min(stall, time.Until(deadline)), 0)
 		}
 		if err := socket.SetReadDeadline(time.Now().Add(stall)); err != nil {
 			return h, nil, err

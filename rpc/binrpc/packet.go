@@ -134,10 +134,15 @@ func Parse(packet []byte, limits rpc.Limits) (Message, error) {
 		return Message{}, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", have-h.length)}
 	}
 	value, err := parseRecords(packet[h.size:], limits)
+	return Message{h.kind, h.cookie, value}, behindHeader(h, err)
+}
+
+// behindHeader makes an error about records one about their packet.
+func behindHeader(h header, err error) error {
 	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
 		syntax.Offset += h.size
 	}
-	return Message{h.kind, h.cookie, value}, err
+	return err
 }
 
 // Fault is the message's fault, nil if its Kind is another. One that does not
@@ -215,7 +220,7 @@ func readPacket(r *bufio.Reader, limits rpc.Limits, room int, waiting func() err
 		have += len(chunk)
 	}
 	value, err := d.finish()
-	return packet{h, value, err}, nil
+	return packet{h, value, behindHeader(h, err)}, nil
 }
 
 // readChunk returns what is in r's buffer, at most so many bytes; if nothing is, it

@@ -194,7 +194,8 @@ func (s *Server) answerDatagram(conn net.PacketConn, from net.Addr, request []by
 		err = &SyntaxError{len(request), "the end of the datagram, but not of the request,"}
 	}
 	if err == nil {
-		p.value, p.wrong = parseRecords(request[h.size:], rpc.Limits{}.WithDefaults())
+		p.value, err = parseRecords(request[h.size:], rpc.Limits{}.WithDefaults())
+		p.wrong, err = behindHeader(h, err), nil
 	}
 	answer, _ := s.answer(p, err)
 	for len(answer) > 0 {

@@ -276,11 +276,16 @@ func (s *Stream) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc
 			yieldError(yield, due, s.failure())
 			return
 		}
-		if spoiled(a.reply.Err) {
+		outOfStep := spoiled(a.reply.Err)
+		if outOfStep {
 			s.fail(fmt.Errorf("%w: %w", ErrOutOfStep, a.reply.Err))
 		}
 		due = due[1:]
 		if !yield(i, a.reply) {
+			return
+		}
+		if outOfStep { // what follows is not to be trusted, even if it looks right
+			yieldError(yield, due, s.failure())
 			return
 		}
 	}

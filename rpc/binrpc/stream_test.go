@@ -43,14 +43,14 @@ func newPeer(t testing.TB, options Options) (*Stream, *peer) {
 }
 
 // newSocketPeer is like newPeer with a socket between the two.
-func newSocketPeer(t testing.TB, options Options) (*Stream, *peer) {
+func newSocketPeer(t testing.TB) (*Stream, *peer) {
 	t.Helper()
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "ctl"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	s, err := DialStream(deadline(t), "unix", listener.Addr().String(), options)
+	s, err := DialStream(deadline(t), "unix", listener.Addr().String(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -514,6 +514,23 @@ func TestStreamBadContent(t *testing.T) {
 	}
 }
 
+// TestStreamGoodReplyBehindBadOne does not take it.
+func TestStreamGoodReplyBehindBadOne(t *testing.T) {
+	s, p := newSocketPeer(t)
+	play(t, func() {
+		first, _ := p.request()
+		second, _ := p.request()
+		p.send(append(append(appendHeader(nil, Reply, 2, first), 0x03, 0x10), reply(t, second, 5)...))
+	})
+	replies := rpc.Batch(deadline(t), s, rpc.Call{Method: "a"}, rpc.Call{Method: "b"})
+	if syntax, ok := errors.AsType[*SyntaxError](replies[0].Err); !ok || syntax.Offset < 4 {
+		t.Errorf("the bad reply: %v", replies[0].Err)
+	}
+	if !errors.Is(replies[1].Err, ErrOutOfStep) {
+		t.Errorf("the reply behind it: %v, %v", replies[1].Value, replies[1].Err)
+	}
+}
+
 func TestStreamUnaskedBytes(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	p.send(reply(t, 1, "nobody asked"))
@@ -572,7 +589,7 @@ func TestStreamServerCloses(t *testing.T) {
 	})
 	for cut := range 12 {
 		t.Run(fmt.Sprintf("after %d bytes of a reply", cut+1), func(t *testing.T) {
-			s, p := newSocketPeer(t, Options{})
+			s, p := newSocketPeer(t)
 			s.cookie = 6
 			play(t, func() {
 				p.request()
@@ -810,7 +827,7 @@ func TestDialStreamWithNobodyThere(t *testing.T) {
 // TestStreamMakesRoomForWhatArrives has a server announce 16 MB and send nothing of
 // them, and then one that sends the same large reply again and again.
 func TestStreamMakesRoomForWhatArrives(t *testing.T) {
-	s, p := newSocketPeer(t, Options{})
+	s, p := newSocketPeer(t)
 	go func() {
 		cookie, _ := p.request()
 		p.send(appendHeader(nil, Reply, 16<<20, cookie))
@@ -825,7 +842,7 @@ func TestStreamMakesRoomForWhatArrives(t *testing.T) {
 		t.Errorf("%d bytes allocated for a reply of which nothing came", got)
 	}
 
-	again, other := newSocketPeer(t, Options{})
+	again, other := newSocketPeer(t)
 	go func() {
 		for range 3 {
 			cookie, _ := other.request()
