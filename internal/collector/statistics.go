@@ -219,8 +219,12 @@ func findStatistic(full string) (*statistic, []string) {
 // time, and matching them is a third of what their collector costs.
 var matched = statisticMatches{byName: map[string]statisticMatch{}}
 
-// mostMatched bounds what names that differ each time can fill the memory with.
-const mostMatched = 10_000
+// mostMatched and longestMatched bound what names that differ each time can fill the
+// memory with.
+const (
+	mostMatched    = 10_000
+	longestMatched = 200
+)
 
 // statisticMatches may be used concurrently.
 type statisticMatches struct {
@@ -240,11 +244,13 @@ func (m *statisticMatches) find(full string) (*statistic, []string) {
 	if ok {
 		return match.statistic, match.values
 	}
-	full = strings.Clone(full) // which does not keep the reply it is part of
+	if len(full) <= longestMatched {
+		full = strings.Clone(full) // which does not keep the reply that it is part of
+	}
 	match = matchStatistic(full)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if len(m.byName) < mostMatched {
+	if len(m.byName) < mostMatched && len(full) <= longestMatched {
 		m.byName[full] = match
 	}
 	return match.statistic, match.values

@@ -308,6 +308,18 @@ func TestNamesThatDifferEachTime(t *testing.T) {
 			t.Fatalf("found %v %v", s, labels)
 		}
 	}
+	matches.byName = map[string]statisticMatch{}
+	matches.find("usrloc." + strings.Repeat("long", 100) + "-users")
+	if len(matches.byName) != 0 {
+		t.Error("a long name is kept")
+	}
+}
+
+func TestManyNamesThatDifferEachTime(t *testing.T) {
+	matches := statisticMatches{byName: map[string]statisticMatch{}}
+	for i := range mostMatched + 10 {
+		matches.find(fmt.Sprintf("usrloc.domain%d-users", i))
+	}
 	if len(matches.byName) != mostMatched {
 		t.Errorf("%d are kept", len(matches.byName))
 	}

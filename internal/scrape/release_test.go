@@ -80,3 +80,22 @@ func TestSetOfAScrapeThatRanOutOfTimeIsReleased(t *testing.T) {
 		}
 	})
 }
+
+// TestNamesOfUserMetricsThatAreTaken are those of our own families, in either text
+// format.
+func TestNamesOfUserMetricsThatAreTaken(t *testing.T) {
+	report := newReport(Options{})
+	for name, want := range map[string]bool{
+		"kamailio_up":                       true,
+		"kamailio_up_total":                 true, // its family is kamailio_up in OpenMetrics
+		"kamailio_core_uptime_uptime":       true, // as that of kamailio_core_uptime_uptime_total
+		"kamailio_core_uptime_uptime_total": true,
+		"kamailio_my_calls_total":           false,
+		"my_total":                          false,
+		"go_things":                         true,
+	} {
+		if report.taken(name) != want {
+			t.Errorf("%s is taken: %t", name, !want)
+		}
+	}
+}

@@ -237,6 +237,10 @@ func (r *report) taken(name string) bool {
 			return true
 		}
 	}
+	// In OpenMetrics, a counter's family is named without the ending of its samples.
+	if r.names[name+"_total"] || r.names[strings.TrimSuffix(name, "_total")] {
+		return true
+	}
 	return r.names[name] || r.names[name+"_count"] || r.names[name+"_sum"] || r.names[name+"_bucket"]
 }
 

@@ -48,7 +48,7 @@ func NewHandler(options Options) (http.Handler, error) {
 		_, _ = io.WriteString(w, "Healthy\n")
 	})
 	if options.TelemetryPath == "/" {
-		return mux, nil
+		return refuseBodies(mux), nil
 	}
 	landing, err := toolkit.NewLandingPage(toolkit.LandingConfig{
 		Name:        "Kamailio exporter",
@@ -64,7 +64,21 @@ func NewHandler(options Options) (http.Handler, error) {
 		return nil, fmt.Errorf("make the landing page: %w", err)
 	}
 	mux.Handle("GET /{$}", landing)
-	return mux, nil
+	return refuseBodies(mux), nil
+}
+
+// refuseBodies refuses requests with a body, which no page has a use for: the server
+// would wait for it before it answers, and hold for as long what the answer needs.
+func refuseBodies(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // there is nothing else to be read from it
+		w.Header().Set("Connection", "close")
+		http.Error(w, "a request for this page has no body", http.StatusBadRequest)
+	})
 }
 
 func checkPath(path string) error {

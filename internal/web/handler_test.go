@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -86,5 +87,66 @@ func TestTooManyRequests(t *testing.T) {
 	}
 	if count[http.StatusServiceUnavailable] != 1 || count[http.StatusOK] != maxRequests {
 		t.Errorf("statuses %v", count)
+	}
+}
+
+// TestRequestsWithABodyThatNeverComes do not keep others out.
+func TestRequestsWithABodyThatNeverComes(t *testing.T) {
+	server := httptest.NewServer(newTestHandler(t, "unix:/no/such/socket", io.Discard))
+	defer server.Close()
+	for range maxRequests + 1 {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		answer, err := io.ReadAll(conn) // to its end: the server closes it
+		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
+			t.Fatalf("%v %s", err, answer)
+		}
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/metrics", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := server.Client().Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		t.Errorf("status %s", response.Status)
+	}
+}
+
+// TestWhoDoesNotTakeThePage is given up.
+func TestWhoDoesNotTakeThePage(t *testing.T) {
+	p := fixedPage(t)
+	p.found = manySamples(4000) // more than sockets hold
+	handler := &metricsHandler{options: Options{Logger: slog.New(slog.DiscardHandler)}, sendTimeout: 100 * time.Millisecond}
+	answered := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.answer(w, r, p)
+		close(answered)
+	}))
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-answered:
+	case <-time.After(time.Minute):
+		t.Error("the page is still being sent")
 	}
 }

@@ -21,18 +21,20 @@ import (
 
 // metricsHandler serves the metrics of a target.
 type metricsHandler struct {
-	options Options
-	places  chan struct{} // one for each request that may be under way
-	own     *ownMetrics
+	options     Options
+	sendTimeout time.Duration
+	places      chan struct{} // one for each request that may be under way
+	own         *ownMetrics
 }
 
 func newMetricsHandler(options Options) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(versioncollector.NewCollector("kamailio_exporter"))
 	handler := &metricsHandler{
-		options: options,
-		places:  make(chan struct{}, maxRequests),
-		own:     &ownMetrics{registry: registry, logger: options.Logger},
+		options:     options,
+		sendTimeout: sendTimeout,
+		places:      make(chan struct{}, maxRequests),
+		own:         &ownMetrics{registry: registry, logger: options.Logger},
 	}
 	if !options.ExporterMetrics {
 		return handler
@@ -46,7 +48,10 @@ func newMetricsHandler(options Options) http.Handler {
 
 // maxRequests is how many requests for the metrics may be under way at once, of
 // which each needs memory for its page.
-const maxRequests = 100
+const maxRequests = 40
+
+// sendTimeout is how long whoever asks may take to take the page.
+const sendTimeout = 15 * time.Second
 
 func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	select {
@@ -66,6 +71,7 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // answer writes the page in the format and the encoding that the request asks for.
 func (h *metricsHandler) answer(w http.ResponseWriter, r *http.Request, p page) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.sendTimeout)) // a writer without one is a test's
 	contentType := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(contentType))
 	w.Header().Add("Vary", "Accept")

@@ -74,7 +74,7 @@ func (p page) families(tb testing.TB) []*dto.MetricFamily {
 func (p page) answer(t *testing.T, headers ...string) (int, http.Header, []byte) {
 	t.Helper()
 	var log bytes.Buffer
-	handler := &metricsHandler{options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	handler := &metricsHandler{sendTimeout: sendTimeout, options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
@@ -226,7 +226,7 @@ func TestFamilyThatHasNoFormIsLeftOut(t *testing.T) {
 		Metric: []*dto.Metric{{Histogram: &dto.Histogram{SampleCountFloat: proto.Float64(1.5)}}},
 	})
 	var log bytes.Buffer
-	handler := &metricsHandler{options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	handler := &metricsHandler{sendTimeout: sendTimeout, options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
 	request.Header.Set("Accept", prometheus3)
 	recorder := httptest.NewRecorder()
