@@ -82,7 +82,7 @@ release: $(GORELEASER) ## make and publish the release of the tag, with the word
 test-release: release-snapshot ## look inside the snapshot, install the deb if run as root, check units, manifests and workflows
 	go run $(ACTIONLINT)
 	cd packaging/kubernetes && go vet ./... && go test ./... && go mod tidy -diff
-	go test -count=1 -timeout 20m ./packaging -dist $(CURDIR)/dist -goreleaser $(GORELEASER)
+	go test -count=1 -timeout 40m ./packaging -dist $(CURDIR)/dist -goreleaser $(GORELEASER)
 
 .PHONY: vulncheck
 vulncheck: ## look for known vulnerabilities in what is used; asks vuln.go.dev

@@ -44,8 +44,8 @@ func TestInstall(t *testing.T) {
 		}
 	})
 	becomeKamailiosHost(t)
-	t.Cleanup(func() { removeUser(t) })
-	t.Cleanup(func() { dpkg(t, "--purge", "kamailio-exporter") })
+	onEnd(t, func() { removeUser(t) })
+	onEnd(t, func() { dpkg(t, "--purge", "kamailio-exporter") })
 	clean := machine(t)
 
 	kamailio := startKamailio(t, "")
@@ -122,8 +122,8 @@ func TestInstallRPM(t *testing.T) {
 	run := func(args ...string) {
 		rpm(t, append([]string{"--dbpath", database, "--nodeps", "--noplugins", "--force-debian"}, args...)...)
 	}
-	t.Cleanup(func() { removeUser(t) })
-	t.Cleanup(func() {
+	onEnd(t, func() { removeUser(t) })
+	onEnd(t, func() {
 		if _, err := os.Stat(installedUnit); err == nil {
 			run("--erase", "kamailio-exporter")
 		}
@@ -266,12 +266,12 @@ func becomeKamailiosHost(t *testing.T) {
 	t.Helper()
 	if _, err := user.Lookup("kamailio"); err != nil {
 		output(t, "useradd", "--system", "--user-group", "--no-create-home", "--home-dir", kamailioDir, "--shell", "/usr/sbin/nologin", "kamailio")
-		t.Cleanup(func() { output(t, "userdel", "kamailio") })
+		onEnd(t, func() { output(t, "userdel", "kamailio") })
 	}
 	if err := os.Mkdir(kamailioDir, 0o770); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(kamailioDir) })
+	onEnd(t, func() { os.RemoveAll(kamailioDir) })
 	output(t, "chown", "kamailio:kamailio", kamailioDir)
 	output(t, "chmod", "0770", kamailioDir)
 }
@@ -287,7 +287,7 @@ modparam("ctl", "group", "kamailio")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { stopKamailio(t, k) })
+	onEnd(t, func() { stopKamailio(t, k) })
 	info, err := os.Stat(kamailioSocket)
 	if err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func start(t *testing.T, change func(*exec.Cmd), name string, args ...string) *p
 		cancel()
 		<-running.Done()
 	}
-	t.Cleanup(p.stop)
+	onEnd(t, p.stop)
 	go func() {
 		<-running.Done()
 		_ = writer.Close() // it cannot fail

@@ -39,8 +39,8 @@ advise() {
 		fi
 		return
 	fi
-	mode=$(stat -c %a "$socket")
-	group=$(stat -c %G "$socket")
+	mode=$(stat -L -c %a "$socket")
+	group=$(stat -L -c %G "$socket")
 	case "$mode" in
 	?[67]?) ;;
 	*)
