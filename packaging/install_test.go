@@ -45,7 +45,7 @@ func TestInstall(t *testing.T) {
 	})
 	becomeKamailiosHost(t)
 	onEnd(t, func() { removeUser(t) })
-	onEnd(t, func() { dpkg(t, "--purge", "kamailio-exporter") })
+	onEnd(t, func() { purge(t) })
 	clean := machine(t)
 
 	kamailio := startKamailio(t, "")
@@ -311,6 +311,19 @@ func stopKamailio(t *testing.T, k *lab.Kamailio) {
 
 // dpkg runs dpkg as a script would, without anybody to ask, and returns what it said.
 func dpkg(t *testing.T, args ...string) string {
+	t.Helper()
+	undo.Lock() // who interrupts the test waits for it
+	defer undo.Unlock()
+	return runDpkg(t, args...)
+}
+
+// purge removes the package, in whatever state it is, and its configuration.
+func purge(t *testing.T) {
+	t.Helper()
+	runDpkg(t, "--purge", "--force-remove-reinstreq", "kamailio-exporter")
+}
+
+func runDpkg(t *testing.T, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stepTimeout)
 	defer cancel()

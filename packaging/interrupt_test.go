@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// undo has what puts the machine back.
+// undo has what puts the machine back. Whoever holds it is changing the machine.
 var undo struct {
 	sync.Mutex
 	steps []func()
@@ -20,11 +20,12 @@ var undo struct {
 // onEnd does f when the test ends, as t.Cleanup does, and also when somebody interrupts it.
 func onEnd(t *testing.T, f func()) {
 	t.Helper()
-	once := sync.OnceFunc(f)
+	var once sync.Once
+	step := func() { once.Do(f) }
 	undo.Lock()
 	defer undo.Unlock()
-	undo.steps = append(undo.steps, once)
-	t.Cleanup(once)
+	undo.steps = append(undo.steps, step)
+	t.Cleanup(step)
 }
 
 // endInterrupted puts the machine back when somebody interrupts the tests, and ends them.
