@@ -42,8 +42,13 @@ type exporter struct {
 type logBuffer struct {
 	mu        sync.Mutex
 	text      bytes.Buffer
+	longer    chan struct{} // closed, and made anew, when there is another line
 	listening chan string
 	closed    chan struct{}
+}
+
+func newLogBuffer() *logBuffer {
+	return &logBuffer{longer: make(chan struct{}), listening: make(chan string, 1), closed: make(chan struct{})}
 }
 
 var listeningOn = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
@@ -53,6 +58,8 @@ func (b *logBuffer) read(r io.Reader) {
 	for scanner := bufio.NewScanner(r); scanner.Scan(); {
 		b.mu.Lock()
 		b.text.WriteString(scanner.Text() + "\n")
+		close(b.longer)
+		b.longer = make(chan struct{})
 		b.mu.Unlock()
 		if match := listeningOn.FindStringSubmatch(scanner.Text()); match != nil {
 			b.listening <- match[1]
@@ -64,6 +71,26 @@ func (b *logBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
+}
+
+// awaitLog waits until the log has something: what the exporter logs during a scrape
+// may come after the page.
+func (e *exporter) awaitLog(pattern string) {
+	e.t.Helper()
+	wanted, deadline := regexp.MustCompile(pattern), time.After(30*time.Second)
+	for {
+		e.log.mu.Lock()
+		found, longer := wanted.Match(e.log.text.Bytes()), e.log.longer
+		e.log.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-longer:
+		case <-deadline:
+			e.t.Fatalf("the log does not say %s", pattern)
+		}
+	}
 }
 
 // command is the exporter with these arguments, not yet started.
@@ -82,7 +109,7 @@ func start(t *testing.T, args ...string) *exporter {
 
 func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 	t.Helper()
-	e := &exporter{t: t, log: &logBuffer{listening: make(chan string, 1), closed: make(chan struct{})}}
+	e := &exporter{t: t, log: newLogBuffer()}
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -67,11 +67,11 @@ func NewHandler(options Options) (http.Handler, error) {
 	return refuseBodies(mux), nil
 }
 
-// refuseBodies refuses requests with a body, which no page has a use for: the server
-// would wait for it before it answers, and hold for as long what the answer needs.
+// refuseBodies refuses requests for a page that have a body: the server would wait
+// for it before it answers, and hold for as long what the answer needs.
 func refuseBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength == 0 {
+		if r.ContentLength == 0 || r.Method != http.MethodGet && r.Method != http.MethodHead {
 			next.ServeHTTP(w, r)
 			return
 		}
