@@ -49,8 +49,8 @@ func TestArchitecture(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "kamailio_exporter")
 	run(t, repository, "go", "build", "-o", program, "./cmd/kamailio_exporter")
 	page := startExporter(t, exec.CommandContext(context.WithoutCancel(t.Context()), program, "-l", "127.0.0.1:0", "-u", k.URI("unix"))).scrape()
-	for _, want := range []string{"kamailio_core_udp4_raw_enabled 0", "kamailio_core_udp4_raw_mtu_bytes 1500", "kamailio_core_udp4_raw_ttl 64"} {
-		if !strings.Contains(page, "\n"+want+"\n") {
+	for _, want := range []string{"kamailio_core_udp4_raw_enabled ", "kamailio_core_udp4_raw_mtu_bytes 1500\n", "kamailio_core_udp4_raw_ttl "} { // the others differ for root
+		if !strings.Contains(page, "\n"+want) {
 			t.Errorf("there is no %s", want)
 		}
 	}

@@ -317,23 +317,36 @@ func dpkg(t *testing.T, args ...string) string {
 	return runDpkg(t, args...)
 }
 
-// purge removes the package, in whatever state it is, and its configuration.
-func purge(t *testing.T) {
-	t.Helper()
-	runDpkg(t, "--purge", "--force-remove-reinstreq", "kamailio-exporter")
-}
-
 func runDpkg(t *testing.T, args ...string) string {
 	t.Helper()
+	out, err := tryDpkg(t, args...)
+	if err != nil {
+		t.Fatalf("dpkg %q: %v\n%s", args, err, out)
+	}
+	return out
+}
+
+func tryDpkg(t *testing.T, args ...string) (said string, err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stepTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "dpkg", args...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		t.Fatalf("dpkg %q: %v\n%s", args, err, out)
+	return string(out), err
+}
+
+// purge removes the package, in whatever state it is, its configuration and its user. After an interruption, processes of
+// that user may still be ending, which nobody can wait for: so it is tried again for a while.
+func purge(t *testing.T) {
+	t.Helper()
+	const patience, pause = 10 * time.Second, 200 * time.Millisecond
+	said, err := tryDpkg(t, "--purge", "--force-remove-reinstreq", "kamailio-exporter")
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); said, err = tryDpkg(t, "--purge", "--force-remove-reinstreq", "kamailio-exporter") {
+		time.Sleep(pause)
 	}
-	return string(out)
+	if err != nil {
+		t.Errorf("purge the package: %v\n%s", err, said)
+	}
 }
 
 func wantWords(t *testing.T, when, said string, want []string, not string) {
