@@ -36,10 +36,22 @@ func TestReproducible(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			clone := filepath.Join(t.TempDir(), "elsewhere")
-			output(t, "git", "clone", "--quiet", "..", clone)
+			cloneAsHere(t, clone)
 			goreleaser(t, clone, test.goCache, append([]string{"build", "--snapshot"}, test.args...)...)
 			compare(t, released, filepath.Join(clone, "dist"), test.chosen)
 		})
+	}
+}
+
+// cloneAsHere makes a clone that is at the commit and on the branch that the release was built from, or on none: both are
+// stamped into the programs.
+func cloneAsHere(t *testing.T, clone string) {
+	t.Helper()
+	here := wantedStamp(t)
+	output(t, "git", "clone", "--quiet", "..", clone)
+	output(t, "git", "-C", clone, "checkout", "--quiet", "--detach", here.revision)
+	if here.branch != "HEAD" {
+		output(t, "git", "-C", clone, "checkout", "--quiet", "-B", here.branch)
 	}
 }
 
