@@ -44,34 +44,24 @@ func (b *bench) cpuAtIntervals(ctx context.Context) ([]row, error) {
 // cpuOfScrape is the CPU time that an exporter takes for a scrape of five methods while play scrapes as it likes, whatever else
 // the exporter does in that time included. play returns how many scrapes there were.
 func (b *bench) cpuOfScrape(ctx context.Context, play func(scrape func() error) (int, error)) (took time.Duration, err error) {
-	e, err := startExporter(ctx, b.exporter, b.ordinary, work{methods: fiveMethods})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, e.stop()) }()
-	c, err := e.dial(ctx, "")
-	if err != nil {
-		return 0, err
-	}
-	defer c.close()
-	scrape := func() error {
-		_, err := c.scrape()
+	err = b.scraped(ctx, b.ordinary, work{methods: fiveMethods}, func(e *exporter, c *client) error {
+		if err := c.warmUp(); err != nil {
+			return err
+		}
+		before, err := cpuTime(e.pid)
+		if err != nil {
+			return err
+		}
+		scrapes, err := play(c.once)
+		if err != nil {
+			return err
+		}
+		progress("  %d scrapes", scrapes)
+		after, err := cpuTime(e.pid)
+		took = (after - before) / time.Duration(scrapes)
 		return err
-	}
-	if err := c.warmUp(); err != nil {
-		return 0, err
-	}
-	before, err := cpuTime(e.pid)
-	if err != nil {
-		return 0, err
-	}
-	scrapes, err := play(scrape)
-	if err != nil {
-		return 0, err
-	}
-	after, err := cpuTime(e.pid)
-	progress("  %d scrapes", scrapes)
-	return (after - before) / time.Duration(scrapes), err
+	})
+	return took, err
 }
 
 // scrapeEach scrapes at the end of each interval, as often as intervals fit into a time, and returns how often that was.

@@ -58,6 +58,21 @@ func startExporter(ctx context.Context, program string, k *lab.Kamailio, w work)
 	return e, nil
 }
 
+// scraped starts the exporter on k, lets use scrape it through a client, and ends it.
+func (b *bench) scraped(ctx context.Context, k *lab.Kamailio, w work, use func(*exporter, *client) error) (err error) {
+	e, err := startExporter(ctx, b.exporter, k, w)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.stop()) }()
+	c, err := e.dial(ctx, "")
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return use(e, c)
+}
+
 func (e *exporter) awaitListening() error {
 	select {
 	case e.address = <-e.log.listening:

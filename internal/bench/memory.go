@@ -18,47 +18,50 @@ import (
 // scrapeEvery is how often the exporter is scraped while its memory is watched, and while SIPp runs.
 const scrapeEvery = time.Second
 
-// peakMemory watches two exporters at once, each on a Kamailio of its own.
+// peakMemory watches three exporters at once, on two Kamailios.
 func (b *bench) peakMemory(ctx context.Context) ([]row, error) {
-	var five, crowded int
-	var fiveErr, crowdedErr error
-	var both sync.WaitGroup
-	both.Go(func() { five, fiveErr = b.peakOf(ctx, b.ordinary, work{methods: fiveMethods}) })
-	both.Go(func() { crowded, crowdedErr = b.peakOf(ctx, b.crowded, work{dispatcher, []string{shortDispatcher}}) })
-	both.Wait()
-	if err := errors.Join(fiveErr, crowdedErr); err != nil {
-		return nil, err
-	}
 	often := fmt.Sprintf("a scrape every %v for %v", scrapeEvery, b.memory)
-	return []row{
-		memoryRow("most memory of the exporter, five methods, "+often, five, 18e6),
-		memoryRow(fmt.Sprintf("most memory, %d destinations in short, %s", destinations, often), crowded, 32e6),
-	}, nil
+	watched := []struct {
+		name  string
+		on    *lab.Kamailio
+		work  work
+		limit int // in bytes, 0 for none
+	}{
+		{"most memory of the exporter, five methods, " + often, b.ordinary, work{methods: fiveMethods}, 18e6},
+		{fmt.Sprintf("most memory, %d destinations in short", destinations), b.crowded, work{dispatcher, []string{shortDispatcher}}, 32e6},
+		{fmt.Sprintf("most memory, all that auto finds, with all series of %d destinations", destinations), b.crowded, work{}, 0},
+	}
+	rows, errs := make([]row, len(watched)), make([]error, len(watched))
+	var all sync.WaitGroup
+	for i, w := range watched {
+		all.Go(func() {
+			peak, err := b.peakOf(ctx, w.on, w.work)
+			rows[i], errs[i] = memoryRow(w.name, peak, w.limit), err
+		})
+	}
+	all.Wait()
+	return rows, errors.Join(errs...)
 }
 
 func memoryRow(work string, peak, limit int) row {
-	return row{work: work, figure: megabytes(peak), atMost: megabytes(limit), missed: peak > limit}
+	r := row{work: work, figure: megabytes(peak)}
+	if limit > 0 {
+		r.atMost, r.missed = megabytes(limit), peak > limit
+	}
+	return r
 }
 
 // peakOf is the most memory, in bytes, that an exporter ever had while it was scraped each second.
 func (b *bench) peakOf(ctx context.Context, k *lab.Kamailio, w work) (bytes int, err error) {
-	e, err := startExporter(ctx, b.exporter, k, w)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, e.stop()) }()
-	c, err := e.dial(ctx, "")
-	if err != nil {
-		return 0, err
-	}
-	defer c.close()
-	if _, err := scrapeEach(ctx, scrapeEvery, b.memory, func() error {
-		_, err := c.scrape()
+	err = b.scraped(ctx, k, w, func(e *exporter, c *client) error {
+		if _, err := scrapeEach(ctx, scrapeEvery, b.memory, c.once); err != nil {
+			return err
+		}
+		var err error
+		bytes, err = peakResident(e.pid)
 		return err
-	}); err != nil {
-		return 0, err
-	}
-	return peakResident(e.pid)
+	})
+	return bytes, err
 }
 
 var highWaterMark = regexp.MustCompile(`(?m)^VmHWM:\s+(\d+) kB$`)

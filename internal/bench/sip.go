@@ -40,35 +40,37 @@ func (b *bench) responseTimes(ctx context.Context) (rows []row, err error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := startExporter(ctx, b.exporter, b.ordinary, work{})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, e.stop()) }()
-	c, err := e.dial(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	defer c.close()
-	if err := c.warmUp(); err != nil {
-		return nil, err
-	}
 	var alone, scraped []time.Duration
-	for range b.sip {
-		quiet, err := p99(ctx, sipp, b.ordinary.SIPAddr())
-		if err != nil {
-			return nil, err
-		}
-		busy, err := whileScraped(ctx, c, func() (time.Duration, error) { return p99(ctx, sipp, b.ordinary.SIPAddr()) })
-		if err != nil {
-			return nil, err
-		}
-		progress("  p99 %v without scrapes, %v with", quiet, busy)
-		alone, scraped = append(alone, quiet), append(scraped, busy)
+	err = b.scraped(ctx, b.ordinary, work{}, func(_ *exporter, c *client) error {
+		alone, scraped, err = b.inTurn(ctx, sipp, c)
+		return err
+	})
+	if err != nil {
+		return nil, err
 	}
 	name := fmt.Sprintf("p99 of Kamailio's response time, %d OPTIONS a second, without scrapes and with one every %v, median of %d runs",
 		sipRate, scrapeEvery, b.sip)
 	return []row{ratioRow(name, percentile(alone, 50), percentile(scraped, 50), 1.05)}, nil
+}
+
+// inTurn has SIPp run alone and while the exporter is scraped, in turn, and returns the p99 of each run.
+func (b *bench) inTurn(ctx context.Context, sipp string, c *client) (alone, scraped []time.Duration, err error) {
+	if err := c.warmUp(); err != nil {
+		return nil, nil, err
+	}
+	for range b.sip {
+		quiet, err := p99(ctx, sipp, b.ordinary.SIPAddr())
+		if err != nil {
+			return nil, nil, err
+		}
+		busy, err := whileScraped(ctx, c, func() (time.Duration, error) { return p99(ctx, sipp, b.ordinary.SIPAddr()) })
+		if err != nil {
+			return nil, nil, err
+		}
+		progress("  p99 %v without scrapes, %v with", quiet, busy)
+		alone, scraped = append(alone, quiet), append(scraped, busy)
+	}
+	return alone, scraped, nil
 }
 
 // whileScraped measures while the exporter is scraped each second.
@@ -76,10 +78,7 @@ func whileScraped(ctx context.Context, c *client, measure func() (time.Duration,
 	scraping, stop := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() {
-		_, err := scrapeEach(scraping, scrapeEvery, time.Hour, func() error {
-			_, err := c.scrape()
-			return err
-		})
+		_, err := scrapeEach(scraping, scrapeEvery, time.Hour, c.once)
 		ended <- err
 	}()
 	found, err = measure()

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -28,18 +27,10 @@ func (b *bench) startToScrape(ctx context.Context) ([]row, error) {
 // startOnce starts an exporter, scrapes it, ends it, and tells how long the first two took: with about a millisecond for its
 // watchdog, which is started first.
 func (b *bench) startOnce(ctx context.Context) (took time.Duration, err error) {
-	e, err := startExporter(ctx, b.exporter, b.ordinary, work{methods: fiveMethods})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, e.stop()) }()
-	c, err := e.dial(ctx, "")
-	if err != nil {
-		return 0, err
-	}
-	defer c.close()
-	if _, err := c.scrape(); err != nil {
-		return 0, err
-	}
-	return time.Since(e.begin), nil
+	err = b.scraped(ctx, b.ordinary, work{methods: fiveMethods}, func(e *exporter, c *client) error {
+		_, err := c.scrape()
+		took = time.Since(e.begin)
+		return err
+	})
+	return took, err
 }

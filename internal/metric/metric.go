@@ -38,6 +38,7 @@ type Family struct {
 	Desc *Desc
 
 	samples []sample
+	heads   [2][]byte // by Format; made with the family, which serves many scrapes
 	// kamailio tells that a collector added it, so that counters began when
 	// Kamailio did.
 	kamailio bool
@@ -217,7 +218,7 @@ func sameNames(a, b []string) bool {
 func (s *Set) family(desc *Desc) *Family {
 	family, ok := s.families[desc]
 	if !ok {
-		family = &Family{Desc: desc, labels: s.labels}
+		family = &Family{Desc: desc, labels: s.labels, heads: [2][]byte{desc.head(Text), desc.head(OpenMetrics)}}
 		s.families[desc] = family
 	}
 	if len(family.samples) == 0 {

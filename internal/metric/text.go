@@ -25,7 +25,7 @@ const (
 // package's work over, without a message for each sample and with each label set
 // escaped once, because this is most of what a large scrape costs.
 func (f *Family) WriteText(w *bufio.Writer, format Format) error {
-	if _, err := w.Write(f.Desc.appendHead(w.AvailableBuffer(), format)); err != nil {
+	if _, err := w.Write(f.heads[format]); err != nil {
 		return err
 	}
 	for _, s := range f.samples {
@@ -46,8 +46,8 @@ var helpReplacers = [...]*strings.Replacer{
 	OpenMetrics: replacer,
 }
 
-// appendHead appends the lines before the samples.
-func (d *Desc) appendHead(b []byte, format Format) []byte {
+// head is the lines before the samples.
+func (d *Desc) head(format Format) []byte {
 	name, typ := d.Name, "gauge"
 	if d.Type == Counter {
 		typ = "counter"
@@ -60,15 +60,7 @@ func (d *Desc) appendHead(b []byte, format Format) []byte {
 			typ = "unknown"
 		}
 	}
-	b = append(b, "# HELP "...)
-	b = append(b, name...)
-	b = append(b, ' ')
-	b = append(b, helpReplacers[format].Replace(d.Help)...)
-	b = append(b, "\n# TYPE "...)
-	b = append(b, name...)
-	b = append(b, ' ')
-	b = append(b, typ...)
-	return append(b, '\n')
+	return []byte("# HELP " + name + " " + helpReplacers[format].Replace(d.Help) + "\n# TYPE " + name + " " + typ + "\n")
 }
 
 // mostWhole is the number from which on a float is written with an exponent.

@@ -238,10 +238,8 @@ func (r *report) taken(name string) bool {
 		}
 	}
 	// In OpenMetrics, a counter's family is named without the ending of its samples.
-	if r.names[name+"_total"] || r.names[strings.TrimSuffix(name, "_total")] {
-		return true
-	}
-	return r.names[name] || r.names[name+"_count"] || r.names[name+"_sum"] || r.names[name+"_bucket"]
+	base := strings.TrimSuffix(name, "_total")
+	return r.names[base] || r.names[base+"_total"] || r.names[name+"_count"] || r.names[name+"_sum"] || r.names[name+"_bucket"]
 }
 
 // errOutOfTime is a call that was not answered before the scrape had to be.

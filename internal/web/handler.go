@@ -77,7 +77,7 @@ func refuseBodies(next http.Handler) http.Handler {
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // there is nothing else to be read from it
 		w.Header().Set("Connection", "close")
-		http.Error(w, "a request for this page has no body", http.StatusBadRequest)
+		http.Error(w, "send the request without a body", http.StatusBadRequest)
 	})
 }
 
