@@ -2,10 +2,7 @@ package web
 
 import (
 	"bufio"
-	standard "compress/gzip"
 	"io"
-
-	"github.com/klauspost/compress/gzip"
 
 	"fmt"
 	"log/slog"
@@ -45,14 +42,6 @@ func ownPage(tb testing.TB) page {
 	registry.MustRegister(collectors.NewGoCollector(), newProcessCollector())
 	own := &ownMetrics{registry: registry, logger: slog.New(slog.DiscardHandler)}
 	return page{own: own.gather(), found: metric.NewSet()}
-}
-
-// gone takes a page and counts its bytes.
-type gone struct{ bytes int }
-
-func (g *gone) Write(b []byte) (int, error) {
-	g.bytes += len(b)
-	return len(b), nil
 }
 
 func (p page) writeTo(tb testing.TB, w io.Writer, contentType expfmt.Format, format metric.Format) {
@@ -97,41 +86,6 @@ func (p page) writeByLibrary(tb testing.TB, w io.Writer, contentType expfmt.Form
 	for _, family := range families {
 		if err := encoder.Encode(family); err != nil {
 			tb.Fatal(err)
-		}
-	}
-}
-
-// BenchmarkGzip compares libraries and levels: how long they take, and what they
-// leave.
-func BenchmarkGzip(b *testing.B) {
-	type writer interface {
-		io.WriteCloser
-		Reset(w io.Writer)
-	}
-	libraries := map[string]func(io.Writer, int) (writer, error){
-		"standard":  func(w io.Writer, level int) (writer, error) { return standard.NewWriterLevel(w, level) },
-		"klauspost": func(w io.Writer, level int) (writer, error) { return gzip.NewWriterLevel(w, level) },
-	}
-	p := ownPage(b)
-	p.found = manySamples(4000)
-	for name, library := range libraries {
-		for level := 1; level <= 3; level++ {
-			b.Run(fmt.Sprintf("%s/level=%d", name, level), func(b *testing.B) {
-				z, err := library(nil, level)
-				if err != nil {
-					b.Fatal(err)
-				}
-				var out gone
-				for b.Loop() {
-					out = gone{}
-					z.Reset(&out)
-					p.writeTo(b, z, expfmt.FmtText, metric.Text)
-					if err := z.Close(); err != nil {
-						b.Fatal(err)
-					}
-				}
-				b.ReportMetric(float64(out.bytes), "bytes")
-			})
 		}
 	}
 }

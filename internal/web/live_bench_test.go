@@ -4,13 +4,19 @@ package web
 
 import (
 	"bufio"
+	"bytes"
+	standard "compress/gzip"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/gzip"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
@@ -50,13 +56,14 @@ func BenchmarkLive(b *testing.B) {
 	}
 }
 
-func scrapeAll(b *testing.B, options scrape.Options) {
+// liveHandler is the exporter of a real Kamailio.
+func liveHandler(b *testing.B, options scrape.Options) http.Handler {
 	b.Helper()
 	client, err := dial.New(options.URI)
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer client.Close()
+	b.Cleanup(func() { client.Close() })
 	handler, err := NewHandler(Options{
 		Target:          scrape.NewTarget(client, options),
 		TelemetryPath:   "/metrics",
@@ -67,7 +74,12 @@ func scrapeAll(b *testing.B, options scrape.Options) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := httptest.NewServer(handler)
+	return handler
+}
+
+func scrapeAll(b *testing.B, options scrape.Options) {
+	b.Helper()
+	server := httptest.NewServer(liveHandler(b, options))
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -76,7 +88,7 @@ func scrapeAll(b *testing.B, options scrape.Options) {
 	defer conn.Close()
 	replies := bufio.NewReaderSize(conn, 1<<20)
 	b.ReportAllocs()
-	var bytes int64
+	var length int64
 	for b.Loop() {
 		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: bench\r\n\r\n"); err != nil {
 			b.Fatal(err)
@@ -85,10 +97,55 @@ func scrapeAll(b *testing.B, options scrape.Options) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if bytes, err = io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
+		if length, err = io.Copy(io.Discard, response.Body); err != nil || response.StatusCode != http.StatusOK {
 			b.Fatal(response.Status, err)
 		}
 		response.Body.Close()
 	}
-	b.ReportMetric(float64(bytes), "bytes")
+	b.ReportMetric(float64(length), "bytes")
+}
+
+// BenchmarkLiveGzip compares libraries and levels on the page of a real Kamailio with
+// 4,000 destinations: how long they take, and what they leave.
+func BenchmarkLiveGzip(b *testing.B) {
+	k := lab.StartTest(b, lab.Options{Destinations: 4000})
+	handler := liveHandler(b, scrape.Options{URI: k.URI("unix"), Auto: true, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	recorder := httptest.NewRecorder()
+	handler.ServeHTTP(recorder, httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", http.NoBody))
+	page := recorder.Body.Bytes()
+	type writer interface {
+		io.WriteCloser
+		Reset(w io.Writer)
+	}
+	for _, library := range []struct {
+		name string
+		make func(io.Writer, int) (writer, error)
+	}{
+		{"standard", func(w io.Writer, level int) (writer, error) { return standard.NewWriterLevel(w, level) }},
+		{"klauspost", func(w io.Writer, level int) (writer, error) { return gzip.NewWriterLevel(w, level) }},
+	} {
+		for level := 1; level <= 3; level++ {
+			b.Run(fmt.Sprintf("%s/level=%d", library.name, level), func(b *testing.B) {
+				z, err := library.make(nil, level)
+				if err != nil {
+					b.Fatal(err)
+				}
+				var packed bytes.Buffer
+				for b.Loop() {
+					packed.Reset()
+					z.Reset(&packed)
+					for chunk := range slices.Chunk(page, 64<<10) { // as respond writes it
+						if _, err := z.Write(chunk); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if err := z.Close(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(packed.Len()), "bytes")
+				b.ReportMetric(float64(len(page)), "page-bytes")
+			})
+		}
+	}
 }
