@@ -3,8 +3,6 @@
 package docs_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -13,12 +11,12 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
 )
 
 // startTimeout is generous: a busy machine builds beside.
@@ -64,54 +62,36 @@ func TestMain(m *testing.M) {
 type exporter struct {
 	t       *testing.T
 	address string
-	lines   chan string // of the log, from the one after it listens
+	log     *child.Log
+	ended   chan struct{}
 }
-
-var listeningOn = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 
 // startExporter starts a command that is an exporter, and waits until it listens. It ends with the test.
 func startExporter(t *testing.T, cmd *exec.Cmd) *exporter {
 	t.Helper()
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := &exporter{t: t, log: child.NewLog(), ended: make(chan struct{})}
+	cmd.Stderr = e.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	lines := make(chan string, 1000)
 	go func() {
-		defer close(lines)
-		for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
-			lines <- scanner.Text()
+		defer close(e.ended)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the exporter ended with %v", err)
 		}
 	}()
 	t.Cleanup(func() {
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Errorf("end the exporter: %v", err)
 		}
-		for range lines { // until it closes its log
-		}
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the exporter ended with %v", err)
-		}
+		<-e.ended
 	})
-	var log bytes.Buffer
-	timeout := time.After(startTimeout)
-	for {
-		select {
-		case line, ok := <-lines:
-			if !ok {
-				t.Fatalf("%v ended:\n%s", cmd.Args, &log)
-			}
-			if match := listeningOn.FindStringSubmatch(line); match != nil {
-				return &exporter{t, match[1], lines}
-			}
-			log.WriteString(line + "\n")
-		case <-timeout:
-			t.Fatalf("%v does not listen:\n%s", cmd.Args, &log)
-		}
+	listening, err := e.log.Await(child.Listening, e.ended, startTimeout)
+	if err != nil {
+		t.Fatalf("%v: %v", cmd.Args, err)
 	}
+	e.address = listening[1]
+	return e
 }
 
 // start starts the exporter with these flags on a free port.
@@ -127,20 +107,16 @@ func (e *exporter) scrape() string {
 	return get(e.t, "http://"+e.address+"/metrics")
 }
 
-// problem is the next line of the log that is an error.
+var problem = regexp.MustCompile(`.*level=ERROR.*`)
+
+// problem is the first line of the log that is an error.
 func (e *exporter) problem() string {
 	e.t.Helper()
-	timeout := time.After(startTimeout)
-	for {
-		select {
-		case line, ok := <-e.lines:
-			if !ok || strings.Contains(line, "level=ERROR") {
-				return line
-			}
-		case <-timeout:
-			e.t.Fatal("the exporter logs no error")
-		}
+	line, err := e.log.Await(problem, e.ended, startTimeout)
+	if err != nil {
+		e.t.Fatal("the exporter: ", err)
 	}
+	return line[0]
 }
 
 func get(t *testing.T, url string) string {

@@ -3,7 +3,6 @@
 package packaging
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -109,9 +108,8 @@ func freeAddress(t *testing.T) string {
 // process is a program under way and what it says.
 type process struct {
 	*child.Child
-	stop  func()
-	lines chan string // closed when it has ended
-	said  []string    // those that await has seen
+	stop func()
+	log  *child.Log
 }
 
 // start starts a program that ends with the test at the latest. change, if not nil, may change how.
@@ -120,8 +118,8 @@ func start(t *testing.T, change func(*exec.Cmd), name string, args ...string) *p
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.WaitDelay = 10 * time.Second
-	reader, writer := io.Pipe()
-	cmd.Stdout, cmd.Stderr = writer, writer
+	log := child.NewLog()
+	cmd.Stdout, cmd.Stderr = log, log
 	if change != nil {
 		change(cmd)
 	}
@@ -130,52 +128,31 @@ func start(t *testing.T, change func(*exec.Cmd), name string, args ...string) *p
 		cancel()
 		t.Fatal(err)
 	}
-	p := &process{Child: running, lines: make(chan string, 1000)}
-	p.stop = func() {
+	p := &process{running, func() {
 		cancel()
 		<-running.Done()
-	}
+	}, log}
 	onEnd(t, p.stop)
-	go func() {
-		<-running.Done()
-		_ = writer.Close() // it cannot fail
-	}()
-	go func() {
-		defer close(p.lines)
-		for scanner := bufio.NewScanner(reader); scanner.Scan(); {
-			p.lines <- scanner.Text()
-		}
-	}()
 	return p
 }
 
 // await waits until the process says this, and returns the line.
 func (p *process) await(t *testing.T, text string) string {
 	t.Helper()
-	if !p.says(t, text) {
-		t.Fatalf("it ended without saying %q, but said\n%s", text, strings.Join(p.said, "\n"))
+	line, err := p.says(text)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return p.said[len(p.said)-1]
+	return line
 }
 
-// says waits until the process says this; it returns false if the process ends without.
-func (p *process) says(t *testing.T, text string) bool {
-	t.Helper()
-	deadline := time.After(time.Minute)
-	for {
-		select {
-		case line, more := <-p.lines:
-			if !more {
-				return false
-			}
-			p.said = append(p.said, line)
-			if strings.Contains(line, text) {
-				return true
-			}
-		case <-deadline:
-			t.Fatalf("it does not say %q, but\n%s", text, strings.Join(p.said, "\n"))
-		}
+// says waits until the process says this, and returns the line; an error if it ends without.
+func (p *process) says(text string) (line string, err error) {
+	match, err := p.log.Await(regexp.MustCompile(".*"+regexp.QuoteMeta(text)+".*"), p.Done(), time.Minute)
+	if err != nil {
+		return "", err
 	}
+	return match[0], nil
 }
 
 // get fetches a page.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -10,13 +9,14 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+
+	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
 )
 
 // asExporter makes this test's own program behave as the exporter, so that tests
@@ -33,63 +33,21 @@ func TestMain(m *testing.M) {
 
 // exporter is a running exporter.
 type exporter struct {
-	t   *testing.T
-	url string
-	log *logBuffer
+	t     *testing.T
+	url   string
+	log   *child.Log
+	ended chan struct{}
 }
 
-// logBuffer collects what the exporter logs, and tells where it listens.
-type logBuffer struct {
-	mu        sync.Mutex
-	text      bytes.Buffer
-	longer    chan struct{} // closed, and made anew, when there is another line
-	listening chan string
-	closed    chan struct{}
-}
-
-func newLogBuffer() *logBuffer {
-	return &logBuffer{longer: make(chan struct{}), listening: make(chan string, 1), closed: make(chan struct{})}
-}
-
-var listeningOn = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
-
-func (b *logBuffer) read(r io.Reader) {
-	defer close(b.closed)
-	for scanner := bufio.NewScanner(r); scanner.Scan(); {
-		b.mu.Lock()
-		b.text.WriteString(scanner.Text() + "\n")
-		close(b.longer)
-		b.longer = make(chan struct{})
-		b.mu.Unlock()
-		if match := listeningOn.FindStringSubmatch(scanner.Text()); match != nil {
-			b.listening <- match[1]
-		}
-	}
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
+// logPatience is how long a test waits for a line of the log.
+const logPatience = 30 * time.Second
 
 // awaitLog waits until the log has something: what the exporter logs during a scrape
 // may come after the page.
 func (e *exporter) awaitLog(pattern string) {
 	e.t.Helper()
-	wanted, deadline := regexp.MustCompile(pattern), time.After(30*time.Second)
-	for {
-		e.log.mu.Lock()
-		found, longer := wanted.Match(e.log.text.Bytes()), e.log.longer
-		e.log.mu.Unlock()
-		if found {
-			return
-		}
-		select {
-		case <-longer:
-		case <-deadline:
-			e.t.Fatalf("the log does not say %s", pattern)
-		}
+	if _, err := e.log.Await(regexp.MustCompile(pattern), e.ended, logPatience); err != nil {
+		e.t.Fatal("the exporter: ", err)
 	}
 }
 
@@ -109,35 +67,31 @@ func start(t *testing.T, args ...string) *exporter {
 
 func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 	t.Helper()
-	e := &exporter{t: t, log: newLogBuffer()}
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := &exporter{t: t, log: child.NewLog(), ended: make(chan struct{})}
+	cmd.Stderr = e.log
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go e.log.read(stderr)
+	go func() {
+		defer close(e.ended)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the exporter ended with %v", err)
+		}
+	}()
 	t.Cleanup(func() {
 		if err := cmd.Process.Signal(os.Interrupt); err != nil {
 			t.Errorf("end the exporter: %v", err)
 		}
-		<-e.log.closed
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the exporter ended with %v", err)
-		}
+		<-e.ended
 		if t.Failed() {
 			t.Logf("the exporter's log:\n%s", e.log)
 		}
 	})
-	select {
-	case address := <-e.log.listening:
-		e.url = "http://" + address
-	case <-e.log.closed:
-		t.Fatalf("the exporter ended:\n%s", e.log)
-	case <-time.After(30 * time.Second):
-		t.Fatalf("the exporter does not listen:\n%s", e.log)
+	listening, err := e.log.Await(child.Listening, e.ended, logPatience)
+	if err != nil {
+		t.Fatal("the exporter: ", err)
 	}
+	e.url = "http://" + listening[1]
 	return e
 }
 

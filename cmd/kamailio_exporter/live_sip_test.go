@@ -327,7 +327,9 @@ func (e *exporter) poll(holds func(page) bool) (last page, ok bool) {
 }
 
 // within is the same exporter for a part of the test.
-func (e *exporter) within(t *testing.T) *exporter { return &exporter{t: t, url: e.url, log: e.log} }
+func (e *exporter) within(t *testing.T) *exporter {
+	return &exporter{t: t, url: e.url, log: e.log, ended: e.ended}
+}
 
 // sipp is a running SIPp.
 type sipp struct {

@@ -3,14 +3,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os/exec"
-	"regexp"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
@@ -28,7 +25,7 @@ type exporter struct {
 	begin   time.Time // just before it was started
 	process *child.Child
 	cancel  context.CancelFunc
-	log     *exporterLog
+	log     *child.Log
 }
 
 // startExporter starts the program on k and returns once it listens. It lives no longer than ctx; stop is to be called in
@@ -39,7 +36,7 @@ func startExporter(ctx context.Context, program string, k *lab.Kamailio, w work)
 		args = append(args, "-m", strings.Join(w.methods, ","))
 	}
 	life, cancel := context.WithCancel(ctx)
-	e := &exporter{methods: w.methods, cancel: cancel, log: &exporterLog{listening: make(chan string, 1)}}
+	e := &exporter{methods: w.methods, cancel: cancel, log: child.NewLog()}
 	cmd := exec.CommandContext(life, program, args...)
 	cmd.Stdout, cmd.Stderr = e.log, e.log
 	cmd.WaitDelay = exporterGrace
@@ -50,11 +47,13 @@ func startExporter(ctx context.Context, program string, k *lab.Kamailio, w work)
 		return nil, err
 	}
 	e.pid = cmd.Process.Pid
-	if err := e.awaitListening(); err != nil {
+	listening, err := e.log.Await(child.Listening, e.process.Done(), patience)
+	if err != nil {
 		cancel()
 		<-e.process.Done()
-		return nil, err
+		return nil, fmt.Errorf("start the exporter: %w", err)
 	}
+	e.address = listening[1]
 	return e, nil
 }
 
@@ -73,17 +72,6 @@ func (b *bench) scraped(ctx context.Context, k *lab.Kamailio, w work, use func(*
 	return use(e, c)
 }
 
-func (e *exporter) awaitListening() error {
-	select {
-	case e.address = <-e.log.listening:
-		return nil
-	case <-e.process.Done():
-		return fmt.Errorf("start the exporter: %w; it said:\n%s", e.process.Wait(), e.log)
-	case <-time.After(patience):
-		return fmt.Errorf("start the exporter: it does not listen after %v; it said:\n%s", patience, e.log)
-	}
-}
-
 // stop ends the exporter. It returns an error if the exporter ended in another way than it was told to.
 func (e *exporter) stop() error {
 	e.cancel()
@@ -92,40 +80,4 @@ func (e *exporter) stop() error {
 		return nil
 	}
 	return fmt.Errorf("end the exporter: %w; it said:\n%s", err, e.log)
-}
-
-// exporterLog keeps the start of what the exporter says, and tells where it listens.
-type exporterLog struct {
-	listening chan string // has room for one address
-
-	mu    sync.Mutex
-	text  bytes.Buffer
-	found bool
-}
-
-// maxLog is how much of the exporter's log is kept.
-const maxLog = 64 << 10
-
-var listeningOn = regexp.MustCompile(`msg="Listening on" address=(\S+)\s`)
-
-// Write implements io.Writer.
-func (l *exporterLog) Write(said []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.text.Write(said[:min(len(said), maxLog-l.text.Len())])
-	if l.found {
-		return len(said), nil
-	}
-	if match := listeningOn.FindSubmatch(l.text.Bytes()); match != nil {
-		l.found = true
-		l.listening <- string(match[1])
-	}
-	return len(said), nil
-}
-
-// String is what the exporter said so far.
-func (l *exporterLog) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }

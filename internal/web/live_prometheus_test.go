@@ -3,7 +3,6 @@
 package web
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -16,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -68,10 +66,8 @@ func startPrometheus(t *testing.T, target string) string {
 	cmd := exec.CommandContext(ctx, program, "--config.file", filepath.Join(dir, "prometheus.yml"),
 		"--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", "127.0.0.1:0")
 	cmd.WaitDelay = patience
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
+	log := child.NewLog()
+	cmd.Stderr = log
 	running, err := child.Start(cmd)
 	if err != nil {
 		t.Fatal(err)
@@ -80,18 +76,12 @@ func startPrometheus(t *testing.T, target string) string {
 		stop()
 		<-running.Done()
 	})
-	lines := bufio.NewScanner(log)
-	for lines.Scan() {
-		if match := listeningOn.FindStringSubmatch(lines.Text()); match != nil {
-			go io.Copy(io.Discard, log) //nolint:errcheck // until it ends
-			return "http://" + match[1]
-		}
+	listening, err := log.Await(child.Listening, running.Done(), patience)
+	if err != nil {
+		t.Fatal("Prometheus: ", err)
 	}
-	t.Fatalf("Prometheus does not listen: %v", lines.Err())
-	return ""
+	return "http://" + listening[1]
 }
-
-var listeningOn = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
 
 const (
 	// patience is how long Prometheus may take, for what takes it a second or two.
