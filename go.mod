@@ -1,4 +1,4 @@
-module github.com/kamailio-exporter/kamailio_exporter
+module github.com/kamailio-exporter/kamailio_exporter/v3
 
 go 1.26.0
 

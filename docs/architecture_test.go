@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // inTheCopy marks a block of commands that are to run in a copy of the repository.

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // notRun are the first lines of the blocks of commands that the tests cannot run, and why. Those that need root, and no
@@ -38,8 +38,8 @@ var notRun = map[string]string{
 	"docker run --name kamailio_exporter --restart unless-stopped -p 127.0.0.1:9494:9494 --read-only --cap-drop ALL \\":       "needs Docker",
 	"kubectl apply -f packaging/kubernetes/sidecar.yaml":                                                                      "needs a cluster",
 	"kubectl apply -f packaging/kubernetes/podmonitor.yaml":                                                                   "needs a cluster",
-	"go install github.com/kamailio-exporter/kamailio_exporter/cmd/...@latest":                                                "needs the repository's host",
-	"go get github.com/kamailio-exporter/kamailio_exporter@latest":                                                            "needs the repository's host",
+	"go install github.com/kamailio-exporter/kamailio_exporter/v3/cmd/kamailio_exporter@v3.0.0":                               "needs the repository's host",
+	"go get github.com/kamailio-exporter/kamailio_exporter/v3@v3.0.0":                                                         "needs the repository's host",
 	"git clone https://github.com/kamailio-exporter/kamailio_exporter":                                                        "needs the repository's host",
 	"promtool check config /etc/prometheus/prometheus.yml":                                                                    "needs an installed Prometheus; TestYAML runs it on the pages' own",
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/common/config"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // TestYAML gives each block of YAML to the program that is to read it; all of them refuse a field that they do not know.

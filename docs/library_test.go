@@ -8,7 +8,7 @@ import (
 	"regexp"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // TestLibraryProgram runs the page's program against a real Kamailio.

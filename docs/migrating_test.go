@@ -11,10 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
 
 // tables are the tables of migrating.md with a mark: rows of two cells.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 )
 
 // tableFlag is a row of the table of flags: the flag, its short form and its default.

@@ -7,8 +7,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // TestDangers sees that a Kamailio has every method of which the page warns, and that the exporter calls none of them but for

@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // words are a text as one line, without the marks of Markdown and logfmt.

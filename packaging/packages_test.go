@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/debian"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
 )
 
 // packaged are the files of each package, and which of this repository they are; programs have none.

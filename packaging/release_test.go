@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/debian"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
 )
 
 var (

@@ -20,8 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/debian"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
 )
 
 var systemd = debian.Set{

@@ -10,9 +10,9 @@ import (
 	"os"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // replies is what the server of these examples answers.

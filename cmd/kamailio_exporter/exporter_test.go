@@ -16,7 +16,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 // asExporter makes this test's own program behave as the exporter, so that tests

@@ -17,11 +17,11 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/web"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/xhttpprom"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/web"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // methodAuto stands for all methods that the server has and that are cheap.

@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // lostOverJSON are the series of methods that answer BINRPC only, or lose all

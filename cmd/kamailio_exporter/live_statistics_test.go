@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // TestLiveStatisticsGroups names stats.fetch, and what it is to show as it is.

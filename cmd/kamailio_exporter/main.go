@@ -19,8 +19,8 @@ import (
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/web"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/web"
 )
 
 func main() {

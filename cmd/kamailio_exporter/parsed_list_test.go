@@ -4,7 +4,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 )
 
 // TestParsedLists gives the flags several times, and one name in two forms.

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 // exporterGrace is how long the exporter may take to end after SIGTERM.

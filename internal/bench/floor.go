@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
 const (

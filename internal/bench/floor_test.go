@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
 func TestPacketSize(t *testing.T) {

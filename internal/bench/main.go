@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // settings are the flags.

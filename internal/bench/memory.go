@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // scrapeEvery is how often the exporter is scraped while its memory is watched, and while SIPp runs.

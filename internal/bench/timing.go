@@ -9,7 +9,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // The exporter's methods in the rows.

@@ -1,6 +1,6 @@
 package collector
 
-import "github.com/kamailio-exporter/kamailio_exporter/rpc"
+import "github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 
 // builtModules are replies of the modules that the lab cannot load, or in which
 // nothing happens there.

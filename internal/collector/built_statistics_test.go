@@ -3,7 +3,7 @@ package collector
 import (
 	"strconv"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // builtStatistics have a number of its own for each statistic, where those of the

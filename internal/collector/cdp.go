@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // Source of the fields: Kamailio's src/modules/cdp/cdp_rpc.c, of the states

@@ -11,8 +11,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // Collector is one RPC method and what it becomes. It is immutable and may be

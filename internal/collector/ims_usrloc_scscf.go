@@ -1,8 +1,8 @@
 package collector
 
 import (
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // Source of the fields: Kamailio's src/modules/ims_usrloc_scscf/ul_rpc.c. It adds

@@ -3,8 +3,8 @@ package collector
 import (
 	"regexp"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // Source of the line: Kamailio's src/modules/kafka/kafka_mod.c, of the numbers

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // TestWhatNodesOfRTPEngineSay has what disabled and recheck_ticks mean in one

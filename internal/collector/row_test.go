@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // list is a reply of rows, within one that of rows in a struct under a name each.

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // Source of the facts in this file: Kamailio's src/modules/kex/core_stats.c and

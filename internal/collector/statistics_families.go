@@ -3,7 +3,7 @@ package collector
 import (
 	"slices"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
 // statisticFamily is a metric and the statistics of Kamailio that are its

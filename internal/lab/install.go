@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/debian"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
 )
 
 // The Debian releases whose Kamailio the lab knows.

@@ -20,7 +20,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 const (

@@ -13,10 +13,10 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
 // adviceOnUserMetrics is about the page of the routing script's own metrics.

@@ -14,10 +14,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
 func TestAdvice(t *testing.T) {

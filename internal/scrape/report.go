@@ -12,10 +12,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
 // What an exporter says of its own scrapes.

@@ -20,12 +20,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/xhttpprom"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // script is a Kamailio that answers as it is told, at the times it is told, so

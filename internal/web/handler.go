@@ -15,7 +15,7 @@ import (
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
 
 // Options are the settings of the pages.

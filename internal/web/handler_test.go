@@ -12,8 +12,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 func newTestHandler(t *testing.T, uri string, log io.Writer) http.Handler {

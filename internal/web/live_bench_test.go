@@ -18,10 +18,10 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/collector"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/scrape"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // BenchmarkLive scrapes a real Kamailio over HTTP, for CPU profiles of all that a

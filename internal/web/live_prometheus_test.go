@@ -23,8 +23,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 // TestLivePrometheus has a real Prometheus scrape the same page as we write it and

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
 // fixedPage is a page of all that a page can have, always the same.

@@ -1,4 +1,4 @@
-module github.com/kamailio-exporter/kamailio_exporter/packaging/kubernetes
+module github.com/kamailio-exporter/kamailio_exporter/v3/packaging/kubernetes
 
 go 1.26.0
 

@@ -3,7 +3,7 @@ package binrpc
 import (
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // benchmarkPackets are replies of three sizes: 0.2, 6 and 960 KB.

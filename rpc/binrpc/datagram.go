@@ -13,8 +13,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/internal/datagram"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
 // Datagram is a client of ctl over a datagram socket: unix datagram or UDP. It

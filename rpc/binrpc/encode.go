@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"math"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // maxRequest is the size of the buffer into which ctl reads requests

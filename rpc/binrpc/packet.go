@@ -8,7 +8,7 @@ import (
 	"math"
 	"math/bits"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 const (

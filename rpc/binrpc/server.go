@@ -8,7 +8,7 @@ import (
 	"net"
 	"sync"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // Handler answers one call with the records of its reply, Go values of the kinds

@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // serve serves a unix socket until the end of the test and returns its path.

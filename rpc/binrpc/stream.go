@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // Stream is a connection to ctl over a stream socket: unix or TCP. It is a

@@ -11,9 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
 // Options are what the user of a client may choose. The zero Options are good.

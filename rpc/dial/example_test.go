@@ -7,9 +7,9 @@ import (
 	"net"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/binrpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // startServer starts a server in place of a Kamailio, and returns its URI.

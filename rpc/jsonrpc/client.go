@@ -15,8 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/internal/datagram"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
 // Client calls methods by JSON-RPC, one after another: Kamailio does not support

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // answer is a Kamailio that knows a few methods.

@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/rpc/jsonrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
 const uptime = `{"jsonrpc":"2.0","result":{"uptime":86400},"id":1}`

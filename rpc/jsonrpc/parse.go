@@ -7,7 +7,7 @@ import (
 	"io"
 	"strconv"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 // SyntaxError says that bytes are no JSON-RPC reply.

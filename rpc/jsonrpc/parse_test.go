@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
 func result(json string) string { return `{"jsonrpc":"2.0","result":` + json + `,"id":7}` }

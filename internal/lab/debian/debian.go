@@ -19,7 +19,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 // A Set is a choice of Debian packages that are unpacked together.

@@ -13,7 +13,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 const usage = `Usage:

@@ -15,8 +15,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab/child"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 const (

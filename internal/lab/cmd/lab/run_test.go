@@ -14,7 +14,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/kamailio-exporter/kamailio_exporter/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
 // stub is a program in place of the exporter. It writes its arguments to the file that is its last one and then does
