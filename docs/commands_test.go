@@ -15,60 +15,15 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// notRun are the first lines of the blocks of commands that the tests cannot run, and why. Those that need root, and no
-// other machine, packaging's tests run for the most part.
-var notRun = map[string]string{
-	"curl -fL https://github.com/kamailio-exporter/kamailio_exporter/releases/download/v3.0.0/kamailio_exporter-3.0.0.linux-amd64.tar.gz | tar xz":         "needs the release",
-	"curl -fL https://github.com/kamailio-exporter/kamailio_exporter/releases/download/v3.0.0/kamailio_exporter-3.0.0.linux-amd64.tar.gz | tar xz -C /tmp": "needs the release",
-	"curl -fLO https://github.com/kamailio-exporter/kamailio_exporter/releases/download/v3.0.0/kamailio-exporter_3.0.0_amd64.deb":                          "needs the release and root",
-	"sudo dnf install https://github.com/kamailio-exporter/kamailio_exporter/releases/download/v3.0.0/kamailio-exporter-3.0.0-1.x86_64.rpm":                "needs the release and root",
-	"wget https://github.com/kamailio-exporter/kamailio_exporter/releases/download/v3.0.0/kamailio-exporter_3.0.0_x86_64.apk":                              "needs the release and Alpine",
-	"sha256sum --check --ignore-missing sha256sums.txt": "needs the release",
-	"make run": "is what internal/lab/cmd/lab tests, and make test is what runs this",
-	"ls -ld /run/kamailio /run/kamailio/kamailio_ctl":           "needs an installed Kamailio",
-	"grep -rn '\"ctl\"' /etc/kamailio/":                         "needs an installed Kamailio",
-	"systemctl status kamailio":                                 "needs an installed Kamailio",
-	"sudo usermod --append --groups kamailio kamailio_exporter": "needs root",
-	"sudo editor /etc/default/kamailio_exporter":                "needs root and a terminal",
-	"sudo useradd --system --user-group --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin kamailio_exporter": "needs root",
-	"sudo systemctl disable --now kamailio_exporter.service":                                                                  "needs root and systemd",
-	"systemd-analyze security kamailio_exporter.service":                                                                      "needs systemd",
-	"sudo systemctl edit kamailio_exporter":                                                                                   "needs root and a terminal",
-	"ss -ltnp 'sport = :9494'":                                                                                                "needs iproute2",
-	"docker run --name kamailio_exporter --restart unless-stopped -p 127.0.0.1:9494:9494 --read-only --cap-drop ALL \\":       "needs Docker",
-	"kubectl apply -f packaging/kubernetes/sidecar.yaml":                                                                      "needs a cluster",
-	"kubectl apply -f packaging/kubernetes/podmonitor.yaml":                                                                   "needs a cluster",
-	"go install github.com/kamailio-exporter/kamailio_exporter/v3/cmd/kamailio_exporter@v3.0.0":                               "needs the repository's host",
-	"go get github.com/kamailio-exporter/kamailio_exporter/v3@v3.0.0":                                                         "needs the repository's host",
-	"git clone https://github.com/kamailio-exporter/kamailio_exporter":                                                        "needs the repository's host",
-	"promtool check config /etc/prometheus/prometheus.yml":                                                                    "needs an installed Prometheus; TestYAML runs it on the pages' own",
-}
-
-// TestCommandsNotRun fails for a block that neither runs nor has a reason, and for a reason without a block.
-func TestCommandsNotRun(t *testing.T) {
-	seen := map[string]bool{}
-	for _, b := range blocksOf(t, "console") {
-		first, _, _ := strings.Cut(b.text, "\n")
-		seen[first] = true
-		if notRun[first] == "" {
-			t.Errorf("%s:%d: mark it sh and let it run, or say in notRun why not: %s", b.page, b.line, first)
-		}
-	}
-	for first := range notRun {
-		if !seen[first] {
-			t.Errorf("no page has %s", first)
-		}
-	}
-}
-
 // commandTimeout is the most that one block may take; go test may have to build.
 const commandTimeout = 5 * time.Minute
 
 // inTheRepository marks blocks that are to run in the repository.
 const inTheRepository = "in the repository"
 
-// TestCommands runs every block of commands as it is written, but for the addresses: the programs' defaults, and those in the
-// text, become those of a Kamailio of the lab and of an exporter that runs beside.
+// TestCommands runs every block of sh as it is written, except for the addresses: the programs' defaults and those in the text
+// become those of a Kamailio of the lab and of a running exporter. Blocks of console are not run: they need root, a release or
+// another machine.
 func TestCommands(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("SKIPPED: the pages' commands need curl")
