@@ -24,6 +24,7 @@ var update = flag.Bool("update", false, "write the golden files anew")
 var captured = map[string]time.Time{
 	"5.6.3": time.Date(2026, 11, 22, 11, 56, 37, 300e6, time.UTC),
 	"6.0.1": time.Date(2026, 11, 22, 11, 56, 52, 700e6, time.UTC),
+	"6.1.5": time.Date(2026, 11, 22, 11, 57, 11, 500e6, time.UTC),
 }
 
 // builtReply is a reply of a method that the lab cannot give, built from what the
