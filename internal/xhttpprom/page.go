@@ -273,7 +273,11 @@ func (r *reader) read(ctx context.Context, name string, lines []string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	families, err := r.parser.TextToMetricFamilies(strings.NewReader(strings.Join(lines, "\n") + "\n"))
+	var text strings.Builder
+	for _, line := range lines {
+		text.WriteString(withoutTime(line) + "\n")
+	}
+	families, err := r.parser.TextToMetricFamilies(strings.NewReader(text.String()))
 	metrics := families[name].GetMetric()
 	if err == nil && len(metrics) == len(lines) {
 		for i, line := range lines {
@@ -293,6 +297,25 @@ func (r *reader) read(ctx context.Context, name string, lines []string) error {
 	return nil
 }
 
+// withoutTime returns the line of a sample without its time, which is when the page
+// was made: Prometheus would keep a sample with a time of its own past its end for
+// five minutes. The parser must not see it, since Kamailio writes milliseconds,
+// seconds, or seconds with decimals, as its parameter timestamp_format says.
+func withoutTime(line string) string {
+	end := strings.LastIndexByte(line, '}') + 1
+	if end == 0 {
+		end = len(nameOf(line))
+	}
+	fields := strings.Fields(line[end:])
+	if len(fields) != 2 {
+		return line
+	}
+	if _, err := strconv.ParseFloat(fields[1], 64); err != nil {
+		return line
+	}
+	return line[:end] + " " + fields[0]
+}
+
 // add keeps a sample that a prometheus.Gatherer may show, and Prometheus keep.
 func (r *reader) add(name, line string, m *dto.Metric) {
 	// A label without a value is none for Prometheus, and makes no difference.
@@ -305,9 +328,6 @@ func (r *reader) add(name, line string, m *dto.Metric) {
 		return
 	}
 	r.seen[key] = true
-	// The time is when the page was made, and Prometheus would keep a sample
-	// with a time of its own past its end for five minutes.
-	m.TimestampMs = nil
 	r.series[name] = append(r.series[name], m)
 }
 
