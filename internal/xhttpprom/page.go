@@ -135,25 +135,19 @@ func withoutURLs(err error) error {
 	return &url.Error{Op: outer.Op, URL: shown, Err: withoutURLs(outer.Err)}
 }
 
-// ownStatistics is how the lines start that introduce Kamailio's own statistics,
-// which the module shows too if its parameter xhttp_prom_stats says so. They are
-// the same as those of stats.fetch.
-var ownStatistics = regexp.MustCompile(`(?m)^# Kamailio (whole internal statistics|statistics for)`)
-
 // errNoMetric is a page that is one of another kind, such as a login page.
 var errNoMetric = errors.New("the page has lines, and none of them is a metric")
 
-// Parse reads the part of a page that the routing script keeps. Lines that are
-// no metric cost only themselves, unless there are no others.
+// Parse reads the metrics of the routing script from a page, and leaves out those
+// that Kamailio adds of its own. A line that is no metric is left out and reported
+// in the Page; it is an error if there is no other line.
 func Parse(ctx context.Context, text string) (Page, error) {
-	if at := ownStatistics.FindStringIndex(text); at != nil {
-		text = text[:at[0]]
-	}
-	if strings.Count(strings.TrimRight(text, "\n"), "\n") >= mostLines {
+	lines := scriptLines(text)
+	if len(lines) > mostLines {
 		return Page{}, fmt.Errorf("the page has more than %d lines", mostLines)
 	}
 	r := newReader()
-	r.split(text)
+	r.split(lines)
 	for _, name := range r.names {
 		if err := r.read(ctx, name, r.lines[name]); err != nil {
 			return Page{}, err
@@ -196,13 +190,9 @@ func newReader() *reader {
 
 var comment = regexp.MustCompile(`^#[ \t]*(HELP|TYPE)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]+(.+)$`)
 
-// split sorts the lines by what they are about.
-func (r *reader) split(text string) {
-	for line := range strings.Lines(text) {
-		line = strings.TrimSpace(line)
-		if line == "" {
-			continue
-		}
+// split sorts the lines by the name of their metric.
+func (r *reader) split(lines []string) {
+	for _, line := range lines {
 		if line[0] == '#' {
 			r.comment(line)
 			continue
