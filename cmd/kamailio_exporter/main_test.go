@@ -44,7 +44,7 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		{[]string{"--kamailio.short", "core.uptime"}, []string{"--kamailio.short", `\"core.uptime\" has no short form`}},
 		{[]string{"-m", "htable.get"}, []string{"--kamailio.methods", "needs --kamailio.htable-keys"}},
 		{[]string{"--kamailio.http-config.file", "/no/such/file"}, []string{"--kamailio.http-config.file", "/no/such/file"}},
-		{[]string{"--kamailio.xhttp-prom-url", "127.0.0.1:5060"}, []string{"--kamailio.xhttp-prom-url", "is no URL of a page"}},
+		{[]string{"--kamailio.xhttp-prom-url", "127.0.0.1:5060"}, []string{"--kamailio.xhttp-prom-url", "is not the URL of a page"}},
 		{[]string{"--web.telemetry-path", "metrics"}, []string{"--web.telemetry-path", "must start with a slash"}},
 		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"health check"}},
 		{[]string{"--web.telemetry-path", "/a/./b"}, []string{"--web.telemetry-path", "must not have"}},

@@ -44,4 +44,6 @@ modparam("xhttp_prom", "xhttp_prom_tags", "site=\"ams\"")
 	}
 }
 
-func ofTheScript(family *dto.MetricFamily) bool { return strings.HasPrefix(family.GetName(), "kamailio_lab_") }
+func ofTheScript(family *dto.MetricFamily) bool {
+	return strings.HasPrefix(family.GetName(), "kamailio_lab_")
+}

@@ -64,8 +64,9 @@ type Client struct {
 	http  *http.Client
 }
 
-// NewClient makes a client for the page at an http or https URL. Certificates
-// and passwords are the http.Client's to know.
+// NewClient returns a client for the page at an http or https URL. The certificates
+// and passwords are those of the http.Client; its CheckRedirect is not used, since
+// redirects are never followed.
 func NewClient(page string, client *http.Client) (*Client, error) {
 	u, err := url.Parse(page)
 	if err != nil {
@@ -77,12 +78,13 @@ func NewClient(page string, client *http.Client) (*Client, error) {
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errNoURL
 	}
-	return &Client{url: page, shown: withoutSecrets(u), http: client}, nil
+	direct := *client
+	direct.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{url: page, shown: withoutSecrets(u), http: &direct}, nil
 }
 
-// errNoURL does not repeat what it is about: a URL that is mistyped can hold a
-// password too.
-var errNoURL = errors.New("it is no URL of a page: use for example http://127.0.0.1:5060/metrics")
+// errNoURL does not repeat the text: a mistyped URL can have a password in it too.
+var errNoURL = errors.New("this is not the URL of a page, use for example http://127.0.0.1:5060/metrics")
 
 // withoutSecrets is a URL without user, password and query.
 func withoutSecrets(u *url.URL) string {
@@ -101,6 +103,10 @@ func (c *Client) Fetch(ctx context.Context) (Page, error) {
 		return Page{}, withoutURLs(err)
 	}
 	defer response.Body.Close()
+	if location, err := response.Location(); err == nil && response.StatusCode/100 == http.StatusMultipleChoices/100 {
+		return Page{}, fmt.Errorf("get %s: %s, which redirects to %s: redirects are not followed, give the URL of the page itself",
+			c.shown, response.Status, withoutSecrets(location))
+	}
 	if response.StatusCode != http.StatusOK {
 		return Page{}, fmt.Errorf("get %s: %s", c.shown, response.Status)
 	}
@@ -118,12 +124,12 @@ func (c *Client) Fetch(ctx context.Context) (Page, error) {
 	return page, nil
 }
 
-// withoutURLs is the error of a request, with the URLs in it stripped of their
-// secrets: ours, and those that it was redirected to or needs for a token.
+// withoutURLs returns the error of a request, with the URLs in it stripped of their
+// secrets: that of the page, and those of a proxy or of a request for a token.
 func withoutURLs(err error) error {
 	outer, ok := errors.AsType[*url.Error](err)
 	if !ok && strings.Contains(err.Error(), "://") {
-		return errors.New("it was redirected to, or has as a proxy, what is no URL")
+		return errors.New("the server redirects to, or the settings name as a proxy, something that is not a URL")
 	}
 	if !ok {
 		return err

@@ -346,7 +346,7 @@ func TestSecrets(t *testing.T) {
 	shown := server.URL + "/metrics"
 	check(shown, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	for _, to := range []string{"http://127.0.0.1:1/else?secret", "http://secret:secret@127.0.0.1:1/else"} {
-		check("http://127.0.0.1:1/else", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) })
+		check(shown+": 302 Found, which redirects to http://127.0.0.1:1/else: redirects are not followed", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, to, http.StatusFound) })
 	}
 	check(shown, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Location", "http://secret:secret%zz@host/")
@@ -366,6 +366,38 @@ func TestSecrets(t *testing.T) {
 	cancel()
 	if _, err := client.Fetch(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestRedirectsAreNotFollowed redirects to another page, and in a circle, with each status that means so. Neither is the
+// other page fetched nor the first one again, whatever the given client does by itself.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	var others atomic.Int64
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others.Add(1) }))
+	defer other.Close()
+	for _, status := range []int{
+		http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect,
+	} {
+		for _, to := range []string{other.URL + "/metrics", "/metrics"} {
+			var requests atomic.Int64
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				requests.Add(1)
+				http.Redirect(w, r, to, status)
+			}))
+			follow := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+			client, err := NewClient(server.URL+"/metrics", follow)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.Fetch(t.Context())
+			server.Close()
+			if err == nil || !strings.Contains(err.Error(), "redirects are not followed") {
+				t.Errorf("%d to %s: error %v", status, to, err)
+			}
+			if requests.Load() != 1 || others.Load() != 0 {
+				t.Errorf("%d to %s: %d requests, and %d to where it redirects", status, to, requests.Load(), others.Load())
+			}
+		}
 	}
 }
 
