@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"strings"
@@ -11,15 +10,20 @@ import (
 
 // Call is one RPC method with its arguments.
 type Call struct {
-	// Method is the RPC's full name, such as "core.uptime".
+	// Method is the full name of the method, such as "core.uptime".
 	Method string
-	// Args are the method's arguments in order, as Go values of the kinds
-	// that [ValueOf] takes. Kamailio is strict about types:
-	// "dispatcher.oclist" takes the integer 1 and refuses the string "1".
+	// Args are the arguments in order, as Go values of the kinds that [ValueOf]
+	// takes. Kamailio is strict about types: "dispatcher.oclist" takes the integer
+	// 1 and refuses the string "1".
 	Args []any
+	// Idempotent says that the call may be sent again when a connection fails
+	// before its reply has arrived: Kamailio may then carry it out twice. Set it
+	// for calls that only read. A call without it is never sent again once any byte
+	// of its request was written.
+	Idempotent bool
 }
 
-// String is the call as one would type it after kamcmd, for logs.
+// String returns the call as one would type it after kamcmd, for logs.
 func (c Call) String() string {
 	var b strings.Builder
 	b.WriteString(c.Method)
@@ -31,48 +35,45 @@ func (c Call) String() string {
 
 // Reply is the outcome of one Call.
 type Reply struct {
-	// Value is what Kamailio answered: the record itself where there is one
-	// record, an Array of the records where there are none or several (the
-	// wire does not tell one record from a list of one; see [Value.Rows]).
-	// It does not exist where Err is set.
+	// Value is what Kamailio answered: the record itself if there is one record,
+	// an Array of the records if there are none or several (the wire does not tell
+	// one record from a list of one; see [Value.Rows]). It is the zero Value if Err
+	// is set.
 	Value Value
-	// Err is nil, or why there is no value: a [*Fault] where Kamailio refused
-	// the call, anything else where no usable answer came.
+	// Err is nil, or why there is no value: a [*Fault] if Kamailio refused the
+	// call, another error if no usable reply arrived.
 	Err error
-	// Received is when the last byte of the answer was read, a fault
-	// included; zero where none came.
+	// Received is when the last byte of the reply was read, a fault included; zero
+	// if none arrived.
 	Received time.Time
+	// NotSent reports that no byte of the request was written, so that Kamailio
+	// cannot have carried it out. Err is set too.
+	NotSent bool
 }
 
 // Client sends calls to one Kamailio. Its methods may be called concurrently;
 // batches are then carried out one after another.
 type Client interface {
-	// Call sends all calls in one batch, when its result is ranged over, and
-	// yields the index and the reply of each of them as they arrive, each
-	// index once, whatever happens. It honours ctx at every step: when ctx is
-	// done, what is not answered by then is yielded with ctx's error. Leaving
-	// the loop early gives up what has not arrived.
-	Call(ctx context.Context, calls ...Call) iter.Seq2[int, Reply]
-	// Close ends the connection, if any, and waits for what served it.
+	// Do sends all calls in one batch, waits for all replies, and returns them in
+	// the order of the calls, one for each. It returns when ctx is done at the
+	// latest; calls without a reply by then have ctx's error. If ctx has no
+	// deadline, it may block for as long as Kamailio does not reply.
+	Do(ctx context.Context, calls ...Call) []Reply
+	// Stream is like Do, but yields the index and the reply of each call as it
+	// arrives, each index exactly once. It sends nothing until the result is
+	// ranged over, and sends the batch again each time that it is. Leaving the
+	// loop early gives up the replies that have not arrived.
+	Stream(ctx context.Context, calls ...Call) iter.Seq2[int, Reply]
+	// Close closes the connection, if any. Calls after it, and calls that wait for
+	// their reply, fail with [ErrClosed].
 	Close() error
 }
 
-// One makes a single call and waits for its reply.
+// One makes a single call, which is not sent twice, and waits for its reply. If
+// ctx has no deadline, it may block for as long as Kamailio does not reply.
 func One(ctx context.Context, client Client, method string, args ...any) (Value, error) {
-	for _, reply := range client.Call(ctx, Call{Method: method, Args: args}) {
-		return reply.Value, reply.Err
-	}
-	return Value{}, errors.New("the client yielded no reply")
-}
-
-// Batch makes all calls in one batch, waits for all, and returns their replies
-// in the order of the calls.
-func Batch(ctx context.Context, client Client, calls ...Call) []Reply {
-	replies := make([]Reply, len(calls))
-	for i, reply := range client.Call(ctx, calls...) {
-		replies[i] = reply
-	}
-	return replies
+	reply := client.Do(ctx, Call{Method: method, Args: args})[0]
+	return reply.Value, reply.Err
 }
 
 // Fault is Kamailio's refusal of a call. The connection is fine after it.

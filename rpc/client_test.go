@@ -2,57 +2,36 @@ package rpc
 
 import (
 	"context"
-	"errors"
 	"iter"
+	"math"
 	"testing"
 )
 
-// backwards is a client that answers with the method, last call first.
-type backwards struct{}
+// echo is a client that answers with the method.
+type echo struct{}
 
-func (backwards) Call(_ context.Context, calls ...Call) iter.Seq2[int, Reply] {
-	return func(yield func(int, Reply) bool) {
-		for i := len(calls) - 1; i >= 0; i-- {
-			v, err := ValueOf(calls[i].Method)
-			if calls[i].Method == "bad" {
-				v, err = Value{}, &Fault{Code: 400, Reason: "bad"}
-			}
-			if !yield(i, Reply{Value: v, Err: err}) {
-				return
-			}
+func (echo) Do(_ context.Context, calls ...Call) []Reply {
+	replies := make([]Reply, len(calls))
+	for i, call := range calls {
+		replies[i].Value, replies[i].Err = ValueOf(call.Method)
+		if call.Method == "bad" || call.Idempotent {
+			replies[i] = Reply{Err: &Fault{Code: 400, Reason: "bad"}}
 		}
 	}
+	return replies
 }
 
-func (backwards) Close() error { return nil }
+func (echo) Stream(context.Context, ...Call) iter.Seq2[int, Reply] { return nil }
 
-// silent is a client that breaks its promise.
-type silent struct{ backwards }
-
-func (silent) Call(context.Context, ...Call) iter.Seq2[int, Reply] {
-	return func(func(int, Reply) bool) {}
-}
+func (echo) Close() error { return nil }
 
 func TestOne(t *testing.T) {
-	got, err := One(t.Context(), backwards{}, "core.uptime", 1)
+	got, err := One(t.Context(), echo{}, "core.uptime", 1)
 	if err != nil || got.Text() != "core.uptime" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if _, err := One(t.Context(), backwards{}, "bad"); err == nil || err.Error() != "Kamailio answered with fault 400: bad" {
+	if _, err := One(t.Context(), echo{}, "bad"); err == nil || err.Error() != "Kamailio answered with fault 400: bad" {
 		t.Errorf("got %v", err)
-	}
-	if _, err := One(t.Context(), silent{}, "a"); err == nil {
-		t.Error("no reply is no error")
-	}
-}
-
-func TestBatch(t *testing.T) {
-	replies := Batch(t.Context(), backwards{}, Call{Method: "a"}, Call{Method: "bad"}, Call{Method: "c"})
-	if len(replies) != 3 || replies[0].Value.Text() != "a" || replies[2].Value.Text() != "c" {
-		t.Errorf("got %v", replies)
-	}
-	if fault, ok := errors.AsType[*Fault](replies[1].Err); !ok || fault.Code != 400 {
-		t.Errorf("got %v", replies[1].Err)
 	}
 }
 
@@ -83,5 +62,11 @@ func TestFaultNoSuchMethod(t *testing.T) {
 		if got := test.fault.NoSuchMethod(); got != test.want {
 			t.Errorf("%v: got %v", &test.fault, got)
 		}
+	}
+}
+
+func TestLimitsOfSize(t *testing.T) {
+	if size := (Limits{Size: math.MaxInt}).WithDefaults().Size; size != 1<<29-1 {
+		t.Errorf("a reply may have %d bytes", size)
 	}
 }

@@ -101,7 +101,7 @@ func (v Value) decode(dst reflect.Value) error {
 		dst.Set(reflect.ValueOf(v))
 		return nil
 	}
-	if v.Kind() == Null {
+	if v.Kind() == KindNull {
 		switch dst.Kind() {
 		case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
 			dst.SetZero()
@@ -126,11 +126,11 @@ func (v Value) decode(dst reflect.Value) error {
 			return nil
 		}
 	case reflect.Struct:
-		if v.Kind() == Struct {
+		if v.Kind() == KindStruct {
 			return v.decodeStruct(dst)
 		}
 	case reflect.Map:
-		if v.Kind() == Struct && dst.Type().Key().Kind() == reflect.String {
+		if v.Kind() == KindStruct && dst.Type().Key().Kind() == reflect.String {
 			return v.decodeMap(dst)
 		}
 	case reflect.Slice:
@@ -150,7 +150,7 @@ func (v Value) decode(dst reflect.Value) error {
 	return v.misfit(dst.Type(), nil)
 }
 
-func (v Value) isText() bool { return v.Kind() == String || v.Kind() == Bytes }
+func (v Value) isText() bool { return v.Kind() == KindString || v.Kind() == KindBytes }
 
 func (v Value) textUnmarshaler(dst reflect.Value) (encoding.TextUnmarshaler, bool) {
 	if !v.isText() || !dst.CanAddr() {

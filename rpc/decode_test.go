@@ -147,7 +147,7 @@ func TestDecodeIntoValue(t *testing.T) {
 	if err := v.Decode(&dst); err != nil {
 		t.Fatal(err)
 	}
-	if dst.Raw.Get("x").String() != "1" || dst.Null.Kind() != Null || len(dst.All) != 2 || dst.All[1].Text() != "b" {
+	if dst.Raw.Get("x").String() != "1" || dst.Null.Kind() != KindNull || len(dst.All) != 2 || dst.All[1].Text() != "b" {
 		t.Errorf("got %+v", dst)
 	}
 }

@@ -6,12 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"os"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
@@ -30,18 +29,13 @@ var replies = map[string][]any{
 
 // connect starts a server in place of a Kamailio and connects to it.
 func connect() (client rpc.Client, stop func()) {
-	server := binrpc.NewServer(func(_ context.Context, call rpc.Call) ([]any, error) {
+	server := binrpctest.NewServer(func(_ context.Context, call rpc.Call) ([]any, error) {
 		if records, ok := replies[call.Method]; ok {
 			return records, nil
 		}
 		return nil, &rpc.Fault{Code: 500, Reason: "command " + call.Method + " not found"}
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	client, err = dial.New("tcp://" + listener.Addr().String())
+	client, err := dial.New(server.URI)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -84,12 +78,12 @@ func ExampleOne() {
 	// Output: 86400 true
 }
 
-func ExampleBatch() {
+func ExampleClient_Do() {
 	client, stop := connect()
 	defer stop()
 
 	calls := []rpc.Call{{Method: "core.uptime"}, {Method: "no.such"}, {Method: "core.info"}}
-	for i, reply := range rpc.Batch(context.Background(), client, calls...) {
+	for i, reply := range client.Do(context.Background(), calls...) {
 		if reply.Err != nil {
 			fmt.Println(calls[i], "failed:", reply.Err)
 			continue
@@ -102,13 +96,14 @@ func ExampleBatch() {
 	// core.info 2 values
 }
 
-// The replies of a batch can be read as they arrive.
-func ExampleClient() {
+// The replies of a batch can be used as they arrive. Nothing is sent before the
+// loop begins.
+func ExampleClient_Stream() {
 	client, stop := connect()
 	defer stop()
 
 	calls := []rpc.Call{{Method: "core.info"}, {Method: "core.uptime"}}
-	for i, reply := range client.Call(context.Background(), calls...) {
+	for i, reply := range client.Stream(context.Background(), calls...) {
 		fmt.Println(calls[i].Method, reply.Err, reply.Received.IsZero())
 	}
 	// Output:
@@ -297,14 +292,4 @@ func ExampleValueOf() {
 	// Output:
 	// {"name":"a","name":1,"list":[0.5,null]} <nil>
 	// a value of Go type map[string]int has no RPC form
-}
-
-func ExampleBuilder() {
-	const text = "uptime"
-	b := rpc.NewBuilder(2)
-	b.Open(rpc.Struct, rpc.Span{})
-	b.Int(rpc.Span{At: 0, Len: 6}, 86400)
-	b.Close()
-	fmt.Println(b.Finish(text))
-	// Output: {"uptime":86400}
 }

@@ -18,23 +18,23 @@ func (v Value) String() string { return string(v.appendJSON(nil)) }
 
 func (v Value) appendJSON(b []byte) []byte {
 	switch v.Kind() {
-	case Int:
+	case KindInt:
 		i, _ := v.Int()
 		return strconv.AppendInt(b, i, 10)
-	case Double:
+	case KindDouble:
 		f, _ := v.Float()
 		if math.IsNaN(f) || math.IsInf(f, 0) {
 			return append(b, "null"...)
 		}
 		return strconv.AppendFloat(b, f, 'f', -1, 64)
-	case String, Bytes:
+	case KindString, KindBytes:
 		return appendQuoted(b, v.Text())
-	case Struct:
+	case KindStruct:
 		if v.hasName() {
 			return v.appendList(b, '{', '}')
 		}
 		return v.appendList(b, '[', ']')
-	case Array:
+	case KindArray:
 		return v.appendList(b, '[', ']')
 	default:
 		return append(b, "null"...)

@@ -3,6 +3,8 @@ package rpc
 import (
 	"errors"
 	"fmt"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
 // ErrClosed says that a client or a connection was closed, by Close or after an
@@ -27,7 +29,7 @@ func (l Limits) WithDefaults() Limits {
 	if l.Size <= 0 {
 		l.Size = 16 << 20
 	}
-	l.Size = min(l.Size, longestName) // nothing in a reply is longer than the reply
+	l.Size = min(l.Size, tape.LongestName) // nothing in a reply is longer than the reply
 	if l.Values <= 0 {
 		l.Values = 1_000_000
 	}

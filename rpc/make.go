@@ -3,6 +3,8 @@ package rpc
 import (
 	"fmt"
 	"math"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
 // Member is a value with its name in a struct, as a Go program writes one.
@@ -22,24 +24,24 @@ type Members []Member
 // Array), and Value. One of them becomes that value; none or several become the
 // records of a reply, an Array.
 func ValueOf(records ...any) (Value, error) {
-	m := maker{builder: NewBuilder(len(records))}
+	m := maker{builder: tape.NewBuilder(len(records))}
 	for _, record := range records {
 		if err := m.add("", record); err != nil {
 			return Value{}, err
 		}
 	}
-	return m.builder.Finish(string(m.text)), nil
+	return Value(m.builder.Finish(string(m.text))), nil
 }
 
 type maker struct {
-	builder *Builder
+	builder *tape.Builder
 	text    []byte
 }
 
-func (m *maker) span(s string) Span {
+func (m *maker) span(s string) tape.Span {
 	at := len(m.text)
 	m.text = append(m.text, s...)
-	return Span{uint32(at), uint32(len(s))}
+	return tape.Span{At: uint32(at), Len: uint32(len(s))}
 }
 
 func (m *maker) add(name string, value any) error {
@@ -48,15 +50,15 @@ func (m *maker) add(name string, value any) error {
 	case nil:
 		m.builder.Null(span)
 	case string:
-		m.builder.Text(String, span, m.span(value))
+		m.builder.Text(tape.String, span, m.span(value))
 	case []byte:
-		m.builder.Text(Bytes, span, m.span(string(value)))
+		m.builder.Text(tape.Bytes, span, m.span(string(value)))
 	case float64:
 		m.builder.Double(span, value)
 	case float32:
 		m.builder.Double(span, float64(value))
 	case Members:
-		m.builder.Open(Struct, span)
+		m.builder.Open(tape.Struct, span)
 		for _, member := range value {
 			if err := m.add(member.Name, member.Value); err != nil {
 				return err
@@ -64,7 +66,7 @@ func (m *maker) add(name string, value any) error {
 		}
 		m.builder.Close()
 	case []any:
-		m.builder.Open(Array, span)
+		m.builder.Open(tape.Array, span)
 		for _, element := range value {
 			if err := m.add("", element); err != nil {
 				return err
@@ -127,23 +129,23 @@ func unsigned(u uint64) (int64, error) {
 // nil too.
 func (v Value) Interface() any {
 	switch v.Kind() {
-	case Int:
+	case KindInt:
 		i, _ := v.Int()
 		return i
-	case Double:
+	case KindDouble:
 		f, _ := v.Float()
 		return f
-	case String:
+	case KindString:
 		return v.Text()
-	case Bytes:
+	case KindBytes:
 		return []byte(v.Text())
-	case Struct:
+	case KindStruct:
 		members := Members{}
 		for member := range v.All() {
 			members = append(members, Member{member.Name(), member.Interface()})
 		}
 		return members
-	case Array:
+	case KindArray:
 		elements := []any{}
 		for element := range v.All() {
 			elements = append(elements, element.Interface())

@@ -4,28 +4,29 @@ import (
 	"iter"
 	"math"
 	"strconv"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
 // Kind is the type of a Value.
 type Kind uint8
 
-// The kinds of a value. Absent is that of the zero Value, which stands for
-// "there is no such thing" and is what [Value.Get] returns for a name that is
-// not there.
+// The kinds of a value. KindAbsent is that of the zero Value, which is what
+// [Value.Get] returns for a name that is not there.
 const (
-	Absent Kind = iota
-	Null        // Kamailio's NULL string
-	Int
-	Double
-	String
-	Bytes
-	Struct // named values in order; a name may repeat, and may be missing
-	Array
+	KindAbsent = Kind(tape.Absent)
+	KindNull   = Kind(tape.Null) // Kamailio's NULL string
+	KindInt    = Kind(tape.Int)
+	KindDouble = Kind(tape.Double)
+	KindString = Kind(tape.String)
+	KindBytes  = Kind(tape.Bytes)
+	KindStruct = Kind(tape.Struct) // values in order; a name may repeat, or be missing
+	KindArray  = Kind(tape.Array)
 )
 
 var kindNames = [...]string{"nothing", "null", "int", "double", "string", "bytes", "struct", "array"}
 
-// String names the kind in lower case.
+// String returns the name of the kind in lower case.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
@@ -33,83 +34,30 @@ func (k Kind) String() string {
 	return "kind " + strconv.Itoa(int(k))
 }
 
-// Value is one value of a reply: a handle of two words on a tape that holds
-// the whole reply. It may be copied, kept, and used concurrently; it never
-// changes. A Value, or a string taken from one, keeps its whole reply in
-// memory. The zero Value does not exist: all its accessors answer with nothing.
-type Value struct {
-	tape *tape
-	at   uint32
-}
+// Value is one value of a reply: a handle of two words on the decoded reply. It
+// may be copied, kept, and used concurrently; it never changes. A Value, or a
+// string taken from one, keeps its whole reply in memory. The zero Value stands
+// for no value: its kind is [KindAbsent], and all its accessors return zero
+// values.
+type Value tape.Node
 
-// tape is a reply, decoded once: nodes in document order over one string.
-// Neither holds pointers into the other, so the garbage collector has two
-// objects to look at, however large the reply.
-type tape struct {
-	text  string
-	nodes []node
-}
+// Kind returns the kind of the value, [KindAbsent] for the zero Value.
+func (v Value) Kind() Kind { return Kind(tape.Node(v).Kind()) }
 
-// node is one value. Its children follow it at once. There can be tens of
-// thousands, so what says nothing has no room: 16 bytes are all.
-type node struct {
-	// bits holds an int64, a float64, or a text's start and length; of a Struct or
-	// an Array, the index behind the last child, where the next sibling starts.
-	bits   uint64
-	nameAt uint32
-	// named is the length of the name and, in the lowest three bits, the kind.
-	named uint32
-}
+// Exists reports whether there is a value. A null is a value.
+func (v Value) Exists() bool { return tape.Node(v).Exists() }
 
-const (
-	kindBits = 3
-	// longestName is the most bytes that a name may have, half a gigabyte.
-	longestName = 1<<(32-kindBits) - 1
-)
-
-func (n *node) kind() Kind { return Kind(n.named & (1<<kindBits - 1)) }
-
-func (n *node) nameLen() uint32 { return n.named >> kindBits }
-
-// end is where the next sibling of the value at an index starts.
-func (n *node) end(at uint32) uint32 {
-	if n.kind() < Struct {
-		return at + 1
-	}
-	return uint32(n.bits)
-}
-
-func (v Value) node() *node { return &v.tape.nodes[v.at] }
-
-// Kind is the value's kind, [Absent] for the zero Value.
-func (v Value) Kind() Kind {
-	if v.tape == nil {
-		return Absent
-	}
-	return v.node().kind()
-}
-
-// Exists tells whether there is a value at all. A null exists.
-func (v Value) Exists() bool { return v.tape != nil }
-
-// Name is the name under which the value stands in its struct, "" where it has
-// none.
-func (v Value) Name() string {
-	if v.tape == nil {
-		return ""
-	}
-	n := v.node()
-	return v.tape.text[n.nameAt : n.nameAt+n.nameLen()]
-}
+// Name returns the name of the value in its struct, or "" if it has none.
+func (v Value) Name() string { return tape.Node(v).Name() }
 
 // Int is the value of an Int, read as signed, or of a Double, cut to an
 // integer; false for every other kind, and for a Double beyond int64.
 func (v Value) Int() (int64, bool) {
 	switch v.Kind() {
-	case Int:
-		return int64(v.node().bits), true
-	case Double:
-		f := math.Trunc(math.Float64frombits(v.node().bits))
+	case KindInt:
+		return tape.Node(v).Int(), true
+	case KindDouble:
+		f := math.Trunc(tape.Node(v).Double())
 		return int64(f), f >= math.MinInt64 && f < math.MaxInt64
 	default:
 		return 0, false
@@ -127,7 +75,7 @@ func (v Value) Uint() (uint64, bool) {
 		return 0, false
 	case i >= 0:
 		return uint64(i), true
-	case v.Kind() == Int && i >= math.MinInt32:
+	case v.Kind() == KindInt && i >= math.MinInt32:
 		return uint64(uint32(i)), true
 	default:
 		return 0, false
@@ -138,10 +86,10 @@ func (v Value) Uint() (uint64, bool) {
 // every other kind.
 func (v Value) Float() (float64, bool) {
 	switch v.Kind() {
-	case Int:
-		return float64(int64(v.node().bits)), true
-	case Double:
-		return math.Float64frombits(v.node().bits), true
+	case KindInt:
+		return float64(tape.Node(v).Int()), true
+	case KindDouble:
+		return tape.Node(v).Double(), true
 	default:
 		return 0, false
 	}
@@ -151,10 +99,8 @@ func (v Value) Float() (float64, bool) {
 // be UTF-8, and "" for every other kind.
 func (v Value) Text() string {
 	switch v.Kind() {
-	case String, Bytes:
-		n := v.node()
-		at, length := n.bits>>32, n.bits&math.MaxUint32
-		return v.tape.text[at : at+length]
+	case KindString, KindBytes:
+		return tape.Node(v).Text()
 	default:
 		return ""
 	}
@@ -164,12 +110,8 @@ func (v Value) Text() string {
 // every other kind. The names are theirs to tell: see [Value.Name].
 func (v Value) All() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
-		if v.Kind() < Struct {
-			return
-		}
-		nodes := v.tape.nodes
-		for at, end := v.at+1, nodes[v.at].end(v.at); at < end; at = nodes[at].end(at) {
-			if !yield(Value{v.tape, at}) {
+		for child, end := tape.Node(v).Children(); child.Before(end); child = child.Next() {
+			if !yield(Value(child)) {
 				return
 			}
 		}
@@ -198,7 +140,7 @@ func (v Value) Get(name string) Value {
 // TARGETS of dispatcher.list are a Struct of many DEST.
 func (v Value) Named(name string) iter.Seq[Value] {
 	return func(yield func(Value) bool) {
-		if v.Kind() != Struct {
+		if v.Kind() != KindStruct {
 			return
 		}
 		for member := range v.All() {
@@ -215,11 +157,11 @@ func (v Value) Named(name string) iter.Seq[Value] {
 // and an empty struct have no rows.
 func (v Value) Rows() iter.Seq[Value] {
 	switch v.Kind() {
-	case Absent, Null:
+	case KindAbsent, KindNull:
 		return func(func(Value) bool) {}
-	case Array:
+	case KindArray:
 		return v.All()
-	case Struct:
+	case KindStruct:
 		if !v.hasName() {
 			return v.All()
 		}
@@ -229,7 +171,7 @@ func (v Value) Rows() iter.Seq[Value] {
 
 func (v Value) hasName() bool {
 	for member := range v.All() {
-		if member.node().nameLen() > 0 {
+		if tape.Node(member).HasName() {
 			return true
 		}
 	}

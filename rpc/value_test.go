@@ -19,8 +19,8 @@ func value(t testing.TB, records ...any) Value {
 
 func TestKindString(t *testing.T) {
 	for kind, want := range map[Kind]string{
-		Absent: "nothing", Null: "null", Int: "int", Double: "double", String: "string",
-		Bytes: "bytes", Struct: "struct", Array: "array", Array + 1: "kind 8", 255: "kind 255",
+		KindAbsent: "nothing", KindNull: "null", KindInt: "int", KindDouble: "double", KindString: "string",
+		KindBytes: "bytes", KindStruct: "struct", KindArray: "array", KindArray + 1: "kind 8", 255: "kind 255",
 	} {
 		if got := kind.String(); got != want {
 			t.Errorf("kind %d is %q, want %q", uint8(kind), got, want)
@@ -43,27 +43,27 @@ func TestValueScalars(t *testing.T) {
 		value any
 		want  answer
 	}{
-		{nil, answer{kind: Null}},
-		{0, answer{Int, 0, true, 0, true, 0, true, ""}},
-		{true, answer{Int, 1, true, 1, true, 1, true, ""}},
-		{42, answer{Int, 42, true, 42, true, 42, true, ""}},
-		{-1, answer{Int, -1, true, math.MaxUint32, true, -1, true, ""}},
-		{-811675, answer{Int, -811675, true, 4294155621, true, -811675, true, ""}},
-		{math.MinInt32, answer{Int, math.MinInt32, true, 1 << 31, true, math.MinInt32, true, ""}},
-		{int64(math.MinInt32 - 1), answer{Int, math.MinInt32 - 1, true, 0, false, math.MinInt32 - 1, true, ""}},
-		{uint32(math.MaxUint32), answer{Int, math.MaxUint32, true, math.MaxUint32, true, math.MaxUint32, true, ""}},
-		{int64(math.MaxInt64), answer{Int, math.MaxInt64, true, math.MaxInt64, true, math.MaxInt64, true, ""}},
-		{1.999, answer{Double, 1, true, 1, true, 1.999, true, ""}},
-		{-0.5, answer{Double, 0, true, 0, true, -0.5, true, ""}},
-		{-1.5, answer{Double, -1, true, 0, false, -1.5, true, ""}}, // a double has a sign
-		{-0x1p63, answer{Double, math.MinInt64, true, 0, false, -0x1p63, true, ""}},
-		{float32(0.25), answer{Double, 0, true, 0, true, 0.25, true, ""}},
-		{"", answer{kind: String}},
-		{"12", answer{kind: String, text: "12"}},
-		{"\xff\x00", answer{kind: String, text: "\xff\x00"}},
-		{[]byte{1, 2}, answer{kind: Bytes, text: "\x01\x02"}},
-		{Members{{Name: "a", Value: 1}}, answer{kind: Struct}},
-		{[]any{1}, answer{kind: Array}},
+		{nil, answer{kind: KindNull}},
+		{0, answer{KindInt, 0, true, 0, true, 0, true, ""}},
+		{true, answer{KindInt, 1, true, 1, true, 1, true, ""}},
+		{42, answer{KindInt, 42, true, 42, true, 42, true, ""}},
+		{-1, answer{KindInt, -1, true, math.MaxUint32, true, -1, true, ""}},
+		{-811675, answer{KindInt, -811675, true, 4294155621, true, -811675, true, ""}},
+		{math.MinInt32, answer{KindInt, math.MinInt32, true, 1 << 31, true, math.MinInt32, true, ""}},
+		{int64(math.MinInt32 - 1), answer{KindInt, math.MinInt32 - 1, true, 0, false, math.MinInt32 - 1, true, ""}},
+		{uint32(math.MaxUint32), answer{KindInt, math.MaxUint32, true, math.MaxUint32, true, math.MaxUint32, true, ""}},
+		{int64(math.MaxInt64), answer{KindInt, math.MaxInt64, true, math.MaxInt64, true, math.MaxInt64, true, ""}},
+		{1.999, answer{KindDouble, 1, true, 1, true, 1.999, true, ""}},
+		{-0.5, answer{KindDouble, 0, true, 0, true, -0.5, true, ""}},
+		{-1.5, answer{KindDouble, -1, true, 0, false, -1.5, true, ""}}, // a double has a sign
+		{-0x1p63, answer{KindDouble, math.MinInt64, true, 0, false, -0x1p63, true, ""}},
+		{float32(0.25), answer{KindDouble, 0, true, 0, true, 0.25, true, ""}},
+		{"", answer{kind: KindString}},
+		{"12", answer{kind: KindString, text: "12"}},
+		{"\xff\x00", answer{kind: KindString, text: "\xff\x00"}},
+		{[]byte{1, 2}, answer{kind: KindBytes, text: "\x01\x02"}},
+		{Members{{Name: "a", Value: 1}}, answer{kind: KindStruct}},
+		{[]any{1}, answer{kind: KindArray}},
 	} {
 		v := value(t, test.value)
 		got := answer{kind: v.Kind(), text: v.Text()}
@@ -90,7 +90,7 @@ func TestZeroValue(t *testing.T) {
 	_, isInt := v.Int()
 	_, isUint := v.Uint()
 	_, isFloat := v.Float()
-	if v.Exists() || v.Kind() != Absent || v.Name() != "" || v.Text() != "" || isInt || isUint || isFloat || v.Len() != 0 {
+	if v.Exists() || v.Kind() != KindAbsent || v.Name() != "" || v.Text() != "" || isInt || isUint || isFloat || v.Len() != 0 {
 		t.Error("it is something")
 	}
 	for range v.All() {
@@ -145,7 +145,7 @@ func TestValueMembers(t *testing.T) {
 			t.Errorf("got %v", none)
 		}
 	}
-	if v := v.Get("TARGETS").Get("NOTE"); !v.Exists() || v.Kind() != Null {
+	if v := v.Get("TARGETS").Get("NOTE"); !v.Exists() || v.Kind() != KindNull {
 		t.Error("a null does not exist")
 	}
 	if v.Get("FLAGS").Text() != "AP" {

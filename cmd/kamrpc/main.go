@@ -64,7 +64,7 @@ func run(ctx context.Context, out io.Writer, uri string, timeout time.Duration, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	value, err := client.CallOnce(ctx, rpc.Call{Method: method, Args: params})
+	value, err := rpc.One(ctx, client, method, params...)
 	if err != nil {
 		return fmt.Errorf("%s: %w", client.Target(), err)
 	}

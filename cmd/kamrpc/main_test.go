@@ -12,17 +12,17 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
 
-func serve(t *testing.T, handler binrpc.Handler) string {
+func serve(t *testing.T, handler binrpctest.Handler) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "ctl")
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := binrpc.NewServer(handler)
+	server := binrpctest.NewUnstartedServer(handler)
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { server.Close() })
 	return "unix:" + path

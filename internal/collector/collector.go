@@ -210,7 +210,7 @@ var errNothingRead = errors.New("no sample could be made of the reply, which is 
 // of a method that may have nothing to tell.
 func hasRows(answer Answer) bool {
 	kind := answer.Value.Kind()
-	return kind == rpc.Struct || kind == rpc.Array
+	return kind == rpc.KindStruct || kind == rpc.KindArray
 }
 
 // Select returns the collectors of these methods, in the order in which they

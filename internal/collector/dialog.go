@@ -81,7 +81,7 @@ var dlgProfileGetSize = &Collector{
 	},
 	collect: func(out *metric.Set, _ Settings, answers []Answer) {
 		for _, answer := range answers {
-			if answer.Value.Kind() != rpc.Array {
+			if answer.Value.Kind() != rpc.KindArray {
 				dialogProfileSize.add(out, answer.Value, answer.argument(0), answer.argument(1))
 			}
 		}

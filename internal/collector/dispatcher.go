@@ -144,7 +144,7 @@ func countDestinations(out *metric.Set, setid string, targets rpc.Value) {
 			count[i] += is(flags[0] == destinationStates[i].letter)
 		}
 	}
-	complete := targets.Kind() >= rpc.Struct && read == targets.Len()
+	complete := targets.Kind() >= rpc.KindStruct && read == targets.Len()
 	for i := range destinationStates {
 		if count[i] == 0 && !complete {
 			continue

@@ -29,7 +29,7 @@ var domainDump = &Collector{
 
 // addLen adds how many rows a list has, if all of them have these fields.
 func addLen(out *metric.Set, desc *metric.Desc, list rpc.Value, names ...string) {
-	if list.Kind() < rpc.Struct {
+	if list.Kind() < rpc.KindStruct {
 		if list.Exists() {
 			out.Skip(metric.BadValue, whatIs(list.Name(), list))
 		}

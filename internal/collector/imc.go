@@ -22,7 +22,7 @@ var imcListRooms = &Collector{
 	Large:   true,
 	Metrics: []*metric.Desc{imcRooms, imcMembers},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
-		if reply.Value.Kind() < rpc.Int {
+		if reply.Value.Kind() < rpc.KindInt {
 			return // no list, not even an empty one
 		}
 		rooms, members := 0, int64(0)

@@ -58,8 +58,8 @@ func collectGateway(out *metric.Set, gateway rpc.Value) {
 		}
 	}
 	switch until := gateway.Get("defunct_until"); until.Kind() {
-	case rpc.Absent:
-	case rpc.String:
+	case rpc.KindAbsent:
+	case rpc.KindString:
 		addText(out, lcrGatewayDefunctUntil, until.Text(), gw, name, lcr)
 	default:
 		f := field{name: "defunct_until", unsigned: true, desc: lcrGatewayDefunctUntil}

@@ -55,11 +55,11 @@ func addNumbersTo(out *metric.Set, labels metric.Labels, all []field, from rpc.V
 // value, which goes into the log and could be a secret.
 func whatIs(name string, v rpc.Value) string {
 	switch kind := v.Kind(); kind {
-	case rpc.Absent:
+	case rpc.KindAbsent:
 		return name + " is missing"
-	case rpc.Null, rpc.Bytes:
+	case rpc.KindNull, rpc.KindBytes:
 		return name + " is " + kind.String()
-	case rpc.Int, rpc.Array:
+	case rpc.KindInt, rpc.KindArray:
 		return name + " is an " + kind.String()
 	default:
 		return name + " is a " + kind.String()

@@ -37,7 +37,7 @@ var secfilterStats = &Collector{
 	Auto:    true,
 	Metrics: []*metric.Desc{secfilterMessages},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
-		if reply.Value.Kind() == rpc.Struct {
+		if reply.Value.Kind() == rpc.KindStruct {
 			collectSecfilterStructs(out, reply.Value)
 			return
 		}

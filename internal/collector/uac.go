@@ -129,7 +129,7 @@ func registrationState(flags uint64, registration rpc.Value) string {
 // countRegistrations is the short form. A state is 0 only if all registrations
 // could be read.
 func countRegistrations(out *metric.Set, all rpc.Value) {
-	count, complete := map[string]float64{}, all.Kind() >= rpc.Int
+	count, complete := map[string]float64{}, all.Kind() >= rpc.KindInt
 	for registration := range all.Rows() {
 		_, ok := keys(out, registration, "l_uuid")
 		flags, known := registrationFlags(out, registration)

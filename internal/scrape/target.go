@@ -5,6 +5,7 @@ package scrape
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"slices"
 	"sync"
@@ -19,7 +20,8 @@ import (
 
 // Client is what a Target asks; dial.Client is one.
 type Client interface {
-	rpc.Client
+	// Stream sends calls and yields their replies; see [rpc.Client].
+	Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply]
 	// Methods are the RPC methods that the server has, and whether it answered
 	// just now.
 	Methods(ctx context.Context) (methods []string, asked bool, err error)
@@ -234,11 +236,13 @@ func (t *Target) batch(ctx context.Context, r *round, jobs []int) {
 	var places []place
 	for _, i := range jobs {
 		for k, answer := range r.outcome.jobs[i].answers { // nobody else writes to it
-			calls = append(calls, answer.Call)
+			call := answer.Call
+			call.Idempotent = true // collectors only read
+			calls = append(calls, call)
 			places = append(places, place{i, k})
 		}
 	}
-	for i, reply := range t.client.Call(ctx, calls...) {
+	for i, reply := range t.client.Stream(ctx, calls...) {
 		r.note(func(o *outcome) {
 			o.jobs[places[i].job].answers[places[i].answer].Reply = reply
 			o.answered = o.answered || !reply.Received.IsZero()

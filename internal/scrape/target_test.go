@@ -58,9 +58,7 @@ func (s *script) Methods(ctx context.Context) ([]string, bool, error) {
 	return s.methods, fault, s.methodsErr
 }
 
-func (s *script) Close() error { return nil }
-
-func (s *script) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+func (s *script) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
 		var batch []string
 		for _, call := range calls {

@@ -57,12 +57,12 @@ type shape struct {
 func shapeOfValue(v rpc.Value) shape {
 	s := shape{name: v.Name()}
 	switch v.Kind() {
-	case rpc.Int, rpc.Double:
+	case rpc.KindInt, rpc.KindDouble:
 		s.kind = "number"
 		s.num, _ = v.Float()
-	case rpc.String, rpc.Bytes:
+	case rpc.KindString, rpc.KindBytes:
 		s.kind, s.text = "text", v.Text()
-	case rpc.Struct, rpc.Array:
+	case rpc.KindStruct, rpc.KindArray:
 		s.kind = "list"
 		for member := range v.All() {
 			s.list = append(s.list, shapeOfValue(member))
@@ -212,7 +212,7 @@ func TestCapturesAgreeWithJSON(t *testing.T) {
 			if unlike[method] != "" || unlike[capture.name] != "" {
 				return
 			}
-			if message.Kind == Fault || fault != "" {
+			if message.Kind == KindFault || fault != "" {
 				compareFaults(t, message.Fault(), fault)
 				return
 			}

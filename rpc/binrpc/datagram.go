@@ -14,28 +14,31 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
-// Datagram is a client of ctl over a datagram socket: unix datagram or UDP. It
-// is a [rpc.Client] that lives as long as its socket does.
+// DatagramClient is a client of ctl over a datagram socket: unix datagram or
+// UDP. It is a [rpc.Client], and may be used concurrently. It opens its own socket
+// at the first call, and a new one after each failure, since what may still
+// arrive must not be taken for the reply to another call.
 //
-// It asks one call after another, since ctl drops replies that do not fit the
+// It makes one call after another, since ctl drops replies that do not fit the
 // reader's queue. A reply may come in several datagrams, of which only the first
 // has a header; one that is too large for the socket never comes (ctl sends
 // pieces of at most 65,535 bytes, a unix socket takes about 200 KB at once), so
 // streams are the better choice where a server offers both. Each call may take
-// half of the time that is left, so that one that is never answered does not
-// cost the others their turn.
-type Datagram struct {
+// half of the time that is left, so that one without a reply leaves time for the
+// others.
+type DatagramClient struct {
 	network, address string
 	options          Options
 	turn             chan struct{} // holds a token while a batch is under way
-	cookie           uint32        // owned, like buf, by whoever has the turn
+	cookie           uint32        // owned, like buf, by the batch that has the turn
 	buf              []byte
 
 	mu     sync.Mutex
-	socket net.Conn
+	socket net.Conn // nil if none is open
 	closed bool
 }
 
@@ -43,53 +46,58 @@ type Datagram struct {
 // io_listener.c).
 const largestDatagram = 65535
 
-// DialDatagram opens a socket towards a datagram socket of ctl; network is
-// "unixgram" or "udp". It sends nothing, so for UDP it is no sign that a server
-// is there.
-func DialDatagram(ctx context.Context, network, address string, options Options) (*Datagram, error) {
-	socket, err := datagram.Dial(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &Datagram{
+// NewDatagram makes a client for a datagram socket of ctl; network is "unixgram"
+// or "udp". It does not look whether a server is there.
+func NewDatagram(network, address string, options Options) *DatagramClient {
+	return &DatagramClient{
 		network: network,
 		address: address,
 		options: options.withDefaults(),
 		turn:    make(chan struct{}, 1),
 		cookie:  rand.Uint32(),
-		socket:  socket,
 		buf:     make([]byte, largestDatagram+1),
-	}, nil
+	}
 }
 
-// Usable tells whether the socket can take a batch.
-func (d *Datagram) Usable() bool {
+// Usable reports whether the client can make calls: it can until Close.
+func (d *DatagramClient) Usable() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.closed
 }
 
-// Close closes the socket. A call under way fails with rpc.ErrClosed, and so do
+// Close closes the socket. A call under way fails with [rpc.ErrClosed], and so do
 // those that wait for it. It may be called again.
-func (d *Datagram) Close() error {
+func (d *DatagramClient) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.closed {
-		return nil
-	}
 	d.closed = true
-	return d.socket.Close()
+	return d.closeSocket()
 }
 
-// Call implements [rpc.Client]. When ctx ends while a call is under way, the
-// socket is closed.
-func (d *Datagram) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+// closeSocket closes the socket, if one is open. The caller holds mu.
+func (d *DatagramClient) closeSocket() error {
+	if d.socket == nil {
+		return nil
+	}
+	err := d.socket.Close()
+	d.socket = nil
+	return err
+}
+
+// Do implements [rpc.Client].
+func (d *DatagramClient) Do(ctx context.Context, calls ...rpc.Call) []rpc.Reply {
+	return batch.Collect(d.Stream(ctx, calls...), len(calls))
+}
+
+// Stream implements [rpc.Client].
+func (d *DatagramClient) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
 		select {
 		case d.turn <- struct{}{}:
 			defer func() { <-d.turn }()
 		case <-ctx.Done():
-			yieldError(yield, unanswered(len(calls)), ctx.Err())
+			batch.Unsent(yield, len(calls), ctx.Err())
 			return
 		}
 		for i, call := range calls {
@@ -101,97 +109,100 @@ func (d *Datagram) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 }
 
 // one makes one call.
-func (d *Datagram) one(ctx context.Context, call rpc.Call) rpc.Reply {
-	if err := ctx.Err(); err != nil {
-		return rpc.Reply{Err: err}
-	}
-	socket, err := d.current()
-	if err != nil {
-		return rpc.Reply{Err: err}
-	}
+func (d *DatagramClient) one(ctx context.Context, call rpc.Call) rpc.Reply {
 	d.cookie++
 	request, err := AppendRequest(nil, d.cookie, call)
 	if err != nil {
-		return rpc.Reply{Err: err}
+		return rpc.Reply{Err: err, NotSent: true}
 	}
-	reply, err := d.exchange(ctx, socket, request)
-	switch {
-	case err == nil:
-		return reply
-	case ctx.Err() != nil:
-		_ = d.Close()
-		return rpc.Reply{Err: ctx.Err()}
-	case !d.Usable():
-		return rpc.Reply{Err: rpc.ErrClosed}
+	socket, err := d.open(ctx)
+	if err != nil {
+		return rpc.Reply{Err: err, NotSent: true}
 	}
-	// What may still come must not be taken for the answer to another call.
-	if reopenErr := d.reopen(ctx); reopenErr != nil {
-		_ = d.Close()
+	reply := d.exchange(ctx, socket, request)
+	if reply.Received.IsZero() {
+		reply.Err = d.abandon(ctx, reply.Err)
 	}
-	return rpc.Reply{Err: err}
+	return reply
 }
 
-func (d *Datagram) current() (net.Conn, error) {
+// open returns the open socket, a new one if there is none.
+func (d *DatagramClient) open(ctx context.Context) (net.Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
+	socket, closed := d.socket, d.closed
+	d.mu.Unlock()
+	if closed {
 		return nil, rpc.ErrClosed
 	}
-	return d.socket, nil
-}
-
-func (d *Datagram) reopen(ctx context.Context) error {
+	if socket != nil {
+		return socket, nil
+	}
 	socket, err := datagram.Dial(ctx, d.network, d.address)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return socket.Close()
+		_ = socket.Close()
+		return nil, rpc.ErrClosed
 	}
-	_ = d.socket.Close()
 	d.socket = socket
-	return nil
+	return socket, nil
+}
+
+// abandon closes the socket after an error, and returns the error to report.
+func (d *DatagramClient) abandon(ctx context.Context, err error) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_ = d.closeSocket()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case d.closed:
+		return rpc.ErrClosed
+	default:
+		return err
+	}
 }
 
 // exchange sends a request and reads its reply.
-func (d *Datagram) exchange(ctx context.Context, socket net.Conn, request []byte) (rpc.Reply, error) {
-	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends what waits below
+func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request []byte) rpc.Reply {
 	deadline := time.Time{}
 	if end, ok := ctx.Deadline(); ok {
 		deadline = time.Now().Add(time.Until(end) / 2)
 	}
-	h, records, err := d.ask(socket, request, deadline)
+	if err := socket.SetDeadline(deadline); err != nil {
+		return rpc.Reply{Err: err, NotSent: true}
+	}
+	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends what waits below
+	if _, err := socket.Write(request); err != nil {              // a datagram is written as a whole or not at all
+		stop()
+		return rpc.Reply{Err: err, NotSent: true}
+	}
+	h, records, err := d.readReply(socket, deadline)
 	if !stop() { // the socket is closed, or will be
-		return rpc.Reply{}, ctx.Err()
+		return rpc.Reply{Err: ctx.Err()}
 	}
 	if err != nil {
-		return rpc.Reply{}, err
+		return rpc.Reply{Err: err}
 	}
 	p := packet{header: h}
 	p.value, err = parseRecords(records, d.options.Limits)
 	p.wrong = behindHeader(h, err)
 	reply := p.reply(time.Now())
 	if spoiled(reply.Err) {
-		return rpc.Reply{}, reply.Err
+		return rpc.Reply{Err: reply.Err}
 	}
-	return reply, nil
-}
-
-func (d *Datagram) ask(socket net.Conn, request []byte, deadline time.Time) (header, []byte, error) {
-	if err := socket.SetDeadline(deadline); err != nil {
-		return header{}, nil, err
-	}
-	if _, err := socket.Write(request); err != nil {
-		return header{}, nil, err
-	}
-	return d.readReply(socket, deadline)
+	return reply
 }
 
 // readReply reads the reply to the last request: datagrams until one starts
 // with its header, then as many as the header says.
-func (d *Datagram) readReply(socket net.Conn, deadline time.Time) (header, []byte, error) {
+func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time) (header, []byte, error) {
 	var h header
 	var records bytes.Buffer
 	for {

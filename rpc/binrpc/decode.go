@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
 // The types of records.
@@ -50,16 +51,16 @@ type decoder struct {
 	length  int    // of the records, when all are there
 	at      int    // in text, where the next record starts
 	limits  rpc.Limits
-	builder *rpc.Builder
-	name    rpc.Span // of the next value
-	named   bool     // whether name is to be used
+	builder *tape.Builder
+	name    tape.Span // of the next value
+	named   bool      // whether name is to be used
 	err     error
 }
 
 // start prepares for records of that length, with room for so many of their bytes.
 func (d *decoder) start(length, room int, limits rpc.Limits) {
 	d.length, d.limits = length, limits
-	d.builder = rpc.NewBuilder(min(guessValues(room), limits.Values))
+	d.builder = tape.NewBuilder(min(guessValues(room), limits.Values))
 	d.bytes.Grow(room)
 }
 
@@ -91,9 +92,9 @@ func (d *decoder) finish() (rpc.Value, error) {
 		return rpc.Value{}, d.wrong(d.at, "a name without a value")
 	}
 	if d.builder.Depth() > 0 {
-		return rpc.Value{}, d.wrong(d.at, "%s without an end", d.builder.Inside())
+		return rpc.Value{}, d.wrong(d.at, "%s without an end", rpc.Kind(d.builder.Inside()))
 	}
-	return d.builder.Finish(d.text), nil
+	return rpc.Value(d.builder.Finish(d.text)), nil
 }
 
 // errMoreToCome is a record that is not there as a whole.
@@ -170,7 +171,7 @@ func (d *decoder) setName(start, at, size int) error {
 	switch {
 	case d.named:
 		return d.wrong(start, "a name behind a name")
-	case d.builder.Inside() != rpc.Struct:
+	case d.builder.Inside() != tape.Struct:
 		return d.wrong(start, "a name outside of a struct")
 	}
 	d.name, d.named = d.string(at, size), true
@@ -179,19 +180,19 @@ func (d *decoder) setName(start, at, size int) error {
 
 // takeName returns the name of the value at hand, the empty one where it has
 // none.
-func (d *decoder) takeName() rpc.Span {
+func (d *decoder) takeName() tape.Span {
 	name := d.name
-	d.name, d.named = rpc.Span{}, false
+	d.name, d.named = tape.Span{}, false
 	return name
 }
 
 // string is a string without the zero byte at its end. One that lacks it is
 // taken whole: Kamailio always sends it, but nothing depends on it here.
-func (d *decoder) string(at, size int) rpc.Span {
+func (d *decoder) string(at, size int) tape.Span {
 	if size > 0 && d.text[at+size-1] == 0 {
 		size--
 	}
-	return rpc.Span{At: uint32(at), Len: uint32(size)}
+	return tape.Span{At: uint32(at), Len: uint32(size)}
 }
 
 func (d *decoder) value(start int, kind byte, at, size int) error {
@@ -212,9 +213,9 @@ func (d *decoder) value(start int, kind byte, at, size int) error {
 			d.builder.Null(d.takeName())
 			return nil
 		}
-		d.builder.Text(rpc.String, d.takeName(), span)
+		d.builder.Text(tape.String, d.takeName(), span)
 	case typeBytes:
-		d.builder.Text(rpc.Bytes, d.takeName(), rpc.Span{At: uint32(at), Len: uint32(size)})
+		d.builder.Text(tape.Bytes, d.takeName(), tape.Span{At: uint32(at), Len: uint32(size)})
 	default:
 		return d.wrong(start, "a record of unknown type %d", kind)
 	}
@@ -222,9 +223,9 @@ func (d *decoder) value(start int, kind byte, at, size int) error {
 }
 
 func (d *decoder) container(start int, size, kind byte) error {
-	opened := rpc.Struct
+	opened := tape.Struct
 	if kind == typeArray {
-		opened = rpc.Array
+		opened = tape.Array
 	}
 	switch size {
 	case 0:
@@ -249,10 +250,10 @@ func (d *decoder) container(start int, size, kind byte) error {
 	return nil
 }
 
-func withArticle(kind rpc.Kind) string {
+func withArticle(kind tape.Kind) string {
 	article := "a "
-	if strings.HasPrefix(kind.String(), "a") {
+	if strings.HasPrefix(rpc.Kind(kind).String(), "a") {
 		article = "an "
 	}
-	return article + kind.String()
+	return article + rpc.Kind(kind).String()
 }

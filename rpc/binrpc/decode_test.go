@@ -88,7 +88,7 @@ var decodeTests = []struct {
 func TestParseRecords(t *testing.T) {
 	for _, test := range decodeTests {
 		t.Run(test.name, func(t *testing.T) {
-			message, err := Parse(packetOf(Reply, test.records...), rpc.Limits{})
+			message, err := Parse(packetOf(KindReply, test.records...), rpc.Limits{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +111,7 @@ func TestIntsHaveNoSignOnTheWire(t *testing.T) {
 		{[]byte{0x40, 0x7f, 0xff, 0xff, 0xff}, 2147483647, 2147483647},
 		{[]byte{0x30, 0xff, 0xff, 0xff}, 16777215, 16777215},
 	} {
-		message, err := Parse(packetOf(Reply, test.records...), rpc.Limits{})
+		message, err := Parse(packetOf(KindReply, test.records...), rpc.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,38 +137,40 @@ var hostilePackets = []struct {
 	{"all ones", func() []byte { return bytes.Repeat([]byte{0xff}, 64) }, "0xff where"},
 	{"length of 4 GB", func() []byte { return []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 0x07} }, "limit of 16777216 bytes"},
 	{"length over the limit by one", func() []byte { return []byte{0xa1, 0x1c, 0x01, 0x00, 0x00, 0x01, 0x07} }, "limit of 16777216 bytes"},
-	{"more bytes than the length", func() []byte { return append(packetOf(Reply, 0x00), 0x00) }, "1 bytes behind the packet at byte 5"},
-	{"less bytes than the length", func() []byte { return packetOf(Reply, 0x10, 0x01)[:5] }, "5 bytes of a packet of 6: unexpected EOF"},
-	{"int of five bytes", func() []byte { return packetOf(Reply, 0x50, 1, 2, 3, 4, 5) }, "int of 5 bytes"},
-	{"int of five bytes by a size", func() []byte { return packetOf(Reply, 0x90, 5, 1, 2, 3, 4, 5) }, "int of 5 bytes"},
-	{"double of nine bytes", func() []byte { return packetOf(Reply, 0x92, 1, 2, 3, 4, 5, 6, 7, 8, 9) }, "double of 9 bytes"},
-	{"size without its bytes", func() []byte { return packetOf(Reply, 0xc1, 0xff) }, "a size of 4 bytes where 1 are left"},
-	{"size of no bytes", func() []byte { return packetOf(Reply, 0x81, 0x00) }, "a size of 0 bytes"},
-	{"size of seven bytes", func() []byte { return packetOf(Reply, 0xf1, 0, 0, 0, 0, 0, 0, 1, 0) }, "a size of 7 bytes"},
-	{"size field all ones", func() []byte { return packetOf(Reply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0) }, "bytes where 2 are left"},
-	{"name with a size all ones", func() []byte { return packetOf(Reply, 0x03, 0xc5, 0xff, 0xff, 0xff, 0xff, 0x83) }, "where 1 are left"},
-	{"string cut off", func() []byte { return packetOf(Reply, 0x31, 'a', 'b') }, "record of 3 bytes where 2 are left"},
-	{"unknown type", func() []byte { return packetOf(Reply, 0x17, 1) }, "unknown type 7"},
-	{"all values of an octet", func() []byte { return packetOf(Reply, 0x0f) }, "unknown type 15"},
-	{"struct without an end", func() []byte { return packetOf(Reply, 0x03, 0x10, 1) }, "struct without an end at byte 7"},
-	{"array without an end", func() []byte { return packetOf(Reply, 0x04) }, "array without an end"},
-	{"end without a struct", func() []byte { return packetOf(Reply, 0x83) }, "the end of a struct that was not started"},
-	{"struct ended as an array", func() []byte { return packetOf(Reply, 0x03, 0x84) }, "the end of an array that was not started"},
-	{"array ended as a struct", func() []byte { return packetOf(Reply, 0x04, 0x83) }, "the end of a struct that was not started"},
-	{"struct with a size", func() []byte { return packetOf(Reply, 0x13, 1) }, "size 1, which is neither start nor end"},
-	{"name without a value", func() []byte { return packetOf(Reply, 0x03, 0x25, 'a', 0, 0x83) }, "a name without a value"},
-	{"name without a value, and a value", func() []byte { return packetOf(Reply, 0x03, 0x25, 'a', 0, 0x83, 0x00) }, "a name without a value at byte 8"},
-	{"name at the end", func() []byte { return packetOf(Reply, 0x03, 0x25, 'a', 0) }, "a name without a value"},
-	{"name behind a name", func() []byte { return packetOf(Reply, 0x03, 0x25, 'a', 0, 0x25, 'b', 0, 0x00, 0x83) }, "a name behind a name"},
-	{"name outside of a struct", func() []byte { return packetOf(Reply, 0x25, 'a', 0, 0x00) }, "a name outside of a struct"},
-	{"name in an array", func() []byte { return packetOf(Reply, 0x04, 0x25, 'a', 0, 0x00, 0x84) }, "a name outside of a struct"},
+	{"more bytes than the length", func() []byte { return append(packetOf(KindReply, 0x00), 0x00) }, "1 bytes behind the packet at byte 5"},
+	{"less bytes than the length", func() []byte { return packetOf(KindReply, 0x10, 0x01)[:5] }, "5 bytes of a packet of 6: unexpected EOF"},
+	{"int of five bytes", func() []byte { return packetOf(KindReply, 0x50, 1, 2, 3, 4, 5) }, "int of 5 bytes"},
+	{"int of five bytes by a size", func() []byte { return packetOf(KindReply, 0x90, 5, 1, 2, 3, 4, 5) }, "int of 5 bytes"},
+	{"double of nine bytes", func() []byte { return packetOf(KindReply, 0x92, 1, 2, 3, 4, 5, 6, 7, 8, 9) }, "double of 9 bytes"},
+	{"size without its bytes", func() []byte { return packetOf(KindReply, 0xc1, 0xff) }, "a size of 4 bytes where 1 are left"},
+	{"size of no bytes", func() []byte { return packetOf(KindReply, 0x81, 0x00) }, "a size of 0 bytes"},
+	{"size of seven bytes", func() []byte { return packetOf(KindReply, 0xf1, 0, 0, 0, 0, 0, 0, 1, 0) }, "a size of 7 bytes"},
+	{"size field all ones", func() []byte { return packetOf(KindReply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0) }, "bytes where 2 are left"},
+	{"name with a size all ones", func() []byte { return packetOf(KindReply, 0x03, 0xc5, 0xff, 0xff, 0xff, 0xff, 0x83) }, "where 1 are left"},
+	{"string cut off", func() []byte { return packetOf(KindReply, 0x31, 'a', 'b') }, "record of 3 bytes where 2 are left"},
+	{"unknown type", func() []byte { return packetOf(KindReply, 0x17, 1) }, "unknown type 7"},
+	{"all values of an octet", func() []byte { return packetOf(KindReply, 0x0f) }, "unknown type 15"},
+	{"struct without an end", func() []byte { return packetOf(KindReply, 0x03, 0x10, 1) }, "struct without an end at byte 7"},
+	{"array without an end", func() []byte { return packetOf(KindReply, 0x04) }, "array without an end"},
+	{"end without a struct", func() []byte { return packetOf(KindReply, 0x83) }, "the end of a struct that was not started"},
+	{"struct ended as an array", func() []byte { return packetOf(KindReply, 0x03, 0x84) }, "the end of an array that was not started"},
+	{"array ended as a struct", func() []byte { return packetOf(KindReply, 0x04, 0x83) }, "the end of a struct that was not started"},
+	{"struct with a size", func() []byte { return packetOf(KindReply, 0x13, 1) }, "size 1, which is neither start nor end"},
+	{"name without a value", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0, 0x83) }, "a name without a value"},
+	{"name without a value, and a value", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0, 0x83, 0x00) }, "a name without a value at byte 8"},
+	{"name at the end", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0) }, "a name without a value"},
+	{"name behind a name", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0, 0x25, 'b', 0, 0x00, 0x83) }, "a name behind a name"},
+	{"name outside of a struct", func() []byte { return packetOf(KindReply, 0x25, 'a', 0, 0x00) }, "a name outside of a struct"},
+	{"name in an array", func() []byte { return packetOf(KindReply, 0x04, 0x25, 'a', 0, 0x00, 0x84) }, "a name outside of a struct"},
 	{"structs 65 deep", func() []byte {
-		return packetOf(Reply, append(bytes.Repeat([]byte{0x03}, 65), bytes.Repeat([]byte{0x83}, 65)...)...)
+		return packetOf(KindReply, append(bytes.Repeat([]byte{0x03}, 65), bytes.Repeat([]byte{0x83}, 65)...)...)
 	}, "limit of 64 structs and arrays inside each other"},
-	{"ten million deep", func() []byte { return packetOf(Reply, bytes.Repeat([]byte{0x03}, 10_000_000)...) }, "limit of 64 structs and arrays"},
-	{"a megabyte of records of one byte", func() []byte { return packetOf(Reply, bytes.Repeat([]byte{0x00}, 1<<20)...) }, "limit of 1000000 values"},
-	{"a megabyte of names", func() []byte { return packetOf(Reply, append([]byte{0x03}, bytes.Repeat([]byte{0x05}, 1<<20)...)...) }, "a name behind a name"},
-	{"a megabyte of structs", func() []byte { return packetOf(Reply, bytes.Repeat([]byte{0x03, 0x83}, 1<<20)...) }, "limit of 1000000 values"},
+	{"ten million deep", func() []byte { return packetOf(KindReply, bytes.Repeat([]byte{0x03}, 10_000_000)...) }, "limit of 64 structs and arrays"},
+	{"a megabyte of records of one byte", func() []byte { return packetOf(KindReply, bytes.Repeat([]byte{0x00}, 1<<20)...) }, "limit of 1000000 values"},
+	{"a megabyte of names", func() []byte {
+		return packetOf(KindReply, append([]byte{0x03}, bytes.Repeat([]byte{0x05}, 1<<20)...)...)
+	}, "a name behind a name"},
+	{"a megabyte of structs", func() []byte { return packetOf(KindReply, bytes.Repeat([]byte{0x03, 0x83}, 1<<20)...) }, "limit of 1000000 values"},
 }
 
 func TestParseHostile(t *testing.T) {
@@ -228,8 +230,8 @@ func TestParseAllocatesByWhatArrived(t *testing.T) {
 	}{
 		{"length of 4 GB", []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, rpc.Limits{}, 10_000},
 		{"length of 4 GB, allowed", []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, rpc.Limits{Size: 1 << 30}, 10_000},
-		{"size of 4 GB", packetOf(Reply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0), rpc.Limits{}, 10_000},
-		{"ten million deep", packetOf(Reply, bytes.Repeat([]byte{3}, 10_000_000)...), rpc.Limits{}, 40_000_000},
+		{"size of 4 GB", packetOf(KindReply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0), rpc.Limits{}, 10_000},
+		{"ten million deep", packetOf(KindReply, bytes.Repeat([]byte{3}, 10_000_000)...), rpc.Limits{}, 40_000_000},
 	} {
 		got := allocated(func() {
 			if _, err := Parse(test.packet, test.limits); err == nil {

@@ -1,11 +1,12 @@
 // Package binrpc speaks BINRPC, the binary protocol of the control sockets
 // that Kamailio's ctl module opens: every type of it in both directions, a
-// client for stream and for datagram sockets, and a server.
+// client for stream sockets, and one for datagram sockets.
 //
-// [Parse] and the Append functions are the codec. [DialStream] and
-// [DialDatagram] connect to a server; most programs use package dial instead,
-// which picks one of them by URI and connects again when the server closed the
-// connection. [Server] answers calls, for tests and simulators.
+// [Parse], [Read] and the Append functions are the codec. [Dial] connects to a
+// stream socket, and [NewDatagram] makes a client for a datagram socket; most
+// programs use package dial instead, which picks one of them by URI and connects
+// again when the server closed the connection. Package binrpctest has a server,
+// for tests.
 //
 // # The format
 //

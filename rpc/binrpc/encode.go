@@ -20,7 +20,7 @@ func AppendRequest(b []byte, cookie uint32, call rpc.Call) ([]byte, error) {
 		return nil, fmt.Errorf("the request %s: %w", call.Method, err)
 	}
 	start := len(b)
-	if b, err = appendPacket(b, Request, cookie, body); err != nil {
+	if b, err = appendPacket(b, KindRequest, cookie, body); err != nil {
 		return nil, fmt.Errorf("the request %s: %w", call.Method, err)
 	}
 	if size := len(b) - start; size > maxRequest {
@@ -34,7 +34,7 @@ func AppendRequest(b []byte, cookie uint32, call rpc.Call) ([]byte, error) {
 func AppendReply(b []byte, cookie uint32, records ...any) ([]byte, error) {
 	body, err := appendRecords(nil, records)
 	if err == nil {
-		b, err = appendPacket(b, Reply, cookie, body)
+		b, err = appendPacket(b, KindReply, cookie, body)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the reply: %w", err)
@@ -46,7 +46,7 @@ func AppendReply(b []byte, cookie uint32, records ...any) ([]byte, error) {
 func AppendFault(b []byte, cookie uint32, fault *rpc.Fault) ([]byte, error) {
 	body, err := appendRecords(nil, []any{fault.Code, fault.Reason})
 	if err == nil {
-		b, err = appendPacket(b, Fault, cookie, body)
+		b, err = appendPacket(b, KindFault, cookie, body)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("the fault: %w", err)
@@ -80,22 +80,22 @@ func appendRecords(b []byte, records []any) ([]byte, error) {
 
 func appendValue(b []byte, v rpc.Value) ([]byte, error) {
 	switch v.Kind() {
-	case rpc.Int:
+	case rpc.KindInt:
 		i, _ := v.Int()
 		if i < math.MinInt32 || i > math.MaxUint32 {
 			return nil, fmt.Errorf("the integer %d does not fit BINRPC's 32 bits", i)
 		}
 		return appendRecord(b, typeInt, uint64(uint32(i))), nil
-	case rpc.Double:
+	case rpc.KindDouble:
 		f, _ := v.Float()
 		return appendDouble(b, f)
-	case rpc.String:
+	case rpc.KindString:
 		return appendString(b, v.Text()), nil
-	case rpc.Bytes:
+	case rpc.KindBytes:
 		return append(appendSize(b, typeBytes, len(v.Text())), v.Text()...), nil
-	case rpc.Struct:
+	case rpc.KindStruct:
 		return appendContainer(b, typeStruct, v)
-	case rpc.Array:
+	case rpc.KindArray:
 		return appendContainer(b, typeArray, v)
 	default:
 		return appendString(b, nullText), nil

@@ -50,7 +50,7 @@ func TestAppendReply(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := append([]byte("before"), packetOf(Reply, test.want...)...); !bytes.Equal(got, want) {
+			if want := append([]byte("before"), packetOf(KindReply, test.want...)...); !bytes.Equal(got, want) {
 				t.Fatalf("got  %x\nwant %x", got, want)
 			}
 			message, err := Parse(got[len("before"):], rpc.Limits{})
@@ -61,7 +61,7 @@ func TestAppendReply(t *testing.T) {
 			if test.name == "largest unsigned int" { // the wire does not tell
 				want = value(t, -1)
 			}
-			if message.Kind != Reply || message.Cookie != 7 || !sameValue(message.Value, want) {
+			if message.Kind != KindReply || message.Cookie != 7 || !sameValue(message.Value, want) {
 				t.Errorf("it is read as %+v", message)
 			}
 		})

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"strings"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
 
 // answer stands in for a Kamailio.
@@ -24,75 +26,31 @@ func answer(_ context.Context, call rpc.Call) ([]any, error) {
 	}
 }
 
-func ExampleServer() {
-	server := binrpc.NewServer(answer)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	defer server.Close()
-
-	client, err := binrpc.DialStream(context.Background(), "tcp", listener.Addr().String(), binrpc.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
-	fmt.Println(rpc.One(context.Background(), client, "system.listMethods"))
-	fmt.Println(rpc.One(context.Background(), client, "core.kill"))
-	// Output:
-	// ["core.uptime","system.listMethods"] <nil>
-	// null Kamailio answered with fault 500: command core.kill not found
-}
-
-func ExampleServer_ServePacket() {
-	server := binrpc.NewServer(answer)
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	go func() { _ = server.ServePacket(conn) }()
-	defer server.Close()
-
-	client, err := binrpc.DialDatagram(context.Background(), "udp", conn.LocalAddr().String(), binrpc.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer client.Close()
-	fmt.Println(rpc.One(context.Background(), client, "core.uptime"))
-	// Output: {"uptime":86400} <nil>
-}
-
-func ExampleDialStream() {
-	server := binrpc.NewServer(answer)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
+func ExampleDial() {
+	server := binrpctest.NewServer(answer)
 	defer server.Close()
 
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	stream, err := binrpc.DialStream(ctx, "tcp", listener.Addr().String(), binrpc.Options{
+	conn, err := binrpc.Dial(ctx, "tcp", strings.TrimPrefix(server.URI, "tcp://"), binrpc.Options{
 		Limits: rpc.Limits{Size: 1 << 20}, // no reply above 1 MB
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer stream.Close()
-	for _, reply := range rpc.Batch(ctx, stream, rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "no.such"}) {
+	defer conn.Close()
+	for _, reply := range conn.Do(ctx, rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "no.such"}) {
 		fmt.Println(reply.Value, reply.Err)
 	}
-	fmt.Println("usable:", stream.Usable()) // a fault is no failure
+	fmt.Println("usable:", conn.Usable()) // a fault is no failure
 	// Output:
 	// {"uptime":86400} <nil>
 	// null Kamailio answered with fault 500: command no.such not found
 	// usable: true
 }
 
-// A Stream can be had over any connection, such as a tunnel.
-func ExampleNewStream() {
+// A Conn can be had over any connection, such as a tunnel.
+func ExampleNewConn() {
 	ours, theirs := net.Pipe()
 	go func() {
 		request := make([]byte, 1024)
@@ -111,14 +69,14 @@ func ExampleNewStream() {
 		_, _ = theirs.Write(reply)
 	}()
 
-	stream := binrpc.NewStream(ours, binrpc.Options{})
-	defer stream.Close()
-	fmt.Println(rpc.One(context.Background(), stream, "core.hello"))
+	conn := binrpc.NewConn(ours, binrpc.Options{})
+	defer conn.Close()
+	fmt.Println(rpc.One(context.Background(), conn, "core.hello"))
 	// Output: "hello" <nil>
 }
 
-func ExampleDialDatagram() {
-	server := binrpc.NewServer(answer)
+func ExampleNewDatagram() {
+	server := binrpctest.NewUnstartedServer(answer)
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
@@ -128,10 +86,7 @@ func ExampleDialDatagram() {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	client, err := binrpc.DialDatagram(ctx, "udp", conn.LocalAddr().String(), binrpc.Options{})
-	if err != nil {
-		log.Fatal(err)
-	}
+	client := binrpc.NewDatagram("udp", conn.LocalAddr().String(), binrpc.Options{})
 	defer client.Close()
 	uptime, err := rpc.One(ctx, client, "core.uptime")
 	fmt.Println(uptime.Get("uptime"), err)
@@ -142,7 +97,7 @@ func ExampleParse() {
 	// A header (a reply of 12 bytes with cookie 7), a struct, a name, an int.
 	packet := []byte("\xa1\x10\x0c\x07" + "\x03" + "\x75uptime\x00" + "\x10\x0e" + "\x83")
 	message, err := binrpc.Parse(packet, rpc.Limits{})
-	fmt.Println(message.Kind == binrpc.Reply, message.Cookie, message.Value, err)
+	fmt.Println(message.Kind == binrpc.KindReply, message.Cookie, message.Value, err)
 	// Output: true 7 {"uptime":14} <nil>
 }
 

@@ -22,9 +22,9 @@ type Kind uint8
 
 // The kinds of packets, with their values on the wire.
 const (
-	Request Kind = 0
-	Reply   Kind = 1
-	Fault   Kind = 3
+	KindRequest Kind = 0
+	KindReply   Kind = 1
+	KindFault   Kind = 3
 )
 
 // SyntaxError says that bytes are not BINRPC.
@@ -58,7 +58,7 @@ func parseHeader(b []byte) (header, error) {
 		return header{size: minHeaderSize}, io.ErrUnexpectedEOF
 	}
 	h := header{kind: Kind(b[1] >> 4)}
-	if h.kind != Request && h.kind != Reply && h.kind != Fault {
+	if h.kind != KindRequest && h.kind != KindReply && h.kind != KindFault {
 		return header{}, &SyntaxError{1, fmt.Sprintf("unknown packet flags 0x%x", b[1]>>4)}
 	}
 	lengthSize, cookieSize := int(b[1]>>2&3)+1, int(b[1]&3)+1
@@ -116,25 +116,40 @@ type Message struct {
 
 // Parse decodes one whole packet, and nothing behind it. It copies what it
 // needs of packet. The errors are [*SyntaxError] and [*rpc.LimitError], and
-// io.ErrUnexpectedEOF, wrapped, where the packet is longer than the bytes.
+// io.ErrUnexpectedEOF, wrapped, if the packet is longer than the bytes. With an
+// error about what is behind the header, Kind and Cookie are set.
 func Parse(packet []byte, limits rpc.Limits) (Message, error) {
 	limits = limits.WithDefaults()
 	h, err := parseHeader(packet)
 	if err != nil {
 		return Message{}, fmt.Errorf("a packet of %d bytes: %w", len(packet), err)
 	}
+	m := Message{Kind: h.kind, Cookie: h.cookie}
 	if h.length > limits.Size {
-		return Message{}, &rpc.LimitError{What: "bytes", Limit: limits.Size}
+		return m, &rpc.LimitError{What: "bytes", Limit: limits.Size}
 	}
 	have := len(packet) - h.size
 	if have < h.length {
-		return Message{}, fmt.Errorf("%d bytes of a packet of %d: %w", len(packet), h.size+h.length, io.ErrUnexpectedEOF)
+		return m, fmt.Errorf("%d bytes of a packet of %d: %w", len(packet), h.size+h.length, io.ErrUnexpectedEOF)
 	}
 	if have > h.length {
-		return Message{}, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", have-h.length)}
+		return m, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", have-h.length)}
 	}
-	value, err := parseRecords(packet[h.size:], limits)
-	return Message{h.kind, h.cookie, value}, behindHeader(h, err)
+	m.Value, err = parseRecords(packet[h.size:], limits)
+	return m, behindHeader(h, err)
+}
+
+// Read reads and decodes one packet, and reads nothing behind it. It blocks until
+// a whole packet has arrived. The errors are those of the reader and those of
+// [Parse]; io.EOF means that the input ended before a packet. With an error about
+// what is behind the header, Kind and Cookie are set, and after one about its
+// records another packet can be read.
+func Read(r *bufio.Reader, limits rpc.Limits) (Message, error) {
+	p, err := readPacket(r, limits.WithDefaults(), firstChunk, func() error { return nil })
+	if err == nil {
+		err = p.wrong
+	}
+	return Message{p.kind, p.cookie, p.value}, err
 }
 
 // behindHeader makes an error about records one about their packet.
@@ -148,7 +163,7 @@ func behindHeader(h header, err error) error {
 // Fault is the message's fault, nil if its Kind is another. One that does not
 // hold a code and a reason has what there is of them.
 func (m Message) Fault() *rpc.Fault {
-	if m.Kind != Fault {
+	if m.Kind != KindFault {
 		return nil
 	}
 	fault := &rpc.Fault{}
@@ -166,7 +181,7 @@ func (m Message) Fault() *rpc.Fault {
 // Call is the method and the arguments of a request.
 func (m Message) Call() (rpc.Call, error) {
 	var call rpc.Call
-	if m.Kind != Request {
+	if m.Kind != KindRequest {
 		return call, errors.New("the packet is no request")
 	}
 	for record := range m.Value.Rows() {

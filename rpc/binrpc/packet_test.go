@@ -22,12 +22,12 @@ func TestHeader(t *testing.T) {
 		cookie uint32
 		want   []byte
 	}{
-		{Request, 0, 0, []byte{0xa1, 0x00, 0, 0}},
-		{Reply, 0, 0, []byte{0xa1, 0x10, 0, 0}},
-		{Fault, 1, 0xff, []byte{0xa1, 0x30, 1, 0xff}},
-		{Reply, 0x100, 0x100, []byte{0xa1, 0x15, 1, 0, 1, 0}},
-		{Reply, 0x10000, 0x10000, []byte{0xa1, 0x1a, 1, 0, 0, 1, 0, 0}},
-		{Reply, 0x1000000, 0xfffffffe, []byte{0xa1, 0x1f, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xfe}},
+		{KindRequest, 0, 0, []byte{0xa1, 0x00, 0, 0}},
+		{KindReply, 0, 0, []byte{0xa1, 0x10, 0, 0}},
+		{KindFault, 1, 0xff, []byte{0xa1, 0x30, 1, 0xff}},
+		{KindReply, 0x100, 0x100, []byte{0xa1, 0x15, 1, 0, 1, 0}},
+		{KindReply, 0x10000, 0x10000, []byte{0xa1, 0x1a, 1, 0, 0, 1, 0, 0}},
+		{KindReply, 0x1000000, 0xfffffffe, []byte{0xa1, 0x1f, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xfe}},
 	} {
 		got := appendHeader(nil, test.kind, test.length, test.cookie)
 		if !bytes.Equal(got, test.want) {
@@ -40,13 +40,13 @@ func TestHeader(t *testing.T) {
 	}
 	// A length and a cookie in more bytes than they need.
 	h, err := parseHeader([]byte{0xa1, 0x1f, 0, 0, 0, 5, 0, 0, 0, 9})
-	if want := (header{Reply, 5, 9, 10}); h != want || err != nil {
+	if want := (header{KindReply, 5, 9, 10}); h != want || err != nil {
 		t.Errorf("got %+v, %v; want %+v", h, err, want)
 	}
 }
 
 func TestLimits(t *testing.T) {
-	nested := packetOf(Reply, 0x03, 0x04, 0x00, 0x00, 0x84, 0x83)
+	nested := packetOf(KindReply, 0x03, 0x04, 0x00, 0x00, 0x84, 0x83)
 	for _, test := range []struct {
 		limits rpc.Limits
 		what   string
@@ -75,11 +75,11 @@ func TestMessageFault(t *testing.T) {
 		packet []byte
 		want   *rpc.Fault
 	}{
-		{"fault", packetOf(Fault, 0x20, 0x01, 0x94, 0x31, 'n', 'o', 0), &rpc.Fault{Code: 404, Reason: "no"}},
-		{"no reason", packetOf(Fault, 0x20, 0x01, 0x94), &rpc.Fault{Code: 404}},
-		{"no code", packetOf(Fault, 0x31, 'n', 'o', 0), &rpc.Fault{Reason: "no"}},
-		{"nothing", packetOf(Fault), &rpc.Fault{}},
-		{"a reply", packetOf(Reply, 0x20, 0x01, 0x94, 0x31, 'n', 'o', 0), nil},
+		{"fault", packetOf(KindFault, 0x20, 0x01, 0x94, 0x31, 'n', 'o', 0), &rpc.Fault{Code: 404, Reason: "no"}},
+		{"no reason", packetOf(KindFault, 0x20, 0x01, 0x94), &rpc.Fault{Code: 404}},
+		{"no code", packetOf(KindFault, 0x31, 'n', 'o', 0), &rpc.Fault{Reason: "no"}},
+		{"nothing", packetOf(KindFault), &rpc.Fault{}},
+		{"a reply", packetOf(KindReply, 0x20, 0x01, 0x94, 0x31, 'n', 'o', 0), nil},
 	} {
 		message, err := Parse(test.packet, rpc.Limits{})
 		if err != nil {
@@ -98,12 +98,12 @@ func TestMessageCall(t *testing.T) {
 		want    string
 		problem string
 	}{
-		{"no arguments", packetOf(Request, 0x21, 'm', 0), "m", ""},
-		{"arguments", packetOf(Request, 0x21, 'm', 0, 0x10, 5, 0x21, 'a', 0, 0x00), "m 5 a 0", ""},
-		{"a reply", packetOf(Reply, 0x21, 'm', 0), "", "the packet is no request"},
-		{"nothing", packetOf(Request), "", "does not start with the name of a method"},
-		{"no name", packetOf(Request, 0x11, 0), "", "does not start with the name of a method"},
-		{"a number first", packetOf(Request, 0x10, 5, 0x21, 'm', 0), "", "does not start with the name of a method"},
+		{"no arguments", packetOf(KindRequest, 0x21, 'm', 0), "m", ""},
+		{"arguments", packetOf(KindRequest, 0x21, 'm', 0, 0x10, 5, 0x21, 'a', 0, 0x00), "m 5 a 0", ""},
+		{"a reply", packetOf(KindReply, 0x21, 'm', 0), "", "the packet is no request"},
+		{"nothing", packetOf(KindRequest), "", "does not start with the name of a method"},
+		{"no name", packetOf(KindRequest, 0x11, 0), "", "does not start with the name of a method"},
+		{"a number first", packetOf(KindRequest, 0x10, 5, 0x21, 'm', 0), "", "does not start with the name of a method"},
 	} {
 		message, err := Parse(test.packet, rpc.Limits{})
 		if err != nil {
@@ -120,7 +120,7 @@ func TestMessageCall(t *testing.T) {
 }
 
 func TestSyntaxErrorTellsWhere(t *testing.T) {
-	_, err := Parse(packetOf(Reply, 0x10, 1, 0x17, 1), rpc.Limits{})
+	_, err := Parse(packetOf(KindReply, 0x10, 1, 0x17, 1), rpc.Limits{})
 	syntax, ok := errors.AsType[*SyntaxError](err)
 	if !ok || syntax.Offset != 6 { // four bytes of header, two of an int
 		t.Errorf("got %v, want byte 6", err)
@@ -179,7 +179,7 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("%+v\nbecame\n%+v", message, again)
 		}
 		_ = message.Fault()
-		if _, err := message.Call(); message.Kind != Request && err == nil {
+		if _, err := message.Call(); message.Kind != KindRequest && err == nil {
 			t.Fatal("a call in a packet that is no request")
 		}
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
@@ -30,9 +31,8 @@ type Options struct {
 // Client is a [rpc.Client] for one target. It connects at the first call, keeps
 // the connection, and connects again when the server closed it (ctl does so
 // after 120 s without a request, or when Kamailio restarts) or when it is out of
-// step. What a batch got no answer to is asked once more, on a fresh connection,
-// within the same context; so a call may reach Kamailio twice; for one that must
-// not, as dlg.end_dlg, there is CallOnce.
+// step. A call that got no reply is sent once more, on a new connection and within
+// the same context, if no byte of it was written, or if it is Idempotent.
 type Client struct {
 	target  Target
 	options Options
@@ -111,113 +111,101 @@ func (c *Client) connect(ctx context.Context) (conn, error) {
 }
 
 func (c *Client) dial(ctx context.Context) (conn, error) {
-	network, address, limits := c.target.Network, c.target.Address, c.options.Limits
+	network, address := c.target.Network, c.target.Address
+	overJSON := jsonrpc.Options{Limits: c.options.Limits, HTTP: c.options.HTTP}
+	overBINRPC := binrpc.Options{Limits: c.options.Limits, Stall: c.options.Stall}
 	switch {
 	case network == "http":
-		return jsonrpc.NewHTTP(address, c.options.HTTP, limits), nil
+		return jsonrpc.NewHTTP(address, overJSON), nil
 	case c.target.Protocol == JSONRPC && network == "tcp":
-		return jsonrpc.NewTCP(address, limits), nil
+		return jsonrpc.NewTCP(address, overJSON), nil
 	case c.target.Protocol == JSONRPC:
-		return jsonrpc.NewDatagram(network, address, limits), nil
+		return jsonrpc.NewDatagram(network, address, overJSON), nil
 	case network == "unixgram" || network == "udp":
-		return binrpc.DialDatagram(ctx, network, address, c.binrpc())
+		return binrpc.NewDatagram(network, address, overBINRPC), nil
 	default:
-		return binrpc.DialStream(ctx, network, address, c.binrpc())
+		return binrpc.Dial(ctx, network, address, overBINRPC)
 	}
 }
 
-func (c *Client) binrpc() binrpc.Options {
-	return binrpc.Options{Limits: c.options.Limits, Stall: c.options.Stall}
+// Do implements [rpc.Client].
+func (c *Client) Do(ctx context.Context, calls ...rpc.Call) []rpc.Reply {
+	return batch.Collect(c.Stream(ctx, calls...), len(calls))
 }
 
-// Call implements [rpc.Client].
-func (c *Client) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+// Stream implements [rpc.Client].
+func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
+		select {
+		case c.turn <- struct{}{}:
+			defer func() { <-c.turn }()
+		case <-ctx.Done():
+			batch.Unsent(yield, len(calls), ctx.Err())
+			return
+		}
+		b := &attempts{calls: calls, sent: make([]bool, len(calls)), yield: yield}
 		all := make([]int, len(calls))
 		for i := range all {
 			all[i] = i
 		}
-		if err := c.takeTurn(ctx); err != nil {
-			fail(yield, all, err)
-			return
+		again, err := c.attempt(ctx, b, all, false)
+		if err == nil && len(again) > 0 {
+			// The first one may be why the others got no reply: it goes last.
+			again = append(again[1:], again[0])
+			again, err = c.attempt(ctx, b, again, true)
 		}
-		defer c.endTurn()
-		again, err := c.attempt(ctx, calls, all, false, yield)
-		if err != nil || len(again) == 0 {
-			fail(yield, again, err)
-			return
-		}
-		// The first one may be why the others got no answer: it goes last.
-		again = append(again[1:], again[0])
-		again, err = c.attempt(ctx, calls, again, true, yield)
-		fail(yield, again, err)
-	}
-}
-
-// CallOnce makes a single call and never repeats it, so that it may be one that
-// changes something. It may fail on a connection that has just ended, where
-// Call would have made a new one.
-func (c *Client) CallOnce(ctx context.Context, call rpc.Call) (rpc.Value, error) {
-	if err := c.takeTurn(ctx); err != nil {
-		return rpc.Value{}, err
-	}
-	defer c.endTurn()
-	conn, err := c.connect(ctx)
-	if err != nil {
-		return rpc.Value{}, err
-	}
-	return rpc.One(ctx, conn, call.Method, call.Args...)
-}
-
-func (c *Client) takeTurn(ctx context.Context) error {
-	select {
-	case c.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (c *Client) endTurn() { <-c.turn }
-
-func fail(yield func(int, rpc.Reply) bool, indices []int, err error) {
-	for _, i := range indices {
-		if !yield(i, rpc.Reply{Err: err}) {
-			return
+		for _, i := range again {
+			if !b.reply(i, rpc.Reply{Err: err, NotSent: true}) {
+				return
+			}
 		}
 	}
 }
 
-// attempt makes the calls that indices name, and yields the replies. The calls
-// that another attempt may still get an answer to are returned instead, unless
-// this is the last; with an error if no connection could be made. After yield
-// returned false there is nothing left to do.
-func (c *Client) attempt(ctx context.Context, calls []rpc.Call, indices []int, last bool, yield func(int, rpc.Reply) bool) ([]int, error) {
+// attempts is a batch whose calls may be sent twice.
+type attempts struct {
+	calls []rpc.Call
+	sent  []bool // by an earlier attempt
+	yield func(int, rpc.Reply) bool
+}
+
+// reply yields the reply to a call.
+func (b *attempts) reply(i int, reply rpc.Reply) bool {
+	reply.NotSent = reply.NotSent && !b.sent[i]
+	return b.yield(i, reply)
+}
+
+// attempt makes the calls with these indices, and yields the replies. The calls
+// that another attempt may still get a reply to are returned instead, unless this
+// is the last; with an error if no connection could be made. After yield returned
+// false there is nothing left to do.
+func (c *Client) attempt(ctx context.Context, b *attempts, indices []int, last bool) ([]int, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
 		return indices, err
 	}
-	batch := make([]rpc.Call, len(indices))
+	now := make([]rpc.Call, len(indices))
 	for i, index := range indices {
-		batch[i] = calls[index]
+		now[i] = b.calls[index]
 	}
 	var again []int
-	for i, reply := range conn.Call(ctx, batch...) {
-		if !last && mayRetry(reply) {
+	for i, reply := range conn.Stream(ctx, now...) {
+		if !last && mayRetry(now[i], reply) {
 			again = append(again, indices[i])
+			b.sent[indices[i]] = !reply.NotSent
 			continue
 		}
-		if !yield(indices[i], reply) {
+		if !b.reply(indices[i], reply) {
 			return nil, nil
 		}
 	}
 	return again, nil
 }
 
-// mayRetry tells whether a call got no answer, and might get one on a new
-// connection.
-func mayRetry(reply rpc.Reply) bool {
-	if reply.Err == nil {
+// mayRetry reports whether a call got no reply, might get one on a new connection,
+// and may be sent again.
+func mayRetry(call rpc.Call, reply rpc.Reply) bool {
+	if reply.Err == nil || !call.Idempotent && !reply.NotSent {
 		return false
 	}
 	_, fault := errors.AsType[*rpc.Fault](reply.Err)
@@ -238,7 +226,7 @@ func (c *Client) Methods(ctx context.Context) (methods []string, asked bool, err
 	if known := c.knownMethods(); known != nil {
 		return slices.Clone(known), false, nil
 	}
-	for _, reply := range c.Call(ctx, rpc.Call{Method: "system.listMethods"}) {
+	for _, reply := range c.Stream(ctx, rpc.Call{Method: "system.listMethods", Idempotent: true}) {
 		asked, err = !reply.Received.IsZero(), reply.Err
 		for name := range reply.Value.Rows() {
 			if name.Text() != "" {
@@ -259,7 +247,7 @@ func (c *Client) Methods(ctx context.Context) (methods []string, asked bool, err
 func (c *Client) remember(methods []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if _, stream := c.conn.(*binrpc.Stream); stream {
+	if _, stream := c.conn.(*binrpc.Conn); stream {
 		c.methods = slices.Clone(methods)
 	}
 }

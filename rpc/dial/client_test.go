@@ -19,6 +19,7 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
 
 const patience = 10 * time.Second
@@ -34,21 +35,21 @@ func echo(_ context.Context, call rpc.Call) ([]any, error) {
 	return []any{call.Method}, nil
 }
 
-// server is a binrpc.Server that counts its connections.
+// server is a binrpctest.Server that counts its connections.
 type server struct {
-	*binrpc.Server
+	*binrpctest.Server
 	path        string
 	connections atomic.Int32
 }
 
 // serve starts a server on a unix socket.
-func serve(t testing.TB, path string, handler binrpc.Handler) *server {
+func serve(t testing.TB, path string, handler binrpctest.Handler) *server {
 	t.Helper()
 	listener, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &server{Server: binrpc.NewServer(handler), path: path}
+	s := &server{Server: binrpctest.NewUnstartedServer(handler), path: path}
 	go func() {
 		if err := s.Serve(countingListener{listener, &s.connections}); err != nil {
 			t.Errorf("serve: %v", err)
@@ -84,12 +85,13 @@ func newClient(t testing.TB, uri string, options Options) *Client {
 
 func socketPath(t testing.TB) string { return filepath.Join(t.TempDir(), "ctl") }
 
+// ask makes calls that may be repeated.
 func ask(ctx context.Context, client rpc.Client, methods ...string) []rpc.Reply {
 	var calls []rpc.Call
 	for _, method := range methods {
-		calls = append(calls, rpc.Call{Method: method})
+		calls = append(calls, rpc.Call{Method: method, Idempotent: true})
 	}
-	return rpc.Batch(ctx, client, calls...)
+	return client.Do(ctx, calls...)
 }
 
 func wantTexts(t *testing.T, replies []rpc.Reply, want ...string) {
@@ -151,7 +153,7 @@ func TestClientOverEveryNetwork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := binrpc.NewServer(echo)
+	s := binrpctest.NewUnstartedServer(echo)
 	var serving sync.WaitGroup
 	for _, serve := range []func() error{
 		func() error { return s.Serve(stream) },
@@ -216,7 +218,7 @@ func scripted(t testing.TB, plays ...func(conn net.Conn)) string {
 }
 
 // requests reads that many requests and returns their cookies and methods. They
-// must come in one piece, as a Stream writes them.
+// must come in one piece, as a Conn writes them.
 func requests(t testing.TB, conn net.Conn) []binrpc.Message {
 	buf := make([]byte, 65536)
 	n, err := conn.Read(buf)
@@ -363,7 +365,7 @@ func TestClientDoesNotRetryWithoutTime(t *testing.T) {
 func TestClientLeavingTheLoop(t *testing.T) {
 	s := serve(t, socketPath(t), echo)
 	c := newClient(t, "unix:"+s.path, Options{})
-	for range c.Call(deadline(t), rpc.Call{Method: "a"}, rpc.Call{Method: "b"}) {
+	for range c.Stream(deadline(t), rpc.Call{Method: "a"}, rpc.Call{Method: "b"}) {
 		break
 	}
 	wantTexts(t, ask(deadline(t), c, "c"), "c")
@@ -447,7 +449,7 @@ func TestClientClose(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				s := binrpc.NewServer(handler)
+				s := binrpctest.NewUnstartedServer(handler)
 				go func() { _ = s.ServePacket(conn) }()
 				t.Cleanup(func() { _ = s.Close() })
 			}
@@ -503,7 +505,7 @@ func TestClientMethodsOverDatagrams(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := binrpc.NewServer(func(context.Context, rpc.Call) ([]any, error) {
+	s := binrpctest.NewUnstartedServer(func(context.Context, rpc.Call) ([]any, error) {
 		if asked.Add(1) == 3 {
 			return nil, &rpc.Fault{Code: 500, Reason: "the body buffer is too small"}
 		}
@@ -551,8 +553,14 @@ func TestMayRetry(t *testing.T) {
 		{io.ErrUnexpectedEOF, true},
 		{os.ErrDeadlineExceeded, true}, // a datagram's share of the time, not all of it
 	} {
-		if got := mayRetry(rpc.Reply{Err: test.err}); got != test.want {
+		if got := mayRetry(rpc.Call{Idempotent: true}, rpc.Reply{Err: test.err}); got != test.want {
 			t.Errorf("%v: got %v", test.err, got)
+		}
+		if got := mayRetry(rpc.Call{}, rpc.Reply{Err: test.err, NotSent: true}); got != test.want {
+			t.Errorf("%v, not sent: got %v", test.err, got)
+		}
+		if mayRetry(rpc.Call{}, rpc.Reply{Err: test.err}) {
+			t.Errorf("%v: a call that changes something is repeated", test.err)
 		}
 	}
 }

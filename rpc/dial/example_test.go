@@ -4,17 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log"
-	"net"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // startServer starts a server in place of a Kamailio, and returns its URI.
 func startServer() (uri string, stop func()) {
-	server := binrpc.NewServer(func(_ context.Context, call rpc.Call) ([]any, error) {
+	server := binrpctest.NewServer(func(_ context.Context, call rpc.Call) ([]any, error) {
 		switch call.Method {
 		case "core.uptime":
 			return []any{rpc.Members{{Name: "uptime", Value: 86400}}}, nil
@@ -24,12 +23,7 @@ func startServer() (uri string, stop func()) {
 			return nil, &rpc.Fault{Code: 500, Reason: "command " + call.Method + " not found"}
 		}
 	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	go func() { _ = server.Serve(listener) }()
-	return "tcp://" + listener.Addr().String(), func() { _ = server.Close() }
+	return server.URI, func() { _ = server.Close() }
 }
 
 func ExampleNew() {
@@ -71,8 +65,8 @@ func ExampleNewTarget() {
 	// true
 }
 
-// A batch costs one round trip, however many calls it has.
-func ExampleClient_Call() {
+// The replies of a batch can be used as they arrive.
+func ExampleClient_Stream() {
 	uri, stop := startServer()
 	defer stop()
 	client, err := dial.New(uri)
@@ -82,7 +76,7 @@ func ExampleClient_Call() {
 	defer client.Close()
 
 	calls := []rpc.Call{{Method: "core.uptime"}, {Method: "no.such"}}
-	for i, reply := range client.Call(context.Background(), calls...) {
+	for i, reply := range client.Stream(context.Background(), calls...) {
 		fmt.Println(calls[i], reply.Value, reply.Err)
 	}
 	// Output:
@@ -122,16 +116,21 @@ func ExampleParseTarget() {
 	// "tcp://127.0.0.1" is no URI of a Kamailio: the address must be host:port, or [address]:port for IPv6
 }
 
-// A call that changes something must not be repeated by itself.
-func ExampleClient_CallOnce() {
+// A call that may be repeated says so. Any other is sent at most once.
+func ExampleClient_Do() {
 	uri, stop := startServer()
 	defer stop()
-
 	client, err := dial.New(uri)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer client.Close()
-	fmt.Println(client.CallOnce(context.Background(), rpc.Call{Method: "core.uptime"}))
-	// Output: {"uptime":86400} <nil>
+
+	calls := []rpc.Call{{Method: "core.uptime", Idempotent: true}, {Method: "no.such"}}
+	for i, reply := range client.Do(context.Background(), calls...) {
+		fmt.Println(calls[i], reply.Value, reply.Err)
+	}
+	// Output:
+	// core.uptime {"uptime":86400} <nil>
+	// no.such null Kamailio answered with fault 500: command no.such not found
 }

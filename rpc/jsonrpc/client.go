@@ -10,17 +10,30 @@ import (
 	"iter"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	neturl "net/url"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
+// Options are the settings of a client. The zero Options are good.
+type Options struct {
+	// Limits bound what a reply may cost.
+	Limits rpc.Limits
+	// HTTP is used by [NewHTTP] alone: certificates and credentials belong to it.
+	// Nil means one without either.
+	HTTP *http.Client
+}
+
 // Client calls methods by JSON-RPC, one after another: Kamailio does not support
-// batches of them. It is a [rpc.Client], and may be used concurrently.
+// batches of them. It is a [rpc.Client], and may be used concurrently. Each call
+// may take half of the time that is left, so that one without a reply leaves
+// time for the others.
 type Client struct {
 	exchange exchange
 	limits   rpc.Limits
@@ -30,18 +43,19 @@ type Client struct {
 	end      func()
 }
 
-// exchange sends a request and returns the whole reply to it.
-type exchange func(ctx context.Context, request []byte, id uint64) ([]byte, error)
+// exchange sends a request and returns the whole reply to it. If it fails, sent
+// reports whether a byte of the request may have been written.
+type exchange func(ctx context.Context, request []byte, id uint64) (reply []byte, sent bool, err error)
 
 func newClient(limits rpc.Limits, exchange exchange, end func()) *Client {
 	return &Client{exchange: exchange, limits: limits.WithDefaults(), turn: make(chan struct{}, 1), end: end}
 }
 
-// Usable is true until Close.
+// Usable reports whether the client can make calls: it can until Close.
 func (c *Client) Usable() bool { return !c.closed.Load() }
 
-// Close closes the connections. Calls after it fail with rpc.ErrClosed. It may be
-// called again.
+// Close closes the connections. Calls after it fail with [rpc.ErrClosed]. It may
+// be called again.
 func (c *Client) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		c.end()
@@ -49,63 +63,61 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// Call implements [rpc.Client].
-func (c *Client) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+// Do implements [rpc.Client].
+func (c *Client) Do(ctx context.Context, calls ...rpc.Call) []rpc.Reply {
+	return batch.Collect(c.Stream(ctx, calls...), len(calls))
+}
+
+// Stream implements [rpc.Client].
+func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
-		err := c.takeTurn(ctx)
-		if err == nil {
+		select {
+		case c.turn <- struct{}{}:
 			defer func() { <-c.turn }()
+		case <-ctx.Done():
+			batch.Unsent(yield, len(calls), ctx.Err())
+			return
 		}
 		for i, call := range calls {
-			reply := rpc.Reply{Err: err}
-			if err == nil {
-				reply = c.one(ctx, call, len(calls)-i)
-			}
-			if !yield(i, reply) {
+			if !yield(i, c.one(ctx, call, len(calls)-i)) {
 				return
 			}
 		}
 	}
 }
 
-func (c *Client) takeTurn(ctx context.Context) error {
-	select {
-	case c.turn <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// one makes one call, the first of those that are left. It may take half of the
-// time that they have, so that one that is never answered does not cost the
-// others their turn.
+// one makes one call, the first of those that are left.
 func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 	if err := ctx.Err(); err != nil {
-		return rpc.Reply{Err: err}
+		return rpc.Reply{Err: err, NotSent: true}
 	}
 	if !c.Usable() {
-		return rpc.Reply{Err: rpc.ErrClosed}
+		return rpc.Reply{Err: rpc.ErrClosed, NotSent: true}
 	}
 	id := c.ids.Add(1)
 	request, err := appendRequest(id, call)
 	if err != nil {
-		return rpc.Reply{Err: err}
+		return rpc.Reply{Err: err, NotSent: true}
 	}
 	share, cancel := withShare(ctx, left)
 	defer cancel()
-	body, err := c.exchange(share, request, id)
+	body, sent, err := c.exchange(share, request, id)
 	if err != nil {
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return rpc.Reply{Err: err}
+		return rpc.Reply{Err: err, NotSent: !sent}
 	}
+	return c.reply(body, id)
+}
+
+// reply is what the body of a reply says to the call with that id.
+func (c *Client) reply(body []byte, id uint64) rpc.Reply {
 	received := time.Now()
 	message, err := Parse(body, c.limits)
 	_, syntax := errors.AsType[*SyntaxError](err)
 	switch {
-	case syntax: // whoever sent this, it is no answer
+	case syntax: // whatever sent this, it is no reply
 		return rpc.Reply{Err: err}
 	case err != nil:
 		return rpc.Reply{Err: err, Received: received}
@@ -150,15 +162,20 @@ func omitEmpty(params rpc.Value) rpc.Value {
 
 // NewHTTP makes a client for the URL of a Kamailio whose xhttp module hands
 // requests to jsonrpc_dispatch(), such as http://127.0.0.1:5060/RPC. It connects
-// when it is used. Certificates and passwords are the http.Client's to know; nil
-// means a plain one.
-func NewHTTP(url string, client *http.Client, limits rpc.Limits) *Client {
+// when it is used.
+func NewHTTP(url string, options Options) *Client {
+	client := options.HTTP
 	if client == nil {
 		client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	}
-	limits = limits.WithDefaults()
-	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, error) {
-		return post(ctx, client, url, request, limits)
+	limits := options.Limits.WithDefaults()
+	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, bool, error) {
+		connected := false
+		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			GotConn: func(httptrace.GotConnInfo) { connected = true },
+		})
+		reply, err := post(traced, client, url, request, limits)
+		return reply, connected, err
 	}, client.CloseIdleConnections)
 }
 
@@ -215,30 +232,31 @@ func readAll(r io.Reader, limits rpc.Limits) ([]byte, error) {
 // NewTCP makes a client for jsonrpcs' TCP socket (its parameter tcp_socket,
 // Kamailio 6.0 and newer). Kamailio closes each connection after one reply, so
 // there is one for each call.
-func NewTCP(address string, limits rpc.Limits) *Client {
-	limits = limits.WithDefaults()
-	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, error) {
+func NewTCP(address string, options Options) *Client {
+	limits := options.Limits.WithDefaults()
+	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, bool, error) {
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		defer conn.Close()
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		defer stop()
-		if _, err := conn.Write(request); err != nil {
-			return nil, err
+		if written, err := conn.Write(request); err != nil {
+			return nil, written > 0, err
 		}
-		return readAll(conn, limits)
+		reply, err := readAll(conn, limits)
+		return reply, true, err
 	}, func() {})
 }
 
 // NewDatagram makes a client for jsonrpcs' datagram socket (its parameter
 // dgram_socket); network is "unixgram" or "udp". A reply is one datagram: one
 // that is too large for the socket never comes.
-func NewDatagram(network, address string, limits rpc.Limits) *Client {
+func NewDatagram(network, address string, options Options) *Client {
 	d := &datagrams{network: network, address: address}
-	return newClient(limits, d.exchange, d.close)
+	return newClient(options.Limits, d.exchange, d.close)
 }
 
 // datagrams is a datagram socket, made anew after each failure, since what may
@@ -253,27 +271,28 @@ type datagrams struct {
 // largestDatagram is beyond what a unix datagram socket takes by default.
 const largestDatagram = 1 << 20
 
-func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64) ([]byte, error) {
+func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64) (reply []byte, sent bool, err error) {
 	conn, err := d.open(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	reply, err := ask(conn, request, id)
+	if _, err = conn.Write(request); err == nil { // a datagram is written as a whole or not at all
+		sent = true
+		reply, err = receive(conn, id)
+	}
 	if err != nil {
 		d.close()
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
 	}
-	return reply, err
+	return reply, sent, err
 }
 
-func ask(conn net.Conn, request []byte, id uint64) ([]byte, error) {
-	if _, err := conn.Write(request); err != nil {
-		return nil, err
-	}
+// receive reads the reply with that id.
+func receive(conn net.Conn, id uint64) ([]byte, error) {
 	buf := make([]byte, largestDatagram)
 	for {
 		n, err := conn.Read(buf)

@@ -47,10 +47,10 @@ func servers(t *testing.T) map[string]*Client {
 	path := filepath.Join(t.TempDir(), "rpc")
 	serveDatagrams(t, "unixgram", path)
 	clients := map[string]*Client{
-		"http":     NewHTTP(serveHTTP(t).URL+"/RPC", nil, rpc.Limits{}),
-		"tcp":      NewTCP(serveTCP(t), rpc.Limits{}),
-		"unixgram": NewDatagram("unixgram", path, rpc.Limits{}),
-		"udp":      NewDatagram("udp", serveDatagrams(t, "udp", "127.0.0.1:0"), rpc.Limits{}),
+		"http":     NewHTTP(serveHTTP(t).URL+"/RPC", Options{}),
+		"tcp":      NewTCP(serveTCP(t), Options{}),
+		"unixgram": NewDatagram("unixgram", path, Options{}),
+		"udp":      NewDatagram("udp", serveDatagrams(t, "udp", "127.0.0.1:0"), Options{}),
 	}
 	for _, client := range clients {
 		t.Cleanup(func() { client.Close() })
@@ -129,7 +129,7 @@ func TestCall(t *testing.T) {
 	for name, client := range servers(t) {
 		t.Run(name, func(t *testing.T) {
 			for range 2 {
-				replies := rpc.Batch(t.Context(), client,
+				replies := client.Do(t.Context(),
 					rpc.Call{Method: "core.uptime"},
 					rpc.Call{Method: "nosuch"},
 					rpc.Call{Method: "echo", Args: []any{"a", 1, 2.5}},
@@ -155,7 +155,7 @@ func TestAnAnswerThatNeverComes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
-			replies := rpc.Batch(ctx, client,
+			replies := client.Do(ctx,
 				rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "never"}, rpc.Call{Method: "core.uptime"},
 				rpc.Call{Method: "never"}, rpc.Call{Method: "core.uptime"})
 			for i, reply := range replies {
@@ -175,7 +175,7 @@ func TestCancel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			time.AfterFunc(10*time.Millisecond, cancel)
-			for _, reply := range rpc.Batch(ctx, client, rpc.Call{Method: "never"}, rpc.Call{Method: "core.uptime"}) {
+			for _, reply := range client.Do(ctx, rpc.Call{Method: "never"}, rpc.Call{Method: "core.uptime"}) {
 				if !errors.Is(reply.Err, context.Canceled) {
 					t.Errorf("reply %+v", reply)
 				}
@@ -196,7 +196,7 @@ func TestClose(t *testing.T) {
 }
 
 func TestBadArguments(t *testing.T) {
-	client := NewTCP("127.0.0.1:1", rpc.Limits{})
+	client := NewTCP("127.0.0.1:1", Options{})
 	if _, err := rpc.One(t.Context(), client, "x", make(chan int)); err == nil || !strings.Contains(err.Error(), "chan int") {
 		t.Errorf("error %v", err)
 	}
@@ -205,7 +205,7 @@ func TestBadArguments(t *testing.T) {
 func TestHTTPThatIsNoJSONRPC(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
-	client := NewHTTP(server.URL+"/RPC", nil, rpc.Limits{})
+	client := NewHTTP(server.URL+"/RPC", Options{})
 	defer client.Close()
 	_, err := rpc.One(t.Context(), client, "core.uptime")
 	if status, ok := errors.AsType[*StatusError](err); !ok || status.Code != http.StatusNotFound {
@@ -215,7 +215,7 @@ func TestHTTPThatIsNoJSONRPC(t *testing.T) {
 
 func TestErrorsShowNoQuery(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
-	client := NewHTTP(server.URL+"/RPC?token=secret", nil, rpc.Limits{})
+	client := NewHTTP(server.URL+"/RPC?token=secret", Options{})
 	defer client.Close()
 	_, wrongPath := rpc.One(t.Context(), client, "core.uptime")
 	server.Close()
@@ -232,7 +232,7 @@ func TestReplyToAnotherRequest(t *testing.T) {
 		_, _ = io.WriteString(w, `{"jsonrpc":"2.0","result":1,"id":999}`)
 	}))
 	defer server.Close()
-	client := NewHTTP(server.URL, nil, rpc.Limits{})
+	client := NewHTTP(server.URL, Options{})
 	defer client.Close()
 	_, err := rpc.One(t.Context(), client, "core.uptime")
 	if _, ok := errors.AsType[*SyntaxError](err); !ok {
@@ -241,7 +241,7 @@ func TestReplyToAnotherRequest(t *testing.T) {
 }
 
 func TestReplyBeyondTheLimit(t *testing.T) {
-	client := NewHTTP(serveHTTP(t).URL, nil, rpc.Limits{Size: 10})
+	client := NewHTTP(serveHTTP(t).URL, Options{Limits: rpc.Limits{Size: 10}})
 	defer client.Close()
 	_, err := rpc.One(t.Context(), client, "core.uptime")
 	if _, ok := errors.AsType[*rpc.LimitError](err); !ok {

@@ -37,7 +37,7 @@ func ExampleNewHTTP() {
 	}))
 	defer server.Close()
 
-	client := jsonrpc.NewHTTP(server.URL+"/RPC", nil, rpc.Limits{})
+	client := jsonrpc.NewHTTP(server.URL+"/RPC", jsonrpc.Options{})
 	defer client.Close()
 	fmt.Println(rpc.One(context.Background(), client, "core.uptime"))
 	// Output: {"uptime":86400} <nil>
@@ -59,7 +59,7 @@ func ExampleNewTCP() {
 		_, _ = io.WriteString(conn, uptime)
 	}()
 
-	client := jsonrpc.NewTCP(listener.Addr().String(), rpc.Limits{})
+	client := jsonrpc.NewTCP(listener.Addr().String(), jsonrpc.Options{})
 	defer client.Close()
 	fmt.Println(rpc.One(context.Background(), client, "core.uptime"))
 	// Output: {"uptime":86400} <nil>
@@ -79,7 +79,7 @@ func ExampleNewDatagram() {
 		_, _ = server.WriteTo([]byte(uptime), from)
 	}()
 
-	client := jsonrpc.NewDatagram("udp", server.LocalAddr().String(), rpc.Limits{})
+	client := jsonrpc.NewDatagram("udp", server.LocalAddr().String(), jsonrpc.Options{})
 	defer client.Close()
 	fmt.Println(rpc.One(context.Background(), client, "core.uptime"))
 	// Output: {"uptime":86400} <nil>

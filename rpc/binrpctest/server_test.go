@@ -1,10 +1,11 @@
-package binrpc
+package binrpctest
 
 import (
 	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -17,13 +18,14 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
 // serve serves a unix socket until the end of the test and returns its path.
 func serve(t testing.TB, handler Handler) string {
 	t.Helper()
 	listener := listen(t)
-	start(t, NewServer(handler), func(s *Server) error { return s.Serve(listener) })
+	start(t, NewUnstartedServer(handler), func(s *Server) error { return s.Serve(listener) })
 	return listener.Addr().String()
 }
 
@@ -51,6 +53,16 @@ func start(t testing.TB, server *Server, serve func(*Server) error) {
 	})
 }
 
+// patience is how long a test waits for what should happen at once.
+const patience = 10 * time.Second
+
+func deadline(t testing.TB) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // echo answers with the name of the method.
 func echo(_ context.Context, call rpc.Call) ([]any, error) {
 	return []any{call.Method}, nil
@@ -71,18 +83,32 @@ func connect(t testing.TB, path string) (net.Conn, *bufio.Reader) {
 }
 
 // receive reads a packet.
-func receive(t testing.TB, r *bufio.Reader) Message {
+func receive(t testing.TB, r *bufio.Reader) binrpc.Message {
 	t.Helper()
-	p, err := readPacket(r, rpc.Limits{}.WithDefaults(), firstChunk, notWaiting)
-	if err != nil || p.wrong != nil {
-		t.Fatal(err, p.wrong)
+	message, err := binrpc.Read(r, rpc.Limits{})
+	if err != nil {
+		t.Fatal(err)
 	}
-	return Message{p.kind, p.cookie, p.value}
+	return message
+}
+
+func reply(t testing.TB, cookie uint32, records ...any) []byte {
+	t.Helper()
+	packet, err := binrpc.AppendReply(nil, cookie, records...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packet
+}
+
+// packetOf is a request with cookie 7 and these bytes as its records.
+func packetOf(records ...byte) []byte {
+	return append([]byte{0xa1, 0, byte(len(records)), 7}, records...)
 }
 
 func request(t testing.TB, cookie uint32, method string, args ...any) []byte {
 	t.Helper()
-	packet, err := AppendRequest(nil, cookie, rpc.Call{Method: method, Args: args})
+	packet, err := binrpc.AppendRequest(nil, cookie, rpc.Call{Method: method, Args: args})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +132,7 @@ func TestServerAnswers(t *testing.T) {
 			return []any{make(chan int)}, nil // has no form
 		}
 	})
-	s, err := DialStream(deadline(t), "unix", path, Options{})
+	s, err := binrpc.Dial(deadline(t), "unix", path, binrpc.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +175,7 @@ func TestServerAnswersInOrder(t *testing.T) {
 		}
 	}
 	for cookie := range uint32(100) {
-		if got := receive(t, r); got.Kind != Reply || got.Cookie != cookie {
+		if got := receive(t, r); got.Kind != binrpc.KindReply || got.Cookie != cookie {
 			t.Fatalf("got %+v, want a reply with cookie %d", got, cookie)
 		}
 	}
@@ -164,18 +190,17 @@ func TestServerRefusesBadRequests(t *testing.T) {
 	}{
 		{"garbage", []byte("GET / HTTP/1.1\r\n\r\n"), 0, "0x47 where a packet starts"},
 		{"a reply", reply(t, 7, "x"), 7, "the packet is no request"},
-		{"no method", packetOf(Request), 7, "does not start with the name of a method"},
-		{"a number for a method", packetOf(Request, 0x10, 1), 7, "does not start with the name of a method"},
-		{"bad records", packetOf(Request, 0x83), 7, "the end of a struct that was not started"},
-		{"too long by its header", appendHeader(nil, Request, 70000, 7), 7, "limit of 65535 bytes"},
-		{"too long with its header", packetOf(Request, append([]byte{0xc1, 0, 0, 0xff, 0xf9}, make([]byte, 0xfff9)...)...), 7, "limit of 65535 bytes"},
+		{"no method", packetOf(), 7, "does not start with the name of a method"},
+		{"a number for a method", packetOf(0x10, 1), 7, "does not start with the name of a method"},
+		{"bad records", packetOf(0x83), 7, "the end of a struct that was not started"},
+		{"too long", []byte{0xa1, 0x08, 1, 0, 0, 7}, 7, "limit of 65535 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			conn, r := connect(t, serve(t, echo))
 			if _, err := conn.Write(append(request(t, 6, "good"), test.packet...)); err != nil {
 				t.Fatal(err)
 			}
-			if got := receive(t, r); got.Kind != Reply || got.Cookie != 6 {
+			if got := receive(t, r); got.Kind != binrpc.KindReply || got.Cookie != 6 {
 				t.Errorf("the good request got %+v", got)
 			}
 			got := receive(t, r)
@@ -198,6 +223,7 @@ func isReset(err error) bool {
 
 func TestServerTakesTheLongestRequest(t *testing.T) {
 	conn, r := connect(t, serve(t, echo))
+	const maxRequest = 65535
 	longest := request(t, 7, "m", strings.Repeat("x", maxRequest-12))
 	if len(longest) != maxRequest {
 		t.Fatalf("a request of %d bytes", len(longest))
@@ -205,49 +231,150 @@ func TestServerTakesTheLongestRequest(t *testing.T) {
 	if _, err := conn.Write(longest); err != nil {
 		t.Fatal(err)
 	}
-	if got := receive(t, r); got.Kind != Reply {
+	if got := receive(t, r); got.Kind != binrpc.KindReply {
 		t.Errorf("got %v", got.Fault())
 	}
 }
 
+// servePacket serves a datagram socket until the end of the test, and returns its
+// address.
+func servePacket(t testing.TB, network string, handler Handler) string {
+	t.Helper()
+	address := "127.0.0.1:0"
+	if network == "unixgram" {
+		address = filepath.Join(t.TempDir(), "ctl")
+	}
+	conn, err := net.ListenPacket(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start(t, NewUnstartedServer(handler), func(s *Server) error { return s.ServePacket(conn) })
+	return conn.LocalAddr().String()
+}
+
 func TestServerDatagrams(t *testing.T) {
-	overBoth(t, func(t *testing.T, network string) {
-		d, p := newDatagramPeer(t, network, Options{})
-		large := bytes.Repeat([]byte("x"), 150_000)
-		start(t, NewServer(func(ctx context.Context, call rpc.Call) ([]any, error) {
-			if call.Method == "large" {
-				return []any{large}, nil
+	for _, network := range []string{"unixgram", "udp"} {
+		t.Run(network, func(t *testing.T) {
+			large := bytes.Repeat([]byte("x"), 150_000)
+			address := servePacket(t, network, func(ctx context.Context, call rpc.Call) ([]any, error) {
+				if call.Method == "large" {
+					return []any{large}, nil
+				}
+				return echo(ctx, call)
+			})
+			client := binrpc.NewDatagram(network, address, binrpc.Options{})
+			defer client.Close()
+			replies := client.Do(deadline(t), rpc.Call{Method: "a"}, rpc.Call{Method: "large"}, rpc.Call{Method: "b"})
+			for i, want := range []string{"a", string(large), "b"} {
+				if got := replies[i]; got.Err != nil || got.Value.Text() != want {
+					t.Errorf("call %d: got %d bytes, %v", i, len(got.Value.Text()), got.Err)
+				}
 			}
-			return echo(ctx, call)
-		}), func(s *Server) error { return s.ServePacket(p.conn) })
-		replies := ask(deadline(t), d, "a", "large", "b")
-		if replies[1].Err != nil || replies[1].Value.Text() != string(large) {
-			t.Errorf("got %d bytes, %v", len(replies[1].Value.Text()), replies[1].Err)
+		})
+	}
+}
+
+func TestServerRefusesBadDatagrams(t *testing.T) {
+	conn, err := net.Dial("udp", servePacket(t, "udp", echo))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	good := string(request(t, 1, "m"))
+	for _, bad := range []string{"garbage", "", string(packetOf(0x83)), good + "\x00", good[:4], "\xa1\x00\x04\x01\x21m\x00"} {
+		if _, err := conn.Write([]byte(bad)); err != nil {
+			t.Fatal(err)
 		}
-		wantTexts(t, []rpc.Reply{replies[0], replies[2]}, "a", "b")
-		for _, bad := range []string{"garbage", "", string(packetOf(Request, 0x83)), string(request(t, 1, "m")) + "\x00", string(request(t, 1, "m"))[:4], "\xa1\x00\x04\x01\x21m\x00"} {
-			conn := d.socket
-			if _, err := conn.Write([]byte(bad)); err != nil {
-				t.Fatal(err)
-			}
-			buf := make([]byte, maxRequest)
-			n, err := conn.Read(buf)
-			if err != nil {
-				t.Fatal(err)
-			}
-			message, err := Parse(buf[:n], rpc.Limits{})
-			if fault := message.Fault(); err != nil || fault == nil || fault.Code != 400 {
-				t.Errorf("%q: got %+v, %v; want fault 400", bad, message, err)
-			}
+		buf := make([]byte, 65535)
+		n, err := conn.Read(buf)
+		if err != nil {
+			t.Fatal(err)
 		}
-		wantTexts(t, ask(deadline(t), d, "c"), "c")
-	})
+		message, err := binrpc.Parse(buf[:n], rpc.Limits{})
+		if fault := message.Fault(); err != nil || fault == nil || fault.Code != 400 {
+			t.Errorf("%q: got %+v, %v; want fault 400", bad, message, err)
+		}
+	}
+}
+
+func TestConcurrentBatches(t *testing.T) {
+	answer := func(_ context.Context, call rpc.Call) ([]any, error) {
+		return []any{call.Method, call.Args[0]}, nil
+	}
+	conn, err := binrpc.Dial(deadline(t), "unix", serve(t, answer), binrpc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, client := range map[string]rpc.Client{
+		"stream":   conn,
+		"datagram": binrpc.NewDatagram("unixgram", servePacket(t, "unixgram", answer), binrpc.Options{}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer client.Close()
+			var done sync.WaitGroup
+			for g := range 20 {
+				done.Go(func() {
+					for n := range 10 {
+						var calls []rpc.Call
+						for i := range 5 {
+							calls = append(calls, rpc.Call{Method: "m", Args: []any{g*10000 + n*100 + i}})
+						}
+						for i, reply := range client.Do(deadline(t), calls...) {
+							want := fmt.Sprintf(`["m",%v]`, calls[i].Args[0])
+							if reply.Err != nil || reply.Value.String() != want {
+								t.Errorf("got %v, %v; want %s", reply.Value, reply.Err, want)
+							}
+						}
+					}
+				})
+			}
+			done.Wait()
+		})
+	}
+}
+
+// TestNewServer has a server that is started at once, as most tests need it.
+func TestNewServer(t *testing.T) {
+	server := NewServer(echo)
+	defer server.Close()
+	conn, err := binrpc.Dial(deadline(t), "tcp", strings.TrimPrefix(server.URI, "tcp://"), binrpc.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if got, err := rpc.One(deadline(t), conn, "m"); err != nil || got.Text() != "m" {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// waitFor waits until a channel is closed.
+func waitFor(t testing.TB, what string, closed <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-closed:
+	case <-time.After(patience):
+		t.Fatalf("%s: it did not happen", what)
+	}
+}
+
+// waitUntil waits until a condition is true.
+func waitUntil(t testing.TB, condition func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !condition(); {
+		if time.Now().After(end) {
+			t.Fatal("it did not happen")
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func TestServerClose(t *testing.T) {
 	entered := make(chan struct{})
 	var finished atomic.Bool
-	server := NewServer(func(ctx context.Context, _ rpc.Call) ([]any, error) {
+	server := NewUnstartedServer(func(ctx context.Context, _ rpc.Call) ([]any, error) {
 		close(entered)
 		<-ctx.Done()       // Close ends it
 		for range 10_000 { // and waits for it
@@ -305,7 +432,7 @@ func TestServerClose(t *testing.T) {
 }
 
 func TestServerForgetsConnections(t *testing.T) {
-	server, listener := NewServer(echo), listen(t)
+	server, listener := NewUnstartedServer(echo), listen(t)
 	start(t, server, func(s *Server) error { return s.Serve(listener) })
 	conn, r := connect(t, listener.Addr().String())
 	if _, err := conn.Write(request(t, 1, "m")); err != nil {
@@ -321,7 +448,7 @@ func TestServerForgetsConnections(t *testing.T) {
 }
 
 func TestServeReturnsTheListenersError(t *testing.T) {
-	server := NewServer(echo)
+	server := NewUnstartedServer(echo)
 	defer server.Close()
 	listener := listen(t)
 	_ = listener.Close()

@@ -1,4 +1,6 @@
-package binrpc
+// Package binrpctest has a server that speaks BINRPC, for tests and simulators of
+// what calls a Kamailio.
+package binrpctest
 
 import (
 	"bufio"
@@ -9,19 +11,24 @@ import (
 	"sync"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
 // Handler answers one call with the records of its reply, Go values of the kinds
 // that [rpc.ValueOf] takes; none is an empty reply. An error that is a
 // [*rpc.Fault] is sent as it is, any other as a fault with code 500 and the
-// error's text. ctx ends when the server is closed. A Handler is called for
-// several connections at the same time.
+// error's text. ctx ends when the server is closed. A Handler is called
+// concurrently, once for each connection at a time.
 type Handler func(ctx context.Context, call rpc.Call) ([]any, error)
 
-// Server answers calls as ctl does, for tests and simulators: a connection's
-// requests in their order, and a request that is not one with fault 400 and the
-// end of the connection. Unlike ctl, it waits for a slow reader.
+// Server answers calls as ctl does: a connection's requests in their order, and
+// bytes that are no request with fault 400 and the end of the connection. Unlike
+// ctl, it waits for a slow reader.
 type Server struct {
+	// URI is where the server listens, in the form that dial.New takes. It is empty
+	// for an unstarted server.
+	URI string
+
 	handler Handler
 	ctx     context.Context // ends at Close
 	cancel  context.CancelFunc
@@ -31,8 +38,22 @@ type Server struct {
 	open map[io.Closer]bool // listeners and connections; nil once closed
 }
 
-// NewServer makes a server. It serves nothing until Serve or ServePacket.
+// NewServer starts a server on a free TCP port of the loopback interface. The
+// caller must close it. It panics if it cannot listen, as httptest.NewServer does.
 func NewServer(handler Handler) *Server {
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		panic("binrpctest: listen: " + err.Error())
+	}
+	s := NewUnstartedServer(handler)
+	s.URI = "tcp://" + listener.Addr().String()
+	go func() { _ = s.Serve(listener) }() // its callers see what it does not answer
+	return s
+}
+
+// NewUnstartedServer makes a server for other sockets. It serves nothing until
+// [Server.Serve] or [Server.ServePacket] is called.
+func NewUnstartedServer(handler Handler) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{handler: handler, ctx: ctx, cancel: cancel, open: map[io.Closer]bool{}}
 }
@@ -103,49 +124,46 @@ func (s *Server) Serve(listener net.Listener) error {
 	}
 }
 
+// limits are those of ctl, which reads a request into a buffer of 65,535 bytes.
+var limits = rpc.Limits{Size: 65535}
+
 func (s *Server) serveConn(conn net.Conn) {
 	defer s.end(conn)
-	r := bufio.NewReaderSize(conn, maxRequest)
+	r := bufio.NewReader(conn)
 	for {
-		p, err := readPacket(r, rpc.Limits{Size: maxRequest}.WithDefaults(), firstChunk, func() error { return nil })
-		if err != nil && !refused(err) {
+		message, err := binrpc.Read(r, limits)
+		if err != nil && !isBadRequest(err) {
 			return
 		}
-		answer, good := s.answer(p, err)
+		answer, good := s.answer(message, err)
 		if _, err := conn.Write(answer); err != nil || !good {
 			return
 		}
 	}
 }
 
-// refused tells whether an error is about what a peer sent. Any other means that
-// there is nobody left to answer.
-func refused(err error) bool {
+// isBadRequest reports whether an error is about what a client sent. After any
+// other there is no client left to answer.
+func isBadRequest(err error) bool {
 	_, limit := errors.AsType[*rpc.LimitError](err)
-	_, syntax := errors.AsType[*SyntaxError](err)
+	_, syntax := errors.AsType[*binrpc.SyntaxError](err)
 	return limit || syntax
 }
 
-// answer makes the packet that answers a request, or what should have been one
-// and is err instead. It returns false after a bad request.
-func (s *Server) answer(p packet, err error) ([]byte, bool) {
-	if err == nil {
-		err = p.wrong
-	}
-	if err == nil && p.size+p.length > maxRequest {
-		err = &rpc.LimitError{What: "bytes", Limit: maxRequest}
-	}
+// answer makes the packet that answers a message, or err if it is a bad request.
+// It returns false after a bad request.
+func (s *Server) answer(message binrpc.Message, err error) ([]byte, bool) {
 	var call rpc.Call
 	if err == nil {
-		call, err = Message{p.kind, p.cookie, p.value}.Call()
+		call, err = message.Call()
 	}
 	if err != nil {
-		return faultPacket(p.cookie, &rpc.Fault{Code: 400, Reason: err.Error()}), false
+		return faultPacket(message.Cookie, &rpc.Fault{Code: 400, Reason: err.Error()}), false
 	}
 	values, err := s.handler(s.ctx, call)
 	if err == nil {
 		var packet []byte
-		if packet, err = AppendReply(nil, p.cookie, values...); err == nil {
+		if packet, err = binrpc.AppendReply(nil, message.Cookie, values...); err == nil {
 			return packet, true
 		}
 	}
@@ -153,13 +171,13 @@ func (s *Server) answer(p packet, err error) ([]byte, bool) {
 	if !ok {
 		fault = &rpc.Fault{Code: 500, Reason: err.Error()}
 	}
-	return faultPacket(p.cookie, fault), true
+	return faultPacket(message.Cookie, fault), true
 }
 
 func faultPacket(cookie uint32, fault *rpc.Fault) []byte {
-	packet, err := AppendFault(nil, cookie, fault)
+	packet, err := binrpc.AppendFault(nil, cookie, fault)
 	if err != nil { // a code beyond 32 bits
-		packet, _ = AppendFault(nil, cookie, &rpc.Fault{Code: 500, Reason: fault.Reason})
+		packet, _ = binrpc.AppendFault(nil, cookie, &rpc.Fault{Code: 500, Reason: fault.Reason})
 	}
 	return packet
 }
@@ -176,7 +194,7 @@ func (s *Server) ServePacket(conn net.PacketConn) error {
 		return nil
 	}
 	defer s.end(conn)
-	buf := make([]byte, maxRequest+1)
+	buf := make([]byte, limits.Size+100) // with the header
 	for {
 		n, from, err := conn.ReadFrom(buf)
 		if err != nil {
@@ -186,18 +204,10 @@ func (s *Server) ServePacket(conn net.PacketConn) error {
 	}
 }
 
-// answerDatagram answers one datagram, if its sender can be answered at all.
+// answerDatagram answers one datagram, if its sender has an address.
 func (s *Server) answerDatagram(conn net.PacketConn, from net.Addr, request []byte) {
-	h, err := parseHeader(request)
-	p := packet{header: h}
-	if err == nil && len(request)-h.size != h.length {
-		err = &SyntaxError{len(request), "the end of the datagram, but not of the request,"}
-	}
-	if err == nil {
-		p.value, err = parseRecords(request[h.size:], rpc.Limits{}.WithDefaults())
-		p.wrong, err = behindHeader(h, err), nil
-	}
-	answer, _ := s.answer(p, err)
+	message, err := binrpc.Parse(request, limits)
+	answer, _ := s.answer(message, err)
 	for len(answer) > 0 {
 		n := min(len(answer), largestPiece)
 		if _, err := conn.WriteTo(answer[:n], from); err != nil {

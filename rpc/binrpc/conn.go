@@ -14,16 +14,17 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
 )
 
-// Stream is a connection to ctl over a stream socket: unix or TCP. It is a
+// Conn is a connection to ctl over a stream socket: unix or TCP. It is a
 // [rpc.Client] that lives as long as its connection does; package dial has one
 // that connects again. Batches are pipelined: all requests are written at once,
-// and replies are taken in as they come.
+// and replies are read as they arrive.
 //
-// A goroutine reads the socket from DialStream to Close, whatever else goes on,
-// because ctl does not wait for a slow reader: it drops the rest of the reply.
-type Stream struct {
+// A goroutine reads the socket from Dial to Close, whatever else goes on, because
+// ctl does not wait for a slow reader: it drops the rest of the reply.
+type Conn struct {
 	conn    net.Conn
 	options Options
 	turn    chan struct{} // holds a token while a batch is under way
@@ -32,12 +33,12 @@ type Stream struct {
 	ended   chan struct{} // closed when the reader has ended, after err is set
 
 	mu    sync.Mutex
-	batch *batch
+	batch *pending
 	err   error // why the connection can't be used any more
 }
 
-// batch is what the reader knows of the requests that are under way.
-type batch struct {
+// pending is what the reader knows of the batch that is under way.
+type pending struct {
 	answers chan answer // has room for all, so the reader never waits
 	left    int
 	stall   time.Duration
@@ -49,20 +50,22 @@ type answer struct {
 	reply  rpc.Reply
 }
 
-// DialStream connects to a stream socket; network is "unix" or "tcp".
-func DialStream(ctx context.Context, network, address string, options Options) (*Stream, error) {
+// Dial connects to a stream socket of ctl; network is "unix" or "tcp". If ctx has
+// no deadline, it may block for as long as the operating system waits for a
+// connection.
+func Dial(ctx context.Context, network, address string, options Options) (*Conn, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
-	return NewStream(conn, options), nil
+	return NewConn(conn, options), nil
 }
 
-// NewStream speaks BINRPC over a connection that exists. It owns conn from now
+// NewConn speaks BINRPC over a connection that exists. It owns conn from now
 // on.
-func NewStream(conn net.Conn, options Options) *Stream {
-	s := &Stream{
+func NewConn(conn net.Conn, options Options) *Conn {
+	s := &Conn{
 		conn:    conn,
 		options: options.withDefaults(),
 		turn:    make(chan struct{}, 1),
@@ -75,7 +78,7 @@ func NewStream(conn net.Conn, options Options) *Stream {
 
 // Usable tells whether the connection can take a batch, as far as is known. It
 // becomes false as soon as the server closes the connection, and stays so.
-func (s *Stream) Usable() bool {
+func (s *Conn) Usable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err == nil
@@ -83,7 +86,7 @@ func (s *Stream) Usable() bool {
 
 // Close closes the connection and waits for its reader. Calls under way fail
 // with rpc.ErrClosed. It may be called again.
-func (s *Stream) Close() error {
+func (s *Conn) Close() error {
 	s.fail(rpc.ErrClosed)
 	<-s.ended
 	return nil
@@ -91,7 +94,7 @@ func (s *Stream) Close() error {
 
 // fail marks the connection as unusable, for the first reason given, and closes
 // it.
-func (s *Stream) fail(err error) {
+func (s *Conn) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
@@ -100,14 +103,14 @@ func (s *Stream) fail(err error) {
 	}
 }
 
-func (s *Stream) failure() error {
+func (s *Conn) failure() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err
 }
 
 // read takes in packets until the connection ends.
-func (s *Stream) read() {
+func (s *Conn) read() {
 	defer close(s.ended)
 	r := bufio.NewReaderSize(s.conn, firstChunk)
 	for {
@@ -118,7 +121,7 @@ func (s *Stream) read() {
 	}
 }
 
-func (s *Stream) readOne(r *bufio.Reader) error {
+func (s *Conn) readOne(r *bufio.Reader) error {
 	first, err := r.Peek(1)
 	if err != nil { // between two replies: as long as it takes
 		if errors.Is(err, io.EOF) {
@@ -158,7 +161,7 @@ func (s *Stream) readOne(r *bufio.Reader) error {
 }
 
 // expected tells how long a reply may stall, and whether one is due at all.
-func (s *Stream) expected() (time.Duration, bool) {
+func (s *Conn) expected() (time.Duration, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.batch == nil || s.batch.left == 0 {
@@ -168,7 +171,7 @@ func (s *Stream) expected() (time.Duration, bool) {
 }
 
 // deliver hands an answer to the batch under way, if that still is.
-func (s *Stream) deliver(a answer) {
+func (s *Conn) deliver(a answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.batch == nil {
@@ -179,8 +182,8 @@ func (s *Stream) deliver(a answer) {
 }
 
 // start announces a batch to the reader.
-func (s *Stream) start(ctx context.Context, n int) (*batch, error) {
-	b := &batch{answers: make(chan answer, n), left: n, stall: s.options.Stall}
+func (s *Conn) start(ctx context.Context, n int) (*pending, error) {
+	b := &pending{answers: make(chan answer, n), left: n, stall: s.options.Stall}
 	if deadline, ok := ctx.Deadline(); ok {
 		b.stall = max(min(b.stall, time.Until(deadline)/2), time.Millisecond)
 	}
@@ -202,7 +205,7 @@ var errGivenUp = fmt.Errorf("%w: an earlier batch was given up", rpc.ErrClosed)
 
 // finish ends a batch. Where replies are missing, those that may come later
 // would be taken for somebody else's, so the connection ends too.
-func (s *Stream) finish(b *batch) {
+func (s *Conn) finish(b *pending) {
 	s.mu.Lock()
 	left := b.left
 	s.batch = nil
@@ -212,43 +215,48 @@ func (s *Stream) finish(b *batch) {
 	}
 }
 
-// Call implements [rpc.Client]. When a batch ends without all its replies, for
+// Do implements [rpc.Client]. When a batch ends without all its replies, for
 // whatever reason, the connection is closed.
-func (s *Stream) Call(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+func (s *Conn) Do(ctx context.Context, calls ...rpc.Call) []rpc.Reply {
+	return batch.Collect(s.Stream(ctx, calls...), len(calls))
+}
+
+// Stream implements [rpc.Client]. When a batch ends without all its replies, for
+// whatever reason, the connection is closed.
+func (s *Conn) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
 		select {
 		case s.turn <- struct{}{}:
 			defer func() { <-s.turn }()
 		case <-ctx.Done():
-			yieldError(yield, unanswered(len(calls)), ctx.Err())
+			batch.Unsent(yield, len(calls), ctx.Err())
 			return
 		}
-		if err := ctx.Err(); err != nil { // the connection need not suffer for it
-			yieldError(yield, unanswered(len(calls)), err)
+		if err := ctx.Err(); err != nil { // the connection stays usable
+			batch.Unsent(yield, len(calls), err)
 			return
 		}
 		s.call(ctx, calls, yield)
 	}
 }
 
-// unanswered is all indices of a batch.
-func unanswered(n int) []int {
-	all := make([]int, n)
-	for i := range all {
-		all[i] = i
-	}
-	return all
+// request is a call that was encoded.
+type request struct {
+	index int // of the call in the batch
+	start int // of the request in the bytes of all requests
 }
 
-func yieldError(yield func(int, rpc.Reply) bool, indices []int, err error) {
-	for _, i := range indices {
-		if !yield(i, rpc.Reply{Err: err}) {
+// yieldError yields the error for each of these requests, of which so many bytes
+// were written.
+func yieldError(yield func(int, rpc.Reply) bool, due []request, written int, err error) {
+	for _, r := range due {
+		if !yield(r.index, rpc.Reply{Err: err, NotSent: r.start >= written}) {
 			return
 		}
 	}
 }
 
-func (s *Stream) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc.Reply) bool) {
+func (s *Conn) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc.Reply) bool) {
 	first := s.cookie + 1
 	requests, due, ok := s.encode(calls, yield)
 	if !ok || len(due) == 0 {
@@ -256,24 +264,25 @@ func (s *Stream) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc
 	}
 	b, err := s.start(ctx, len(due))
 	if err != nil {
-		yieldError(yield, due, err)
+		yieldError(yield, due, 0, err)
 		return
 	}
 	defer s.finish(b)
-	if err := s.write(ctx, requests); err != nil {
+	written, err := s.write(ctx, requests)
+	if err != nil {
 		s.fail(err)
 	}
 	for len(due) > 0 {
 		a, err := s.next(ctx, b)
 		if err != nil {
-			yieldEnd(yield, due, err)
+			yieldEnd(yield, due, written, err)
 			return
 		}
 		// ctl answers a connection's requests in their order.
-		i := due[0]
+		i := due[0].index
 		if a.cookie != first+uint32(i) {
 			s.fail(fmt.Errorf("%w: the reply has cookie %#x, that of %s has %#x", ErrOutOfStep, a.cookie, calls[i].Method, first+uint32(i)))
-			yieldError(yield, due, s.failure())
+			yieldError(yield, due, written, s.failure())
 			return
 		}
 		outOfStep := spoiled(a.reply.Err)
@@ -285,7 +294,7 @@ func (s *Stream) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc
 			return
 		}
 		if outOfStep { // what follows is not to be trusted, even if it looks right
-			yieldError(yield, due, s.failure())
+			yieldError(yield, due, written, s.failure())
 			return
 		}
 	}
@@ -293,35 +302,35 @@ func (s *Stream) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc
 
 // encode makes one buffer of all requests, each with its index in the batch
 // added to the cookie, and yields the error of those that have no form. It
-// returns the indices of the others, and false if the caller wants no more.
-func (s *Stream) encode(calls []rpc.Call, yield func(int, rpc.Reply) bool) ([]byte, []int, bool) {
+// returns the others, and false if the caller wants no more.
+func (s *Conn) encode(calls []rpc.Call, yield func(int, rpc.Reply) bool) ([]byte, []request, bool) {
 	var requests []byte
-	due := make([]int, 0, len(calls))
+	due := make([]request, 0, len(calls))
 	for i, call := range calls {
 		s.cookie++
 		longer, err := AppendRequest(requests, s.cookie, call)
 		if err != nil {
-			if !yield(i, rpc.Reply{Err: err}) {
+			if !yield(i, rpc.Reply{Err: err, NotSent: true}) {
 				return nil, nil, false
 			}
 			continue
 		}
+		due = append(due, request{i, len(requests)})
 		requests = longer
-		due = append(due, i)
 	}
 	return requests, due, true
 }
 
-// write sends the requests. Replies are read meanwhile, by the reader.
-func (s *Stream) write(ctx context.Context, requests []byte) error {
+// write sends the requests and returns how many bytes were written. Replies are
+// read meanwhile, by the reader.
+func (s *Conn) write(ctx context.Context, requests []byte) (int, error) {
 	stop := context.AfterFunc(ctx, func() { s.fail(errGivenUp) })
 	defer stop()
-	_, err := s.conn.Write(requests)
-	return err
+	return s.conn.Write(requests)
 }
 
 // next waits for an answer, for the end of the connection, or for ctx.
-func (s *Stream) next(ctx context.Context, b *batch) (answer, error) {
+func (s *Conn) next(ctx context.Context, b *pending) (answer, error) {
 	select { // what has come counts, also when the connection ended after it
 	case a := <-b.answers:
 		return a, nil
@@ -347,14 +356,14 @@ func (s *Stream) next(ctx context.Context, b *batch) (answer, error) {
 
 // yieldEnd yields the error that ended a connection. A reply that is too large
 // is the fault of the call it answers alone.
-func yieldEnd(yield func(int, rpc.Reply) bool, due []int, err error) {
+func yieldEnd(yield func(int, rpc.Reply) bool, due []request, written int, err error) {
 	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
-		if !yield(due[0], rpc.Reply{Err: err}) {
+		if !yield(due[0].index, rpc.Reply{Err: err}) {
 			return
 		}
 		due, err = due[1:], fmt.Errorf("%w after a reply beyond the limits", rpc.ErrClosed)
 	}
-	yieldError(yield, due, err)
+	yieldError(yield, due, written, err)
 }
 
 // reply is what a packet says that answers a request.
@@ -362,10 +371,10 @@ func (p packet) reply(received time.Time) rpc.Reply {
 	switch {
 	case p.wrong != nil:
 		return rpc.Reply{Err: p.wrong, Received: received}
-	case p.kind == Reply:
+	case p.kind == KindReply:
 		return rpc.Reply{Value: p.value, Received: received}
-	case p.kind == Fault:
-		return rpc.Reply{Err: Message{Kind: Fault, Value: p.value}.Fault(), Received: received}
+	case p.kind == KindFault:
+		return rpc.Reply{Err: Message{Kind: KindFault, Value: p.value}.Fault(), Received: received}
 	default:
 		return rpc.Reply{Err: &SyntaxError{1, "a request where a reply was due"}, Received: received}
 	}

@@ -31,10 +31,10 @@ type peer struct {
 }
 
 // newPeer connects a Stream to a peer through memory.
-func newPeer(t testing.TB, options Options) (*Stream, *peer) {
+func newPeer(t testing.TB, options Options) (*Conn, *peer) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	s := NewStream(ours, options)
+	s := NewConn(ours, options)
 	t.Cleanup(func() {
 		_ = theirs.Close()
 		_ = s.Close()
@@ -43,14 +43,14 @@ func newPeer(t testing.TB, options Options) (*Stream, *peer) {
 }
 
 // newSocketPeer is like newPeer with a socket between the two.
-func newSocketPeer(t testing.TB) (*Stream, *peer) {
+func newSocketPeer(t testing.TB) (*Conn, *peer) {
 	t.Helper()
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "ctl"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	s, err := DialStream(deadline(t), "unix", listener.Addr().String(), Options{})
+	s, err := Dial(deadline(t), "unix", listener.Addr().String(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +116,7 @@ func calls(methods ...string) []rpc.Call {
 }
 
 func ask(ctx context.Context, client rpc.Client, methods ...string) []rpc.Reply {
-	return rpc.Batch(ctx, client, calls(methods...)...)
+	return client.Do(ctx, calls(methods...)...)
 }
 
 // wantTexts checks that every call was answered with its text.
@@ -167,7 +167,7 @@ func waitFor(t testing.TB, what string, closed <-chan struct{}) {
 	}
 }
 
-func TestStreamSendsAllRequestsFirst(t *testing.T) {
+func TestConnSendsAllRequestsFirst(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, func() {
 		var replies []byte
@@ -181,7 +181,7 @@ func TestStreamSendsAllRequestsFirst(t *testing.T) {
 	wantUsable(t, s, true)
 }
 
-func TestStreamYieldsRepliesAsTheyArrive(t *testing.T) {
+func TestConnYieldsRepliesAsTheyArrive(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	first := make(chan struct{})
 	play(t, func() {
@@ -191,7 +191,7 @@ func TestStreamYieldsRepliesAsTheyArrive(t *testing.T) {
 		p.echo()
 	})
 	var got []int
-	for i := range s.Call(deadline(t), calls("a", "b")...) {
+	for i := range s.Stream(deadline(t), calls("a", "b")...) {
 		if i == 0 {
 			close(first)
 		}
@@ -202,7 +202,7 @@ func TestStreamYieldsRepliesAsTheyArrive(t *testing.T) {
 	}
 }
 
-func TestStreamReadsWhileNobodyListens(t *testing.T) {
+func TestConnReadsWhileNobodyListens(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	sent := make(chan struct{})
 	play(t, func() {
@@ -211,7 +211,7 @@ func TestStreamReadsWhileNobodyListens(t *testing.T) {
 		p.send(reply(t, cookie, strings.Repeat("x", 1<<20))) // a pipe has no buffer
 		close(sent)
 	})
-	for i, reply := range s.Call(deadline(t), calls("a", "large")...) {
+	for i, reply := range s.Stream(deadline(t), calls("a", "large")...) {
 		waitFor(t, "the second reply is taken in", sent)
 		if reply.Err != nil || i == 1 && len(reply.Value.Text()) != 1<<20 {
 			t.Errorf("reply %d: %v", i, reply.Err)
@@ -219,7 +219,7 @@ func TestStreamReadsWhileNobodyListens(t *testing.T) {
 	}
 }
 
-func TestStreamReplySplitAtEveryByte(t *testing.T) {
+func TestConnReplySplitAtEveryByte(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	records := []any{rpc.Members{{Name: "a", Value: -1}, {Name: "b", Value: 1.5}}, "text of more than eight bytes"}
 	size := len(reply(t, math.MaxUint32, records...))
@@ -245,7 +245,7 @@ func TestStreamReplySplitAtEveryByte(t *testing.T) {
 	}
 }
 
-func TestStreamCookies(t *testing.T) {
+func TestConnCookies(t *testing.T) {
 	// The counter wraps, and cookies have one to four bytes.
 	for _, start := range []uint32{math.MaxUint32 - 1, math.MaxUint32, 0xfe, 0xfffe, 0xfffffe} {
 		s, p := newPeer(t, Options{})
@@ -259,7 +259,7 @@ func TestStreamCookies(t *testing.T) {
 	}
 }
 
-func TestStreamComparesCookiesAsNumbers(t *testing.T) {
+func TestConnComparesCookiesAsNumbers(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	s.cookie = 6
 	play(t, func() {
@@ -271,7 +271,7 @@ func TestStreamComparesCookiesAsNumbers(t *testing.T) {
 	}
 }
 
-func TestStreamFaultsAndEmptyReplies(t *testing.T) {
+func TestConnFaultsAndEmptyReplies(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, func() {
 		cookie, _ := p.request()
@@ -289,7 +289,7 @@ func TestStreamFaultsAndEmptyReplies(t *testing.T) {
 	if !ok || fault.Code != 500 || !fault.NoSuchMethod() {
 		t.Errorf("got %v, want a fault", replies[0].Err)
 	}
-	if replies[1].Err != nil || replies[1].Value.Kind() != rpc.Array || replies[1].Value.Len() != 0 {
+	if replies[1].Err != nil || replies[1].Value.Kind() != rpc.KindArray || replies[1].Value.Len() != 0 {
 		t.Errorf("got %v, %v; want an empty array", replies[1].Value, replies[1].Err)
 	}
 	for i, reply := range replies {
@@ -301,7 +301,7 @@ func TestStreamFaultsAndEmptyReplies(t *testing.T) {
 	wantUsable(t, s, true)
 }
 
-func TestStreamReplyThatNeverComes(t *testing.T) {
+func TestConnReplyThatNeverComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, func() {
@@ -322,7 +322,7 @@ func TestStreamReplyThatNeverComes(t *testing.T) {
 	})
 }
 
-func TestStreamStall(t *testing.T) {
+func TestConnStall(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		options Options
@@ -367,7 +367,7 @@ func TestStreamStall(t *testing.T) {
 	}
 }
 
-func TestStreamPausesThatAreNoStall(t *testing.T) {
+func TestConnPausesThatAreNoStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, func() {
@@ -384,7 +384,7 @@ func TestStreamPausesThatAreNoStall(t *testing.T) {
 	})
 }
 
-func TestStreamCancelWhileWaitingForTheTurn(t *testing.T) {
+func TestConnCancelWhileWaitingForTheTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		var first []rpc.Reply
@@ -403,7 +403,7 @@ func TestStreamCancelWhileWaitingForTheTurn(t *testing.T) {
 	})
 }
 
-func TestStreamContextThatIsOver(t *testing.T) {
+func TestConnContextThatIsOver(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, p.echo)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -415,7 +415,7 @@ func TestStreamContextThatIsOver(t *testing.T) {
 	wantTexts(t, ask(deadline(t), s, "c"), "c")
 }
 
-func TestStreamCancelWhileWriting(t *testing.T) {
+func TestConnCancelWhileWriting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, _ := newPeer(t, Options{}) // the peer does not read
 		ctx, cancel := context.WithCancel(t.Context())
@@ -433,7 +433,7 @@ func TestStreamCancelWhileWriting(t *testing.T) {
 	})
 }
 
-func TestStreamCancelWhileReading(t *testing.T) {
+func TestConnCancelWhileReading(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -451,7 +451,7 @@ func TestStreamCancelWhileReading(t *testing.T) {
 	})
 }
 
-func TestStreamOutOfStep(t *testing.T) {
+func TestConnOutOfStep(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		send func(cookie uint32) []byte
@@ -483,13 +483,13 @@ func TestStreamOutOfStep(t *testing.T) {
 	}
 }
 
-func TestStreamBadContent(t *testing.T) {
+func TestConnBadContent(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		send func(cookie uint32) []byte
 	}{
 		{"records that are none", func(cookie uint32) []byte {
-			return append(appendHeader(nil, Reply, 2, cookie), 0x03, 0x10)
+			return append(appendHeader(nil, KindReply, 2, cookie), 0x03, 0x10)
 		}},
 		{"a request where a reply is due", func(cookie uint32) []byte {
 			packet, err := AppendRequest(nil, cookie, rpc.Call{Method: "m"})
@@ -514,15 +514,15 @@ func TestStreamBadContent(t *testing.T) {
 	}
 }
 
-// TestStreamGoodReplyBehindBadOne does not take it.
-func TestStreamGoodReplyBehindBadOne(t *testing.T) {
+// TestConnGoodReplyBehindBadOne does not take it.
+func TestConnGoodReplyBehindBadOne(t *testing.T) {
 	s, p := newSocketPeer(t)
 	play(t, func() {
 		first, _ := p.request()
 		second, _ := p.request()
-		p.send(append(append(appendHeader(nil, Reply, 2, first), 0x03, 0x10), reply(t, second, 5)...))
+		p.send(append(append(appendHeader(nil, KindReply, 2, first), 0x03, 0x10), reply(t, second, 5)...))
 	})
-	replies := rpc.Batch(deadline(t), s, rpc.Call{Method: "a"}, rpc.Call{Method: "b"})
+	replies := s.Do(deadline(t), rpc.Call{Method: "a"}, rpc.Call{Method: "b"})
 	if syntax, ok := errors.AsType[*SyntaxError](replies[0].Err); !ok || syntax.Offset < 4 {
 		t.Errorf("the bad reply: %v", replies[0].Err)
 	}
@@ -531,7 +531,7 @@ func TestStreamGoodReplyBehindBadOne(t *testing.T) {
 	}
 }
 
-func TestStreamUnaskedBytes(t *testing.T) {
+func TestConnUnaskedBytes(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	p.send(reply(t, 1, "nobody asked"))
 	waitFor(t, "the reader ends", s.ended)
@@ -541,9 +541,9 @@ func TestStreamUnaskedBytes(t *testing.T) {
 	}
 }
 
-// TestStreamAnotherProtocol has a server that speaks first, and not BINRPC. A
+// TestConnAnotherProtocol has a server that speaks first, and not BINRPC. A
 // batch that comes later is told so.
-func TestStreamAnotherProtocol(t *testing.T) {
+func TestConnAnotherProtocol(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	p.send([]byte("220 mail.example.org ESMTP\r\n"))
 	waitFor(t, "the reader ends", s.ended)
@@ -554,7 +554,7 @@ func TestStreamAnotherProtocol(t *testing.T) {
 	}
 }
 
-func TestStreamMoreRepliesThanCalls(t *testing.T) {
+func TestConnMoreRepliesThanCalls(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, func() {
 		cookie, _ := p.request()
@@ -566,7 +566,7 @@ func TestStreamMoreRepliesThanCalls(t *testing.T) {
 	wantUsable(t, s, false)
 }
 
-func TestStreamServerCloses(t *testing.T) {
+func TestConnServerCloses(t *testing.T) {
 	t.Run("between batches", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, p.echo)
@@ -610,7 +610,7 @@ func TestStreamServerCloses(t *testing.T) {
 	})
 }
 
-func TestStreamClose(t *testing.T) {
+func TestConnClose(t *testing.T) {
 	t.Run("twice", func(t *testing.T) {
 		s, _ := newPeer(t, Options{})
 		for range 2 {
@@ -641,14 +641,14 @@ func TestStreamClose(t *testing.T) {
 			p.request()
 		})
 		var last rpc.Reply
-		for _, last = range s.Call(deadline(t), calls("a", "b")...) {
+		for _, last = range s.Stream(deadline(t), calls("a", "b")...) {
 			_ = s.Close()
 		}
 		wantError(t, []rpc.Reply{last}, rpc.ErrClosed)
 	})
 }
 
-func TestStreamLeavingTheLoop(t *testing.T) {
+func TestConnLeavingTheLoop(t *testing.T) {
 	t.Run("with nothing missing", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		both := make(chan struct{})
@@ -658,7 +658,7 @@ func TestStreamLeavingTheLoop(t *testing.T) {
 			close(both)
 			p.echo()
 		})
-		for range s.Call(deadline(t), calls("a", "b")...) {
+		for range s.Stream(deadline(t), calls("a", "b")...) {
 			// A pipe's write returns when it was read; the reader may still
 			// be about to hand it over.
 			waitFor(t, "both replies", both)
@@ -674,7 +674,7 @@ func TestStreamLeavingTheLoop(t *testing.T) {
 			p.echo()
 			p.request()
 		})
-		for range s.Call(deadline(t), calls("a", "b")...) {
+		for range s.Stream(deadline(t), calls("a", "b")...) {
 			break
 		}
 		wantUsable(t, s, false)
@@ -684,7 +684,7 @@ func TestStreamLeavingTheLoop(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, p.echo)
 		bad := rpc.Call{Method: "bad", Args: []any{make(chan int)}}
-		for range s.Call(deadline(t), bad, rpc.Call{Method: "a"}) {
+		for range s.Stream(deadline(t), bad, rpc.Call{Method: "a"}) {
 			break
 		}
 		wantUsable(t, s, true)
@@ -693,7 +693,7 @@ func TestStreamLeavingTheLoop(t *testing.T) {
 }
 
 // missing is the number of replies that have not arrived.
-func (s *Stream) missing() int {
+func (s *Conn) missing() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.batch.left
@@ -710,13 +710,13 @@ func waitUntil(t testing.TB, condition func() bool) {
 	}
 }
 
-func TestStreamCallsThatCannotBeSent(t *testing.T) {
+func TestConnCallsThatCannotBeSent(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, func() {
 		p.echo()
 		p.echo()
 	})
-	replies := rpc.Batch(deadline(t), s,
+	replies := s.Do(deadline(t),
 		rpc.Call{Method: "bad", Args: []any{make(chan int)}},
 		rpc.Call{Method: "a"},
 		rpc.Call{Method: "large", Args: []any{strings.Repeat("x", 65535)}},
@@ -736,21 +736,21 @@ func TestStreamCallsThatCannotBeSent(t *testing.T) {
 	wantUsable(t, s, true)
 }
 
-func TestStreamNoCalls(t *testing.T) {
+func TestConnNoCalls(t *testing.T) {
 	s, _ := newPeer(t, Options{})
-	if got := rpc.Batch(deadline(t), s); len(got) != 0 {
+	if got := s.Do(deadline(t)); len(got) != 0 {
 		t.Errorf("got %v", got)
 	}
 	wantUsable(t, s, true)
 }
 
-func TestStreamReplyBeyondThePacketLimit(t *testing.T) {
+func TestConnReplyBeyondThePacketLimit(t *testing.T) {
 	s, p := newPeer(t, Options{Limits: rpc.Limits{Size: 100}})
 	play(t, func() {
 		p.echo()
 		cookie, _ := p.request()
 		p.request()
-		p.send(appendHeader(nil, Reply, 101, cookie))
+		p.send(appendHeader(nil, KindReply, 101, cookie))
 	})
 	replies := ask(deadline(t), s, "a", "large", "c")
 	wantTexts(t, replies[:1], "a")
@@ -770,7 +770,7 @@ func TestStreamReplyBeyondThePacketLimit(t *testing.T) {
 	}
 }
 
-func TestStreamReplyBeyondTheOtherLimits(t *testing.T) {
+func TestConnReplyBeyondTheOtherLimits(t *testing.T) {
 	s, p := newPeer(t, Options{Limits: rpc.Limits{Values: 3, Depth: 1}})
 	play(t, func() {
 		cookie, _ := p.request()
@@ -789,48 +789,19 @@ func TestStreamReplyBeyondTheOtherLimits(t *testing.T) {
 	wantUsable(t, s, true)
 }
 
-func TestStreamConcurrentBatches(t *testing.T) {
-	path := serve(t, func(_ context.Context, call rpc.Call) ([]any, error) {
-		return []any{call.Method, call.Args[0]}, nil
-	})
-	s, err := DialStream(deadline(t), "unix", path, Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	var done sync.WaitGroup
-	for g := range 20 {
-		done.Go(func() {
-			for n := range 20 {
-				var batch []rpc.Call
-				for i := range 5 {
-					batch = append(batch, rpc.Call{Method: "m", Args: []any{g*10000 + n*100 + i}})
-				}
-				for i, reply := range rpc.Batch(deadline(t), s, batch...) {
-					want := fmt.Sprintf(`["m",%v]`, batch[i].Args[0])
-					if reply.Err != nil || reply.Value.String() != want {
-						t.Errorf("got %v, %v; want %s", reply.Value, reply.Err, want)
-					}
-				}
-			}
-		})
-	}
-	done.Wait()
-}
-
-func TestDialStreamWithNobodyThere(t *testing.T) {
-	if _, err := DialStream(deadline(t), "unix", t.TempDir()+"/no", Options{}); err == nil {
+func TestDialWithNobodyThere(t *testing.T) {
+	if _, err := Dial(deadline(t), "unix", t.TempDir()+"/no", Options{}); err == nil {
 		t.Error("it connected")
 	}
 }
 
-// TestStreamMakesRoomForWhatArrives has a server announce 16 MB and send nothing of
+// TestConnMakesRoomForWhatArrives has a server announce 16 MB and send nothing of
 // them, and then one that sends the same large reply again and again.
-func TestStreamMakesRoomForWhatArrives(t *testing.T) {
+func TestConnMakesRoomForWhatArrives(t *testing.T) {
 	s, p := newSocketPeer(t)
 	go func() {
 		cookie, _ := p.request()
-		p.send(appendHeader(nil, Reply, 16<<20, cookie))
+		p.send(appendHeader(nil, KindReply, 16<<20, cookie))
 		_ = p.conn.Close()
 	}()
 	got := allocated(func() {

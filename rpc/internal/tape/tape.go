@@ -1,0 +1,207 @@
+// Package tape holds decoded replies. A reply is decoded once, by a [Builder],
+// into a flat list of nodes over one string; a [Node] is a handle on one value
+// of it.
+package tape
+
+import "math"
+
+// Kind is the kind of a value.
+type Kind uint8
+
+// The kinds of a value. Absent is that of the zero Node.
+const (
+	Absent Kind = iota
+	Null
+	Int
+	Double
+	String
+	Bytes
+	Struct
+	Array
+)
+
+// tape is a reply: nodes in document order over one string. Neither holds
+// pointers into the other, so the garbage collector has two objects to look at,
+// however large the reply.
+type tape struct {
+	text  string
+	nodes []node
+}
+
+// node is one value. Its children follow it directly. A reply can have tens of
+// thousands, so a node takes 16 bytes and no more.
+type node struct {
+	// bits holds an int64, a float64, or the start and the length of a text; for a
+	// Struct or an Array, the index behind the last child, where the next sibling
+	// starts.
+	bits   uint64
+	nameAt uint32
+	// named is the length of the name and, in the lowest three bits, the kind.
+	named uint32
+}
+
+const (
+	kindBits = 3
+	// LongestName is the most bytes that a name may have, half a gigabyte.
+	LongestName = 1<<(32-kindBits) - 1
+)
+
+func (n *node) kind() Kind { return Kind(n.named & (1<<kindBits - 1)) }
+
+func (n *node) nameLen() uint32 { return n.named >> kindBits }
+
+// end is where the next sibling of the value at an index starts.
+func (n *node) end(at uint32) uint32 {
+	if n.kind() < Struct {
+		return at + 1
+	}
+	return uint32(n.bits)
+}
+
+// Node is one value of a reply. The zero Node is no value: its kind is Absent.
+type Node struct {
+	tape *tape
+	at   uint32
+}
+
+func (n Node) node() *node { return &n.tape.nodes[n.at] }
+
+// Exists reports whether there is a value.
+func (n Node) Exists() bool { return n.tape != nil }
+
+// Kind returns the kind of the value.
+func (n Node) Kind() Kind {
+	if n.tape == nil {
+		return Absent
+	}
+	return n.node().kind()
+}
+
+// HasName reports whether the value has a name that is not empty.
+func (n Node) HasName() bool { return n.tape != nil && n.node().nameLen() > 0 }
+
+// Name returns the name of the value, or "".
+func (n Node) Name() string {
+	if n.tape == nil {
+		return ""
+	}
+	node := n.node()
+	return n.tape.text[node.nameAt : node.nameAt+node.nameLen()]
+}
+
+// Int returns the number of an Int.
+func (n Node) Int() int64 { return int64(n.node().bits) }
+
+// Double returns the number of a Double.
+func (n Node) Double() float64 { return math.Float64frombits(n.node().bits) }
+
+// Text returns the text of a String or Bytes.
+func (n Node) Text() string {
+	bits := n.node().bits
+	at, length := bits>>32, bits&math.MaxUint32
+	return n.tape.text[at : at+length]
+}
+
+// Children returns the first child of a Struct or an Array, and the end to give
+// to [Node.Before]. Other values have no children.
+func (n Node) Children() (first Node, end uint32) {
+	if n.Kind() < Struct {
+		return Node{}, 0
+	}
+	return Node{n.tape, n.at + 1}, n.node().end(n.at)
+}
+
+// Before reports whether the value is before the end of its parent's children.
+func (n Node) Before(end uint32) bool { return n.at < end }
+
+// Next returns what follows the value and all that is inside it.
+func (n Node) Next() Node { return Node{n.tape, n.node().end(n.at)} }
+
+// Span is a piece of the text that a [Builder] is finished with: its start and
+// its length, in bytes. The zero Span is the empty name.
+type Span struct{ At, Len uint32 }
+
+// Builder makes a tape, value by value, in document order. It must not be used
+// concurrently.
+//
+// Names and texts are given as places in a string that is handed over last, so
+// that a decoder copies its input once.
+type Builder struct {
+	tape
+	// inner is the innermost struct or array that is open; the bits of each that
+	// is open say which one is around it. The outermost is the list of records
+	// at 0.
+	inner uint32
+	depth int
+}
+
+// NewBuilder makes room for that many values. More can be added.
+func NewBuilder(values int) *Builder {
+	b := &Builder{tape: tape{nodes: make([]node, 1, max(values, 0)+1)}}
+	b.nodes[0].named = uint32(Array)
+	return b
+}
+
+// Len returns the number of values so far.
+func (b *Builder) Len() int { return len(b.nodes) - 1 }
+
+// Depth returns the number of structs and arrays that are open.
+func (b *Builder) Depth() int { return b.depth }
+
+// Inside returns the kind of the innermost struct or array that is open, Absent
+// if none is.
+func (b *Builder) Inside() Kind {
+	if b.depth == 0 {
+		return Absent
+	}
+	return b.nodes[b.inner].kind()
+}
+
+func (b *Builder) add(kind Kind, name Span, bits uint64) {
+	if name.Len > LongestName {
+		panic("rpc: a name of more than half a gigabyte")
+	}
+	b.nodes = append(b.nodes, node{bits, name.At, name.Len<<kindBits | uint32(kind)})
+}
+
+// Null adds a null.
+func (b *Builder) Null(name Span) { b.add(Null, name, 0) }
+
+// Int adds an integer.
+func (b *Builder) Int(name Span, i int64) { b.add(Int, name, uint64(i)) }
+
+// Double adds a floating-point number.
+func (b *Builder) Double(name Span, f float64) { b.add(Double, name, math.Float64bits(f)) }
+
+// Text adds a String or Bytes.
+func (b *Builder) Text(kind Kind, name, text Span) {
+	b.add(kind, name, uint64(text.At)<<32|uint64(text.Len))
+}
+
+// Open starts a Struct or an Array. What is added until Close is inside it.
+func (b *Builder) Open(kind Kind, name Span) {
+	at := uint32(len(b.nodes))
+	b.add(kind, name, uint64(b.inner)) // until it is closed
+	b.inner = at
+	b.depth++
+}
+
+// Close ends the innermost Struct or Array. There must be one.
+func (b *Builder) Close() {
+	closed := &b.nodes[b.inner]
+	b.inner, closed.bits = uint32(closed.bits), uint64(len(b.nodes))
+	b.depth--
+}
+
+// Finish returns what was built, over the text that the spans refer to: the
+// value itself if exactly one was added outside of any struct, else an Array of
+// all of them. All must be closed, and the Builder must not be used again.
+func (b *Builder) Finish(text string) Node {
+	end := uint32(len(b.nodes))
+	b.nodes[0].bits = uint64(end)
+	b.text = text
+	if end > 1 && b.nodes[1].end(1) == end {
+		return Node{&b.tape, 1}
+	}
+	return Node{&b.tape, 0}
+}

@@ -1,0 +1,103 @@
+package tape
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+)
+
+func TestBuilder(t *testing.T) {
+	const text = "nametextrest"
+	name, content := Span{0, 4}, Span{4, 4}
+	b := NewBuilder(-1) // room is made as needed
+	if b.Len() != 0 || b.Depth() != 0 || b.Inside() != Absent {
+		t.Errorf("a new builder has %d values, depth %d, inside %v", b.Len(), b.Depth(), b.Inside())
+	}
+	b.Open(Struct, Span{})
+	b.Text(String, name, content)
+	b.Open(Array, name)
+	if b.Len() != 3 || b.Depth() != 2 || b.Inside() != Array {
+		t.Errorf("there are %d values, depth %d, inside %v", b.Len(), b.Depth(), b.Inside())
+	}
+	b.Int(Span{}, -1)
+	b.Double(Span{}, 0.5)
+	b.Null(Span{})
+	b.Close()
+	if b.Inside() != Struct {
+		t.Errorf("inside %v after the end of an array", b.Inside())
+	}
+	b.Text(Bytes, Span{}, Span{8, 4})
+	b.Close()
+	if got, want := show(b.Finish(text)), `struct(name="text" name=array(-1 0.5 null) "rest")`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestBuilderRecords(t *testing.T) {
+	for n, want := range []string{"array()", "7", "array(7 7)"} {
+		b := NewBuilder(n)
+		for range n {
+			b.Int(Span{}, 7)
+		}
+		if got := show(b.Finish("")); got != want {
+			t.Errorf("%d records: got %s, want %s", n, got, want)
+		}
+	}
+	// One record that is followed by none, though it has members.
+	b := NewBuilder(0)
+	b.Open(Array, Span{})
+	b.Int(Span{}, 7)
+	b.Close()
+	if got := show(b.Finish("")); got != "array(7)" {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestZeroNode(t *testing.T) {
+	var n Node
+	if n.Exists() || n.Kind() != Absent || n.HasName() || n.Name() != "" {
+		t.Error("the zero Node is a value")
+	}
+	if first, end := n.Children(); first.Before(end) {
+		t.Error("the zero Node has children")
+	}
+}
+
+// show is a value as text.
+func show(n Node) string {
+	text := ""
+	if n.HasName() {
+		text = n.Name() + "="
+	}
+	switch n.Kind() {
+	case Int:
+		return text + strconv.FormatInt(n.Int(), 10)
+	case Double:
+		return text + strconv.FormatFloat(n.Double(), 'g', -1, 64)
+	case String, Bytes:
+		return text + strconv.Quote(n.Text())
+	case Struct:
+		return text + "struct(" + showChildren(n) + ")"
+	case Array:
+		return text + "array(" + showChildren(n) + ")"
+	default:
+		return text + "null"
+	}
+}
+
+func showChildren(n Node) string {
+	var all []string
+	for child, end := n.Children(); child.Before(end); child = child.Next() {
+		all = append(all, show(child))
+	}
+	return strings.Join(all, " ")
+}
+
+func TestNamesAreShorterThanHalfAGigabyte(t *testing.T) {
+	defer func() {
+		if recover() == nil {
+			t.Error("a name that does not fit was taken")
+		}
+	}()
+	NewBuilder(1).Null(Span{Len: LongestName + 1})
+}
