@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"log/slog"
+	"math"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +13,10 @@ import (
 	"github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 	promslogflag "github.com/prometheus/common/promslog/flag"
-	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 	"github.com/prometheus/exporter-toolkit/web/kingpinflag"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/web"
@@ -24,7 +24,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// methodAuto stands for all methods that the server has and that are cheap.
+// methodAuto is the name for every method that Kamailio has and whose cost does not
+// grow with the traffic.
 const methodAuto = "auto"
 
 // flags are the command line's.
@@ -43,49 +44,65 @@ type flags struct {
 
 func parseFlags(args []string) *flags {
 	app, f := newApp()
-	if _, err := app.Parse(args); err != nil {
-		app.Fatalf("%s, try --help", err)
+	if err := cli.Parse(app, args); err != nil {
+		cli.Fatal(app, fmt.Errorf("%w, try --help", err))
 	}
 	return f
 }
 
 func newApp() (*kingpin.Application, *flags) {
 	f := &flags{}
-	app := kingpin.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server.")
-	app.HelpFlag.Short('h')
-	app.Version(version.Print("kamailio_exporter"))
-	app.UsageWriter(os.Stdout)
-	f.web = kingpinflag.AddFlags(app, ":9494")
-	app.GetFlag("web.listen-address").Short('l')
-	app.Flag("web.telemetry-path", "Path under which to expose metrics.").
-		Default("/metrics").StringVar(&f.telemetryPath)
-	app.Flag("web.disable-exporter-metrics", "Leave out metrics about the exporter itself (go_*, process_*, promhttp_*).").
-		BoolVar(&f.disableExporterMetrics)
-	app.Flag("kamailio.scrape-uri", "URI of a socket of Kamailio's ctl module: unix:/path, unixd:/path for a datagram socket, tcp://host:port or udp://host:port; or of its jsonrpcs module: http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+udp:// or jsonrpc+tcp://host:port.").
-		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
-	app.Flag("kamailio.methods", "Comma-separated RPC methods to call; auto is every method that the server has and whose cost does not grow with the traffic. Known are "+
-		describeMethods()+".").
-		Short('m').Default(methodAuto).SetValue(named("kamailio.methods", (*commaList)(&f.methods)))
-	app.Flag("kamailio.timeout", "The most that a scrape of Kamailio may take; Prometheus' own limit counts if it is shorter.").
-		Short('t').Default("5s").SetValue(named("kamailio.timeout", (*seconds)(&f.timeout)))
-	app.Flag("kamailio.max-series", "The most series that one method may give; what is beyond is left out, counted and logged. 0 means any number.").
-		Default("100000").IntVar(&f.settings.MaxSeries)
-	app.Flag("kamailio.short", "Comma-separated RPC methods that are to give their short form, which has fewer series. There is one for "+
-		shortMethods()+".").
-		SetValue(named("kamailio.short", (*commaList)(&f.settings.Short)))
-	app.Flag("kamailio.stats-groups", "Comma-separated statistics that stats.fetch, if it is named in --kamailio.methods, also gives as kamailio_stats_fetch_value: "+
-		"groups, full names such as script:my_calls, or all. Groups of your own are also those to name if Kamailio cannot send all statistics at once.").
-		Default("script").SetValue(named("kamailio.stats-groups", (*commaList)(&f.settings.StatsGroups)))
-	app.Flag("kamailio.dialog-profiles", "Comma-separated profiles of Kamailio's dialog module, as profile or profile:value, whose dialogs dlg.profile_get_size is to count.").
-		SetValue(named("kamailio.dialog-profiles", &parsedList[collector.DialogProfile]{&f.settings.DialogProfiles, collector.ParseDialogProfile}))
-	app.Flag("kamailio.htable-keys", "Comma-separated values in Kamailio's hash tables, as table=>key or table:key, that htable.get is to read.").
-		SetValue(named("kamailio.htable-keys", &parsedList[collector.HtableKey]{&f.settings.HtableKeys, collector.ParseHtableKey}))
-	app.Flag("kamailio.http-config.file", "Path of a file with the settings of an HTTP client for http:// and https:// URIs: tls_config, basic_auth and so on, as Prometheus' scrape configuration has them.").
-		StringVar(&f.httpConfigFile)
-	app.Flag("kamailio.xhttp-prom-url", "URL of the page of Kamailio's xhttp_prom module, for example http://127.0.0.1:5060/metrics, whose user-defined metrics are to be shown too.").
-		StringVar(&f.xhttpPromURL)
+	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server.")
+	f.addWebFlags(app)
+	f.addKamailioFlags(app)
 	promslogflag.AddFlags(app, &f.log)
+	app.GetFlag(promslogflag.LevelFlagName).Help("Lowest severity of log lines: debug, info, warn or error.").
+		SetValue(cli.OneOf(f.log.Level, promslog.LevelFlagOptions))
+	app.GetFlag(promslogflag.FormatFlagName).Help("Format of log lines: logfmt or json.").
+		SetValue(cli.OneOf(f.log.Format, promslog.FormatFlagOptions))
 	return app, f
+}
+
+func (f *flags) addWebFlags(app *kingpin.Application) {
+	f.web = kingpinflag.AddFlags(app, ":9494")
+	if socket := app.GetFlag("web.systemd-socket"); socket != nil { // on Linux only
+		socket.Help("Listen on the sockets that systemd passes, instead of --web.listen-address.")
+	}
+	app.GetFlag("web.config.file").Help("File with TLS and authentication settings for the exporter's own pages, in the format of " +
+		"https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md.").PlaceHolder("FILE")
+	app.GetFlag("web.listen-address").Help("Address to listen on: :port, host:port, [address]:port or vsock://:port. Can be repeated.").
+		Short('l').SetValue((*listenAddresses)(f.web.WebListenAddresses))
+	app.Flag("web.telemetry-path", "Path of the page with the metrics.").
+		Default("/metrics").StringVar(&f.telemetryPath)
+	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the exporter's own process (go_*, process_*, promhttp_*).").
+		BoolVar(&f.disableExporterMetrics)
+}
+
+func (f *flags) addKamailioFlags(app *kingpin.Application) {
+	app.Flag("kamailio.scrape-uri", "Where Kamailio listens for RPC. For the Kamailio module ctl: unix:/path, unixd:/path (a datagram socket), tcp://host:port or udp://host:port. "+
+		"For the Kamailio module jsonrpcs: http://host:port/RPC, https://host:port/RPC, jsonrpc+unixgram:/path, jsonrpc+udp://host:port or jsonrpc+tcp://host:port.").
+		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
+	app.Flag("kamailio.methods", "RPC methods to call, separated by commas. auto is every method that Kamailio has and whose cost does not grow with the traffic. The methods are: "+
+		describeMethods()+".").
+		Short('m').Default(methodAuto).SetValue(names(&f.methods))
+	app.Flag("kamailio.timeout", "Longest time that a scrape may take. If Prometheus' scrape timeout is shorter, that applies.").
+		Short('t').Default("5s").SetValue((*cli.Duration)(&f.timeout))
+	app.Flag("kamailio.max-series", "Largest number of series of one method. Series above it are dropped, counted and logged. 0 means no limit.").
+		Default("100000").SetValue(&cli.Int{Value: &f.settings.MaxSeries, Min: 0, Max: math.MaxInt32})
+	app.Flag("kamailio.short", "RPC methods to show in their short form, which has fewer series, separated by commas. These methods have one: "+
+		shortMethods()+".").
+		PlaceHolder("METHODS").SetValue(names(&f.settings.Short))
+	app.Flag("kamailio.stats-groups", "Statistics to show as kamailio_stats_fetch_value too, if --kamailio.methods names stats.fetch, separated by commas: "+
+		"groups, full names such as script:my_calls, or all. If Kamailio cannot send all statistics at once, list your own groups here as well.").
+		Default("script").SetValue(names(&f.settings.StatsGroups))
+	app.Flag("kamailio.dialog-profiles", "Profiles of the Kamailio module dialog in which to count the dialogs (with dlg.profile_get_size), as profile or profile:value, separated by commas.").
+		PlaceHolder("PROFILES").SetValue(&commaList[collector.DialogProfile]{&f.settings.DialogProfiles, collector.ParseDialogProfile})
+	app.Flag("kamailio.htable-keys", "Keys of the Kamailio module htable whose values to read (with htable.get), as table=>key or table:key, separated by commas.").
+		PlaceHolder("KEYS").SetValue(&commaList[collector.HtableKey]{&f.settings.HtableKeys, collector.ParseHtableKey})
+	app.Flag("kamailio.http-config.file", "File with the HTTP client settings for http:// and https:// URIs, in the format of Prometheus' http_config: tls_config, basic_auth and so on.").
+		PlaceHolder("FILE").StringVar(&f.httpConfigFile)
+	app.Flag("kamailio.xhttp-prom-url", "URL of the metrics page of the Kamailio module xhttp_prom, for example http://127.0.0.1:5060/metrics. Metrics that the routing script defines are read from it.").
+		PlaceHolder("URL").StringVar(&f.xhttpPromURL)
 }
 
 // target is what the flags say of the Kamailio to scrape. An error names the
@@ -101,9 +118,6 @@ func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error
 	}
 	options.URI = target.Redacted()
 	options.JSONRPC = target.Protocol == dial.JSONRPC
-	if f.timeout <= 0 {
-		return wrong("kamailio.timeout", fmt.Errorf("%v is no time to wait, use for example 5s", f.timeout))
-	}
 	if options.Named, options.Auto, err = f.collectors(); err != nil {
 		return wrong("kamailio.methods", err)
 	}
@@ -115,9 +129,6 @@ func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error
 		}
 	}
 	options.Settings.Named = f.methods
-	if f.settings.MaxSeries < 0 {
-		return wrong("kamailio.max-series", fmt.Errorf("%d is no number of series, use 0 for any number", f.settings.MaxSeries))
-	}
 	if err := f.checkShort(); err != nil {
 		return wrong("kamailio.short", err)
 	}
@@ -167,7 +178,11 @@ func (f *flags) userMetrics(client *http.Client) (*xhttpprom.Client, error) {
 	if f.xhttpPromURL == "" {
 		return nil, nil //nolint:nilnil // not to have any is the usual case
 	}
-	return xhttpprom.NewClient(f.xhttpPromURL, client)
+	page, err := xhttpprom.NewClient(f.xhttpPromURL, client)
+	if err != nil {
+		return nil, fmt.Errorf("%q: %w", cli.Redacted(f.xhttpPromURL), err)
+	}
+	return page, nil
 }
 
 // httpClient is for http and https URIs.
@@ -182,8 +197,8 @@ func (f *flags) httpClient() (*http.Client, error) {
 	return config.NewClientFromConfig(*settings, "kamailio", config.WithHTTP2Disabled())
 }
 
-// describeMethods is a list of the methods for the help, with a star where auto
-// does not use one.
+// describeMethods returns the list of the methods for the help. It says which ones
+// auto does not call.
 func describeMethods() string {
 	var all []string
 	for _, c := range collector.All {
@@ -197,7 +212,7 @@ func describeMethods() string {
 	return strings.Join(all, "; ")
 }
 
-// shortMethods are the methods that have a short form.
+// shortMethods returns the list of the methods that have a short form.
 func shortMethods() string {
 	var names []string
 	for _, c := range collector.All {
@@ -205,5 +220,6 @@ func shortMethods() string {
 			names = append(names, c.Method)
 		}
 	}
+	slices.Sort(names)
 	return strings.Join(names, ", ")
 }

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// wrongValues are values that a flag must refuse, by flag, each with what its
+// error says after the flag's name. A quotation mark in front stands for the
+// quoted value.
+var wrongValues = map[string][]struct{ value, want string }{
+	"help":                         {{"true", `the flag takes no value, not "true": use --help or --no-help`}},
+	"version":                      {{"1", `the flag takes no value, not "1"`}},
+	"web.systemd-socket":           {{"maybe", `the flag takes no value, not "maybe": use --web.systemd-socket or --no-web.systemd-socket`}},
+	"web.disable-exporter-metrics": {{"", `the flag takes no value, not ""`}, {"false", `the flag takes no value, not "false"`}},
+	"web.listen-address":           all("is not an address to listen on: use :port, host:port", "", "9494", "127.0.0.1", ":", ":-1", ":65536", ":nosuch", "::1:9494", " :9494", ":9494 ", "a/b:1", "vsock://", "vsock://:x", "http://127.0.0.1:9494"),
+	"web.config.file":              {{"/no/such/file", `open /no/such/file`}, {"/", `read /: is a directory`}, {" ", `open  : no such file`}},
+	"web.telemetry-path":           append(all("must start with a slash", "", "metrics", " /metrics"), all("must not have", "/a b", "/a/./b", "/-/../x", "//", "/a?b", "/a#b", "/%41", "/{a}")...),
+	"kamailio.scrape-uri":          append(all("is no URI of a Kamailio", "", "kamailio", "ftp://host", "unix:", "unix:kamailio_ctl", "tcp://host", "tcp://host:0", "tcp://host:65536", "tcp://:2046", "udp://ho st:2046", "http://", "http:/RPC", " unix:/run/kamailio_ctl", "jsonrpc+unixgram:"), all("", "unix:/"+strings.Repeat("x", 200))...),
+	"kamailio.methods":             append(all("has an empty name", "", ",", "tm.stats,,sl.stats", " "), all("known are auto, cdp.list_peers, cnxcc.stats", "nosuch.method", "AUTO", "tm.stats sl.stats")...),
+	"kamailio.timeout":             all("is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms", "", "0", "0s", "-1s", "-5", "5", "abc", "5 s", " 5s", "5d", "1e9s", "24h1s", "9999999999999999999s", "NaN"),
+	"kamailio.max-series":          all("is not a whole number from 0 to 2147483647", "", "abc", "-1", "1.5", "1e5", "0x10", " 5", "2147483648", "99999999999999999999"),
+	"kamailio.short":               append(all("has an empty name", "", ","), all("has no short form, there is one for dispatcher.list", "core.uptime", "nosuch")...),
+	"kamailio.stats-groups":        all("has an empty name", "", "script,"),
+	"kamailio.dialog-profiles":     append(all("has an empty name", "", "a,,b"), all("use profile or profile:value", ":x", "trunk:")...),
+	"kamailio.htable-keys":         append(all("has an empty name", "", "a=>b,"), all("use table=>key or table:key", "calls", "=>x", "calls=>", ":")...),
+	"kamailio.http-config.file":    {{"/no/such/file", `open /no/such/file`}, {"/", `read /: is a directory`}, {" ", `open  : no such file`}},
+	"kamailio.xhttp-prom-url":      all("use for example http://127.0.0.1:5060/metrics", "127.0.0.1:5060", "ftp://127.0.0.1/", "http:///metrics", " http://127.0.0.1/metrics", "/metrics", "http://[::1/", "-1"),
+	"log.level":                    all("is not one of debug, info, warn, error", "", "verbose", "-1", " info", "debug,info"),
+	"log.format":                   all("is not one of logfmt, json", "", "xml", "JSON", "json "),
+}
+
+// all returns a row for each value, whose errors name the value and say the same.
+func all(want string, values ...string) []struct{ value, want string } {
+	rows := make([]struct{ value, want string }, len(values))
+	for i, value := range values {
+		rows[i] = struct{ value, want string }{value, strconv.Quote(value) + "\x00" + want}
+	}
+	return rows
+}
+
+// TestEveryFlagHasWrongValues fails for a flag without a row above.
+func TestEveryFlagHasWrongValues(t *testing.T) {
+	t.Parallel()
+	app, _ := newApp()
+	for _, flag := range app.Model().Flags {
+		if !flag.Hidden && len(wrongValues[flag.Name]) == 0 {
+			t.Errorf("wrongValues has no value for --%s", flag.Name)
+		}
+	}
+	for name := range wrongValues {
+		if app.GetFlag(name) == nil && (name != "web.systemd-socket" || runtime.GOOS == "linux") {
+			t.Errorf("there is no flag --%s", name)
+		}
+	}
+}
+
+// TestWrongValuesEndTheProgram gives each wrong value behind an equals sign, and as
+// an argument of its own where the flag takes one.
+func TestWrongValuesEndTheProgram(t *testing.T) {
+	t.Parallel()
+	app, _ := newApp()
+	for name, rows := range wrongValues {
+		if app.GetFlag(name) == nil {
+			continue // systemd's on other systems
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, row := range rows {
+				checkRefused(t, name, row.want, "--"+name+"="+row.value)
+			}
+			if last := rows[len(rows)-1]; !strings.Contains(last.want, "takes no value") {
+				checkRefused(t, name, last.want, "--"+name, last.value)
+			}
+		})
+	}
+}
+
+// checkRefused runs the exporter, which must end with status 1 before it listens,
+// and name the flag, its value, and what is allowed.
+func checkRefused(t *testing.T, flag, want string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), logPatience)
+	defer cancel()
+	out, err := command(ctx, append([]string{"--web.listen-address=127.0.0.1:0"}, args...)...).CombinedOutput()
+	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+		t.Errorf("%q: ended with %v, want exit status 1", args, err)
+	}
+	text := strings.ReplaceAll(string(out), `\`, "")
+	for _, part := range append(strings.Split(want, "\x00"), "--"+flag+": ") {
+		if !strings.Contains(text, strings.ReplaceAll(part, `\`, "")) {
+			t.Errorf("%q: %q is not in the output: %s", args, part, out)
+		}
+	}
+	if strings.Contains(text, "Listening on") || strings.Contains(text, "strconv") {
+		t.Errorf("%q: the output is %s", args, out)
+	}
+}
+
+// TestAtSignIsOrdinary names a file of flags as kingpin does, which must be read by
+// none.
+func TestAtSignIsOrdinary(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "secret.txt")
+	if err := os.WriteFile(file, []byte("--version\nsecret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"@" + file}, `unexpected argument "…@` + file},
+		{[]string{"@nobody"}, `unexpected argument "…@nobody"`},
+		{[]string{"-m", "@" + file}, `unknown method "@` + file},
+		{[]string{"-m", "@nobody"}, `unknown method "@nobody"`},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), logPatience)
+		defer cancel()
+		out, err := command(ctx, test.args...).CombinedOutput()
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok || !strings.Contains(strings.ReplaceAll(string(out), `\`, ""), test.want) {
+			t.Errorf("%q: %v, output %s", test.args, err, out)
+		}
+	}
+}

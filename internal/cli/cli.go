@@ -1,0 +1,143 @@
+// Package cli parses the command lines of the project's programs. It is kingpin
+// with three differences: an argument that begins with @ is an ordinary one, an
+// error of a flag's value names the flag, and an error that is printed cannot
+// contain control characters.
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/alecthomas/kingpin/v2"
+	"github.com/prometheus/common/version"
+)
+
+// New returns an application with the flags --help, -h and --version. Both print
+// to standard output.
+func New(name, help string) *kingpin.Application {
+	// By default kingpin replaces an argument @FILE by the lines of that file, and
+	// takes flags from them. Here @ is an ordinary character: it begins values of
+	// Kamailio's hash tables. The setting is global; kingpin has none for a single
+	// application.
+	kingpin.EnableFileExpansion = false
+	app := kingpin.New(name, help)
+	app.HelpFlag.Short('h').Help("Show this help.")
+	app.Version(version.Print(name))
+	app.VersionFlag.Help("Show the version.")
+	app.UsageWriter(os.Stdout)
+	return app
+}
+
+// Parse sets the flags and arguments of app from args, which do not include the
+// program's name. An error names the flag that is wrong, its value, and what is
+// allowed. It replaces the values of app's flags, so app must have all its flags.
+func Parse(app *kingpin.Application, args []string) error {
+	for _, flag := range app.Model().Flags {
+		app.GetFlag(flag.Name).SetValue(&namedValue{flag.Value, flag.Name})
+	}
+	args, err := prepare(app, args)
+	if err != nil {
+		return err
+	}
+	_, err = app.Parse(args)
+	if err == nil {
+		return nil
+	}
+	if argument, ok := strings.CutPrefix(err.Error(), "unexpected "); ok {
+		return fmt.Errorf("unexpected argument %q", Redacted(argument))
+	}
+	return err
+}
+
+// Fatal prints err to standard error and ends the program with status 1.
+func Fatal(app *kingpin.Application, err error) {
+	app.Fatalf("%s", Printable(err.Error()))
+}
+
+// prepare checks and changes what kingpin reads otherwise than its users mean: it
+// takes the value of a boolean flag for an argument, and a negative number for
+// flags. It stops at the first argument that is no flag.
+func prepare(app *kingpin.Application, args []string) ([]string, error) {
+	flags := map[string]*kingpin.FlagModel{}
+	for _, flag := range app.Model().Flags {
+		flags["--"+flag.Name] = flag
+		flags["--no-"+flag.Name] = flag
+		flags["-"+string(flag.Short)] = flag
+	}
+	var prepared []string
+	for len(args) > 0 && args[0] != "--" && strings.HasPrefix(args[0], "-") {
+		arg := args[0]
+		args = args[1:]
+		name, value, hasValue := strings.Cut(arg, "=")
+		flag := flags[name]
+		switch {
+		case flag == nil:
+		case flag.IsBoolFlag():
+			if hasValue {
+				return nil, fmt.Errorf("--%[1]s: the flag takes no value, not %[2]q: use --%[1]s or --no-%[1]s", flag.Name, value)
+			}
+		case !hasValue && len(args) > 0 && IsNegative(args[0]):
+			if strings.HasPrefix(arg, "--") {
+				arg += "="
+			}
+			arg += args[0]
+			args = args[1:]
+		case !hasValue && len(args) > 0:
+			prepared = append(prepared, arg)
+			arg = args[0]
+			args = args[1:]
+		}
+		prepared = append(prepared, arg)
+	}
+	return append(prepared, args...), nil
+}
+
+// IsNegative reports whether an argument begins as a negative number does, so that
+// it cannot be a flag.
+func IsNegative(arg string) bool {
+	return len(arg) > 1 && arg[0] == '-' && (arg[1] == '.' || '0' <= arg[1] && arg[1] <= '9')
+}
+
+// Redacted returns a URI, or what may have been meant as one, without the parts
+// that can be a password: what precedes an @, and the query. Where these cannot be
+// told apart, it returns an ellipsis alone.
+func Redacted(uri string) string {
+	if i := strings.IndexAny(uri, "?#"); i >= 0 {
+		if strings.Contains(uri[i:], "@") {
+			return "…"
+		}
+		uri = uri[:i]
+	}
+	if i := strings.LastIndexByte(uri, '@'); i >= 0 {
+		return "…" + uri[i:]
+	}
+	return uri
+}
+
+// namedValue is the value of a flag, with the flag's name in its errors. kingpin
+// leaves it out.
+type namedValue struct {
+	kingpin.Value
+	flag string
+}
+
+// Set sets the value.
+func (v *namedValue) Set(text string) error {
+	if err := v.Value.Set(text); err != nil {
+		return fmt.Errorf("--%s: %w", v.flag, err)
+	}
+	return nil
+}
+
+// IsBoolFlag reports whether the flag takes no value.
+func (v *namedValue) IsBoolFlag() bool {
+	b, ok := v.Value.(interface{ IsBoolFlag() bool })
+	return ok && b.IsBoolFlag()
+}
+
+// IsCumulative reports whether the flag may be repeated.
+func (v *namedValue) IsCumulative() bool {
+	list, ok := v.Value.(interface{ IsCumulative() bool })
+	return ok && list.IsCumulative()
+}
