@@ -3,17 +3,70 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
+
+// asKamrpc makes the test's own program behave as kamrpc, so that tests run the
+// whole program, under the race detector too.
+const asKamrpc = "KAMAILIO_EXPORTER_TEST_AS_KAMRPC"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asKamrpc) != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// patience is the longest time that a test waits for kamrpc.
+const patience = time.Minute
+
+// kamrpc runs the program with these arguments.
+func kamrpc(t *testing.T, args ...string) (stdout, stderr string, status int) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), asKamrpc+"=1", "GORACE=atexit_sleep_ms=0", "COLUMNS=400")
+	var out, fault bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &fault
+	_ = cmd.Run() // the status says it
+	return out.String(), fault.String(), cmd.ProcessState.ExitCode()
+}
+
+// checkFails runs kamrpc, which must print nothing to standard output, end with
+// status 1, and have each part in its error.
+func checkFails(t *testing.T, args []string, parts ...string) string {
+	t.Helper()
+	stdout, stderr, status := kamrpc(t, args...)
+	if stdout != "" || status != 1 {
+		t.Errorf("%q: status %d, standard output %q", args, status, stdout)
+	}
+	for _, part := range parts {
+		if !strings.Contains(stderr, part) {
+			t.Errorf("%q: %q is not in the error: %s", args, part, stderr)
+		}
+	}
+	return stderr
+}
 
 func serve(t *testing.T, handler binrpctest.Handler) string {
 	t.Helper()
@@ -28,61 +81,250 @@ func serve(t *testing.T, handler binrpctest.Handler) string {
 	return "unix:" + path
 }
 
-func TestRun(t *testing.T) {
-	uri := serve(t, func(_ context.Context, call rpc.Call) ([]any, error) {
-		if call.Method == "fault" {
-			return nil, &rpc.Fault{Code: 404, Reason: "not there"}
-		}
-		return []any{rpc.Members{{Name: "method", Value: call.Method}, {Name: "args", Value: fmt.Sprintf("%#v", call.Args)}}}, nil
-	})
-	var out bytes.Buffer
-	if err := run(t.Context(), &out, uri, time.Minute, "echo", []string{"1", "s:1", "d:1", "x", "-5"}); err != nil {
-		t.Fatal(err)
-	}
-	want := "{\n  \"method\": \"echo\",\n  \"args\": \"[]interface {}{1, \\\"1\\\", 1, \\\"x\\\", -5}\"\n}\n"
-	if out.String() != want {
-		t.Errorf("got %s, want %s", out.String(), want)
-	}
+// serveHTTP returns the URL of a server and a count of its requests.
+func serveHTTP(t *testing.T, handler http.HandlerFunc) (string, *atomic.Int32) {
+	t.Helper()
+	requests := &atomic.Int32{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		handler(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/RPC", requests
+}
 
-	for _, test := range []struct{ uri, method, arg, want string }{
-		{uri, "fault", "", "fault 404: not there"},
-		{uri, "echo", "d:x", "is no floating-point number"},
-		{"nowhere", "echo", "", "is no URI of a Kamailio"},
-		{"unix:/no/such/socket", "echo", "", "no such file"},
-		{uri, unsafeMethod, "", "unsafe to call"},
-	} {
-		err := run(t.Context(), &out, test.uri, time.Minute, test.method, []string{test.arg})
-		if err == nil || !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%s %s: error %v, want %q in it", test.uri, test.method, err, test.want)
+// echo answers with the method and its arguments.
+func echo(_ context.Context, call rpc.Call) ([]any, error) {
+	return []any{rpc.Members{{Name: "method", Value: call.Method}, {Name: "args", Value: fmt.Sprintf("%#v", call.Args)}}}, nil
+}
+
+func TestArguments(t *testing.T) {
+	t.Parallel()
+	uri := serve(t, echo)
+	tests := []struct {
+		args []string
+		want string
+	}{
+		{[]string{"1", "s:1", "d:1", "x", ""}, `1, "1", 1, "x", ""`},
+		{[]string{"-1"}, `-1`},
+		{[]string{"-1", "--", "-1"}, `-1, -1`},
+		{[]string{"--", "-1"}, `-1`},
+		{[]string{"--", "-u", "--", "--timeout=1s"}, `"-u", "--", "--timeout=1s"`},
+		{[]string{"-1.5", "-.5", "d:-1.5", "-"}, `"-1.5", "-.5", -1.5, "-"`},
+		{[]string{"s:-u", "s:--"}, `"-u", "--"`},
+		{[]string{"@secret.txt", "@nobody", "@"}, `"@secret.txt", "@nobody", "@"`},
+	}
+	for _, test := range tests {
+		stdout, stderr, status := kamrpc(t, append([]string{"-u", uri, "echo"}, test.args...)...)
+		want := "{\n  \"method\": \"echo\",\n  \"args\": " + strconv.Quote("[]interface {}{"+test.want+"}") + "\n}\n"
+		if stdout != want || stderr != "" || status != 0 {
+			t.Errorf("%q: status %d, %s%s, want %s", test.args, status, stdout, stderr, want)
 		}
+	}
+	if stdout, _, status := kamrpc(t, "-u", uri, "--", "echo", "--", "-1"); status != 0 || !strings.Contains(stdout, "{-1}") {
+		t.Errorf("-- before the method: status %d, %s", status, stdout)
+	}
+	checkFails(t, []string{"-u", uri, "echo", "d:x"}, `"d:x" is not a floating-point number`)
+	checkFails(t, []string{"-u", uri, unsafeMethod}, "unsafe to call")
+	checkFails(t, []string{"-u", uri}, "required argument 'method' not provided")
+}
+
+// TestFlagsAfterTheMethodAreRefused shows that a call does not go to the default
+// socket because the flag that names another one comes too late.
+func TestFlagsAfterTheMethodAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"-u", "tcp://127.0.0.1:1"}, {"1", "--uri=tcp://127.0.0.1:1"}, {"--help"}, {"-h"}, {"-t5s"}, {"--nosuch"}} {
+		checkFails(t, append([]string{"core.kill"}, args...), `flags come before the method; to send it as text, write s:-`)
 	}
 }
 
-// TestCallsAreMadeOnce hangs up on each call: one that changes something must
-// not be repeated.
-func TestCallsAreMadeOnce(t *testing.T) {
-	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "ctl"))
+// TestAtSignIsOrdinary names files that exist where kingpin would read flags and
+// arguments from them.
+func TestAtSignIsOrdinary(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "secret.txt")
+	if err := os.WriteFile(file, []byte("--version\nsecret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	uri := serve(t, echo)
+	for _, args := range [][]string{{"echo", "@" + file}, {"--", "echo", "@" + file}, {"@" + file}} {
+		stdout, stderr, status := kamrpc(t, append([]string{"-u", uri}, args...)...)
+		if status != 0 || !strings.Contains(stdout, "@"+file) {
+			t.Errorf("%q: status %d, %s%s", args, status, stdout, stderr)
+		}
+	}
+	checkFails(t, []string{"-u", "@" + file, "echo"}, "--uri: ")
+}
+
+// hostile is text with everything that a terminal could act on.
+const hostile = "a\x1b[31m\x1b]0;title\a\x00\b\r\n\t\x7f\u009b31m\u0085\u202etxt\u2066\u200b\u200f\u2028\ufeff\U000e0041\u00adz"
+
+// TestNothingReachesTheTerminal has servers that put hostile text wherever they
+// can: in names, values and faults, over BINRPC and over HTTP.
+func TestNothingReachesTheTerminal(t *testing.T) {
+	t.Parallel()
+	object := map[string]any{hostile: hostile}
+	text, err := json.Marshal(object)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	var connections atomic.Int32
+	member := rpc.Members{{Name: strings.ReplaceAll(hostile, "\x00", ""), Value: strings.ReplaceAll(hostile, "\x00", "")}}
+	binrpcURI := serve(t, func(_ context.Context, call rpc.Call) ([]any, error) {
+		if call.Method == "fault" {
+			return nil, &rpc.Fault{Code: 500, Reason: hostile}
+		}
+		return []any{member}, nil
+	})
+	httpURI, _ := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		var request struct {
+			Method string `json:"method"`
+			ID     int    `json:"id"`
+		}
+		_ = json.Unmarshal(body, &request)
+		switch request.Method {
+		case "fault":
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%d,"error":{"code":500,"message":%s}}`, request.ID, mustJSON(hostile))
+		case "page":
+			_, _ = io.WriteString(w, hostile)
+		default:
+			_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","id":%d,"result":%s}`, request.ID, text)
+		}
+	})
+	for _, uri := range []string{binrpcURI, httpURI, serveStatusLine(t)} {
+		for _, method := range []string{"fault", "page", "echo", hostile[1:4]} {
+			stdout, stderr, _ := kamrpc(t, "-u", uri, method)
+			checkPrintable(t, stdout)
+			checkPrintable(t, stderr)
+			if stdout == "" && (!strings.HasPrefix(stderr, "kamrpc: error: ") || strings.Count(stderr, "\n") != 1) {
+				t.Errorf("%s of %s: the error is not one line: %s", method, uri, stderr)
+			}
+		}
+	}
+	stdout, _, _ := kamrpc(t, "-u", httpURI, "echo")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(stdout), &got); err != nil || !reflect.DeepEqual(got, object) {
+		t.Errorf("%v: the JSON means %q, want %q, in %s", err, got, object, stdout)
+	}
+	checkFails(t, []string{"-u", binrpcURI, "fault"}, `fault 500: a\x1b[31m\x1b]0;title\a`)
+	checkFails(t, []string{"-u", "unix:/\x1b[31m", "echo"}, `[31m`)
+}
+
+// serveStatusLine returns the URL of a server whose status line is hostile.
+func serveStatusLine(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
 	go func() {
 		for {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			connections.Add(1)
-			_, _ = conn.Read(make([]byte, 1000))
+			_, _ = conn.Read(make([]byte, 4096))
+			_, _ = fmt.Fprintf(conn, "HTTP/1.1 502 %s\r\nContent-Length: 0\r\n\r\n", strings.NewReplacer("\r", "", "\n", "").Replace(hostile))
 			conn.Close()
 		}
 	}()
-	var out bytes.Buffer
-	if err := run(t.Context(), &out, "unix:"+listener.Addr().String(), time.Minute, "dlg.end_dlg", nil); err == nil {
-		t.Error("there is no error")
+	return "http://" + listener.Addr().String() + "/RPC"
+}
+
+func checkPrintable(t *testing.T, text string) {
+	t.Helper()
+	for _, r := range text {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Errorf("%U reaches the terminal in %q", r, text)
+		}
 	}
-	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections", n)
+}
+
+func mustJSON(value any) []byte {
+	text, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+// TestCallsAreMadeOnce has servers that read a call and hang up, or answer what is
+// no reply: a call that changes something must not be repeated.
+func TestCallsAreMadeOnce(t *testing.T) {
+	t.Parallel()
+	unix := filepath.Join(t.TempDir(), "ctl")
+	for uri, network := range map[string]string{"unix:" + unix: "unix", "tcp://": "tcp", "http://": "tcp", "jsonrpc+tcp://": "tcp"} {
+		for _, answer := range []string{"", "nonsense", "HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n"} {
+			address := "127.0.0.1:0"
+			if network == "unix" {
+				address = unix
+			}
+			listener, err := net.Listen(network, address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var calls atomic.Int32
+			go hangUp(listener, answer, &calls)
+			target := uri
+			if network == "tcp" {
+				target += listener.Addr().String()
+			}
+			checkFails(t, []string{"-u", target, "-t", "30s", "dlg.end_dlg"}, "call dlg.end_dlg of "+target)
+			if n := calls.Load(); n != 1 {
+				t.Errorf("%s, answer %q: the call was sent %d times", target, answer, n)
+			}
+			listener.Close()
+		}
+	}
+}
+
+// hangUp counts what it reads, once for each connection.
+func hangUp(listener net.Listener, answer string, calls *atomic.Int32) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		if n, _ := conn.Read(make([]byte, 4096)); n > 0 {
+			calls.Add(1)
+		}
+		_, _ = io.WriteString(conn, answer)
+		conn.Close()
+	}
+}
+
+// TestDatagramCallsAreMadeOnce has a server that never replies.
+func TestDatagramCallsAreMadeOnce(t *testing.T) {
+	t.Parallel()
+	for _, scheme := range []string{"udp", "jsonrpc+udp"} {
+		conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		checkFails(t, []string{"-u", scheme + "://" + conn.LocalAddr().String(), "-t", "2s", "dlg.end_dlg"}, "call dlg.end_dlg of "+scheme)
+		if n := datagrams(t, conn); n != 1 {
+			t.Errorf("%s: the call was sent %d times", scheme, n)
+		}
+	}
+}
+
+// datagrams returns how many datagrams wait to be read from conn.
+func datagrams(t *testing.T, conn net.PacketConn) int {
+	t.Helper()
+	if _, err := conn.WriteTo([]byte("the end"), conn.LocalAddr()); err != nil {
+		t.Fatal(err)
+	}
+	buf := make([]byte, 4096)
+	for n := 0; ; n++ {
+		length, _, err := conn.ReadFrom(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(buf[:length]) == "the end" {
+			return n
+		}
 	}
 }

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+// wrongValues are values that a flag must refuse, by flag, and what its error says.
+var wrongValues = map[string]struct {
+	values []string
+	want   string
+}{
+	"help":    {[]string{"", "true"}, "the flag takes no value"},
+	"version": {[]string{"", "1"}, "the flag takes no value"},
+	"timeout": {[]string{"", "0", "0s", "-1s", "-1", "5", "abc", "5 s", "24h1s", "9999999999999999999s"}, "is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms"},
+	"uri": {[]string{"", "nowhere", "ftp://host", "unix:", "tcp://host", "tcp://host:0", "http://", " unix:/x"},
+		"is no URI of a Kamailio"},
+}
+
+// TestWrongFlagValues fails for a flag without a row above.
+func TestWrongFlagValues(t *testing.T) {
+	t.Parallel()
+	app, _ := newApp()
+	for _, flag := range app.Model().Flags {
+		if flag.Hidden {
+			continue
+		}
+		row, ok := wrongValues[flag.Name]
+		if !ok {
+			t.Errorf("wrongValues has no value for --%s", flag.Name)
+		}
+		for _, value := range row.values {
+			stderr := checkFails(t, []string{"--" + flag.Name + "=" + value, "core.uptime"}, "--"+flag.Name+": ", `"`+value+`"`, row.want)
+			if strings.Contains(stderr, "strconv") {
+				t.Errorf("--%s=%s: %s", flag.Name, value, stderr)
+			}
+		}
+	}
+	for _, value := range []string{"0", "-1", "-1s"} {
+		checkFails(t, []string{"-t", value, "core.uptime"}, "--timeout: ", `"`+value+`"`, "for example 5s")
+	}
+}
