@@ -70,15 +70,9 @@ func checkFails(t *testing.T, args []string, parts ...string) string {
 
 func serve(t *testing.T, handler binrpctest.Handler) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "ctl")
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := binrpctest.NewUnstartedServer(handler)
-	go func() { _ = server.Serve(listener) }()
+	server := binrpctest.NewServer(handler)
 	t.Cleanup(func() { server.Close() })
-	return "unix:" + path
+	return server.URI
 }
 
 // serveHTTP returns the URL of a server and a count of its requests.
