@@ -36,12 +36,12 @@ func TestLiveJSONRPC(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
 			config := fmt.Sprintf(`modparam("jsonrpcs", "dgram_socket", "udp:127.0.0.1:%d")`, port)
-			if suite == lab.Trixie {
+			if suite != lab.Bookworm { // jsonrpcs has tcp_socket from 6.0 on
 				config = fmt.Sprintf(`modparam("jsonrpcs", "tcp_socket", "tcp:127.0.0.1:%d")`, port)
 			}
 			k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20, Config: config})
 			uris := []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+udp://127.0.0.1:%d", port)}
-			if suite == lab.Trixie {
+			if suite != lab.Bookworm {
 				uris = []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+tcp://127.0.0.1:%d", port),
 					"jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")}
 			}

@@ -14,11 +14,15 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
 )
 
-// The Debian releases whose Kamailio the lab knows.
+// The Debian releases whose Kamailio the lab can start.
 const (
 	Bookworm = "bookworm" // Kamailio 5.6
 	Trixie   = "trixie"   // Kamailio 6.0
+	Forky    = "forky"    // Kamailio 6.1; not released yet, so a later Kamailio may replace it
 )
+
+// Suites returns the Debian releases whose Kamailio the lab can start, oldest first.
+func Suites() []string { return []string{Bookworm, Trixie, Forky} }
 
 // tools are the programs beside Kamailio that tests use, and the Debian package of each.
 var tools = map[string]string{
@@ -47,7 +51,7 @@ func Fetch(ctx context.Context, suite string) (dir string, err error) {
 	return set.Dir()
 }
 
-// Fetched tells whether Debian suite's Kamailio is in the user's cache already.
+// Fetched reports whether Debian suite's Kamailio is in the user's cache already.
 func Fetched(suite string) bool {
 	set, err := kamailioSet(suite)
 	if err != nil {
@@ -84,8 +88,8 @@ func Tool(ctx context.Context, name string) (string, error) {
 func Tools() []string { return slices.Sorted(maps.Keys(tools)) }
 
 func kamailioSet(suite string) (debian.Set, error) {
-	if suite != Bookworm && suite != Trixie {
-		return debian.Set{}, fmt.Errorf("no suite %q: there are %s and %s", suite, Bookworm, Trixie)
+	if !slices.Contains(Suites(), suite) {
+		return debian.Set{}, fmt.Errorf("no suite %q: there are %q", suite, Suites())
 	}
 	return debian.Set{
 		Name:  "kamailio",

@@ -41,8 +41,8 @@ const (
 
 // Options say what Kamailio to start. The zero value is Debian bookworm's Kamailio 5.6 with most modules.
 type Options struct {
-	// Suite is the Debian release whose Kamailio runs: [Bookworm] (the default) or [Trixie]. The environment variables
-	// KAMAILIO (a program) and KAMAILIO_MODULES (its module directory) take precedence.
+	// Suite is the Debian release whose Kamailio runs, one of [Suites]; the default is [Bookworm]. The environment
+	// variables KAMAILIO (a program) and KAMAILIO_MODULES (its module directory) take precedence.
 	Suite string
 	// Minimal loads the fewest modules: ctl, kex, tm, sl, pv, textops and siputils. There is no dispatcher, no TLS, no
 	// JSON-RPC then, and only OPTIONS is answered with 200.

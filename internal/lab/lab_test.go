@@ -23,7 +23,7 @@ import (
 // eachSuite runs a test with each Debian release's Kamailio, side by side.
 func eachSuite(t *testing.T, test func(t *testing.T, suite string)) {
 	t.Helper()
-	for _, suite := range []string{Bookworm, Trixie} {
+	for _, suite := range Suites() {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
 			test(t, suite)
@@ -71,7 +71,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 
 func TestFull(t *testing.T) {
 	t.Parallel()
-	versions := map[string]string{Bookworm: "kamailio 5.6", Trixie: "kamailio 6.0"}
+	versions := map[string]string{Bookworm: "kamailio 5.6", Trixie: "kamailio 6.0", Forky: "kamailio 6.1"}
 	eachSuite(t, func(t *testing.T, suite string) {
 		k := StartTest(t, Options{Suite: suite, Destinations: 60})
 		if got := kamcmd(t, k, "core.version"); !strings.Contains(got, versions[suite]) {

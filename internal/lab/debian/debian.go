@@ -25,7 +25,7 @@ import (
 // A Set is a choice of Debian packages that are unpacked together.
 type Set struct {
 	Name     string   // what it is called in the cache
-	Suite    string   // Debian release: bookworm, trixie
+	Suite    string   // Debian release, for example bookworm
 	Packages []string // their dependencies come with them
 	Programs []string // names of programs in the packages that [Set.Program] gives
 	LibDirs  []string // subdirectories of the library directory that hold libraries too

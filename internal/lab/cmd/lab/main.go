@@ -66,7 +66,7 @@ func command(ctx context.Context, args []string) error {
 
 // fetch puts all that the tests need into the cache.
 func fetch(ctx context.Context) error {
-	for _, suite := range []string{lab.Bookworm, lab.Trixie} {
+	for _, suite := range lab.Suites() {
 		err := timed(func() (string, error) { return lab.Fetch(ctx, suite) })
 		if err != nil {
 			return err
@@ -96,7 +96,7 @@ func timed(get func() (path string, err error)) error {
 func up(ctx context.Context, args []string) (err error) {
 	var options lab.Options
 	flags := flag.NewFlagSet("lab up", flag.ContinueOnError)
-	flags.StringVar(&options.Suite, "suite", lab.Bookworm, "Debian release: bookworm (Kamailio 5.6) or trixie (6.0)")
+	flags.StringVar(&options.Suite, "suite", lab.Bookworm, "Debian release: bookworm (Kamailio 5.6), trixie (6.0) or forky (6.1)")
 	flags.IntVar(&options.Destinations, "destinations", 0, "dispatcher destinations beyond the five fixed ones")
 	if err := flags.Parse(args); err != nil {
 		return err
