@@ -240,26 +240,40 @@ func Methods() []string {
 	return names
 }
 
-// number reads a value as one of a metric: a counter never is negative, a
-// gauge may be. Kamailio does not say which integers are signed, so field does.
+// number reads a value as a metric's. An unsigned one is never negative: the
+// upper half of the 32-bit integers is read as such, a negative double is
+// false. BINRPC does not say which integers are signed, so field does.
 func number(v rpc.Value, unsigned bool) (float64, bool) {
-	if unsigned {
+	if unsigned && v.Kind() == rpc.Int {
 		u, ok := v.Uint()
 		return float64(u), ok
 	}
 	f, ok := v.Float()
-	return f, ok && !math.IsNaN(f) && !math.IsInf(f, 0)
+	return f, ok && !math.IsNaN(f) && !math.IsInf(f, 0) && (f >= 0 || !unsigned)
+}
+
+// skipNumber counts a value that number could not read.
+func skipNumber(out *metric.Set, name string, v rpc.Value) {
+	if v.Kind() == rpc.Int || v.Kind() == rpc.Double {
+		out.Skip(metric.BadValue, name+" is out of range")
+		return
+	}
+	out.Skip(metric.NotANumber, whatIs(name, v))
 }
 
 // field is a member of a reply's struct that is a number.
 type field struct {
 	name string
 	desc *metric.Desc
-	// unsigned tells that Kamailio keeps the number in an unsigned type, so
-	// that its upper half must not be read as negative.
+	// unsigned reports whether Kamailio keeps the number in an unsigned type, so
+	// that the upper half of 32-bit integers is not negative. Those of counters
+	// always are.
 	unsigned bool
-	// scale multiplies the number, to get to a base unit; 0 means 1.
+	// scale multiplies the number, to convert it to a base unit; 0 means 1.
 	scale float64
+	// most is the largest possible number, in the unit of the reply, of a field
+	// that cannot be negative either; 0 means no bounds.
+	most float64
 	// labels are the values of the metric's labels, where they are fixed.
 	labels []string
 }
@@ -270,8 +284,8 @@ func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
 
 func (f *field) addTo(out *metric.Set, labels metric.Labels, v rpc.Value) {
 	value, ok := number(v, f.unsigned)
-	if !ok {
-		out.Skip(metric.NotANumber, whatIs(f.name, v))
+	if !ok || f.most > 0 && (value < 0 || value > f.most) {
+		skipNumber(out, f.name, v)
 		return
 	}
 	if f.scale != 0 {

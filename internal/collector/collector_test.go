@@ -2,7 +2,12 @@ package collector
 
 import (
 	"errors"
+	"fmt"
+	"math"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -87,11 +92,112 @@ func TestBadFieldsCostOnlyThemselves(t *testing.T) {
 	)
 }
 
-func TestNegativeCountersAreNoNumbers(t *testing.T) {
-	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: -1.5}, {Name: "free", Value: 8.0}}))
+// TestUnsignedNumbersAreNeverNegative has fractions above -1 too, which must not be cut to 0.
+func TestUnsignedNumbersAreNeverNegative(t *testing.T) {
+	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{
+		{Name: "total", Value: -1.5}, {Name: "used", Value: -0.001}, {Name: "max_used", Value: math.Inf(1)}, {Name: "free", Value: 8.0},
+	}))
 	checkSamples(t, got, "kamailio_core_shmmem_free 8")
-	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.NotANumber, Count: 1, Example: "total is a double"})
+	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.BadValue, Count: 3, Example: "total is out of range"})
 }
+
+// TestNegativeCountersHaveNoSample replaces every number of every reply of the golden files with negative ones, in each
+// encoding that a counter can come in: no counter may be negative, or 0, afterwards.
+func TestNegativeCountersHaveNoSample(t *testing.T) {
+	negative := map[string]struct{ number, text any }{
+		"a small double":            {-0.001, "-0.001"},
+		"a double":                  {-7198.0, "-7198"},
+		"the least double":          {math.MinInt64 / 1000.0, "-9223372036854775808"},
+		"an integer beyond 32 bits": {int64(math.MinInt64), "18446744073709551615"},
+	}
+	for _, golden := range goldenAnswers(t) {
+		for name, by := range negative {
+			t.Run(golden.name+"/"+name, func(t *testing.T) {
+				answer := golden.answer
+				answer.Value = reply(t, records(replaceNumbers(answer.Value, by.number, by.text))...).Value
+				set := metric.NewSet()
+				if err := golden.c.Collect(set, golden.settings, []Answer{answer}); err != nil && !errors.Is(err, errNothingRead) {
+					t.Fatal(err)
+				}
+				for _, family := range set.Families() {
+					if family.Desc.Type == metric.Counter {
+						value, labels := family.Sample(0)
+						t.Errorf("%s%v is %v", family.Desc.Name, labels, value)
+					}
+				}
+			})
+		}
+	}
+}
+
+// goldenAnswer is a reply of a golden file.
+type goldenAnswer struct {
+	name     string
+	c        *Collector
+	settings Settings
+	answer   Answer
+}
+
+func goldenAnswers(t *testing.T) []goldenAnswer {
+	t.Helper()
+	var all []goldenAnswer
+	for version, when := range captured {
+		files, err := filepath.Glob(filepath.Join("testdata", version, "*.binrpc"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			name := strings.TrimSuffix(filepath.Base(file), ".binrpc")
+			c, args := collectorOf(name)
+			answer := Answer{Call: rpc.Call{Method: c.Method, Args: args}, Reply: readReply(t, file, when)}
+			all = append(all, goldenAnswer{version + "/" + name, c, capturedSettings[name], answer})
+		}
+	}
+	for _, b := range built {
+		c, _ := collectorOf(b.method)
+		answer := Answer{Call: rpc.Call{Method: b.method}, Reply: reply(t, b.records...)}
+		all = append(all, goldenAnswer{"built/" + b.method + "_" + b.name, c, b.settings, answer})
+	}
+	return all
+}
+
+// records are those of a reply as a Go value: one may stand for a list of one.
+func records(value any) []any {
+	if list, ok := value.([]any); ok {
+		return list
+	}
+	return []any{value}
+}
+
+// replaceNumbers makes a copy of a value in which each number, and each text that is one, is another.
+func replaceNumbers(v rpc.Value, number, text any) any {
+	switch v.Kind() {
+	case rpc.Int, rpc.Double:
+		return number
+	case rpc.String:
+		if _, err := strconv.ParseUint(v.Text(), 10, 64); err == nil {
+			return text
+		}
+		return numberInLine.ReplaceAllString(v.Text(), fmt.Sprint(": ", text))
+	case rpc.Struct:
+		members := rpc.Members{}
+		for member := range v.All() {
+			members = append(members, rpc.Member{Name: member.Name(), Value: replaceNumbers(member, number, text)})
+		}
+		return members
+	case rpc.Array:
+		elements := []any{}
+		for element := range v.All() {
+			elements = append(elements, replaceNumbers(element, number, text))
+		}
+		return elements
+	default:
+		return v.Interface()
+	}
+}
+
+// numberInLine is a number in a line of text, as secfilter.stats and kafka.stats have them.
+var numberInLine = regexp.MustCompile(`: \d+`)
 
 // TestAnyReplyIsSurvived gives every collector every shape of reply, of which
 // it must not make a series of nothing, nor a zero that nobody said.

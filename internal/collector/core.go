@@ -17,9 +17,10 @@ import (
 
 var (
 	uptimeTotal = counter("kamailio_core_uptime_uptime_total",
-		"Seconds since Kamailio started. Field uptime of core.uptime.")
+		"Seconds since Kamailio started, by the clock of its host; absent if that clock was set back so far that the number is impossible. "+
+			"Field uptime of core.uptime.")
 	startTime = gauge("kamailio_start_time_seconds",
-		"When Kamailio started, in seconds since 1970 by the clock of its host. Field up_since of core.uptime.")
+		"Start of Kamailio as a Unix timestamp, by the clock of its host. Field up_since of core.uptime.")
 )
 
 var coreUptime = &Collector{
@@ -35,18 +36,28 @@ func collectUptime(out *metric.Set, reply rpc.Reply) {
 	for member := range reply.Value.All() {
 		switch member.Name() {
 		case "uptime":
-			seconds, ok := number(member, true)
-			if !ok {
-				out.Skip(metric.NotANumber, whatIs("uptime", member))
-				continue
-			}
-			out.Add(uptimeTotal, seconds)
-			addStartTime(out, reply, time.Duration(seconds)*time.Second)
+			addUptime(out, reply, member)
 		case "up_since", "now":
 		default:
 			out.Skip(metric.UnknownField, member.Name())
 		}
 	}
+}
+
+// longestUptime is far more than a process runs, in seconds.
+const longestUptime = 20 * 366 * 24 * 3600
+
+// addUptime adds the uptime, and the start time that follows from it. Kamailio
+// computes the uptime from its host's clock: it is negative, or decades, if that
+// clock was set after the start.
+func addUptime(out *metric.Set, reply rpc.Reply, v rpc.Value) {
+	seconds, ok := number(v, false)
+	if !ok || seconds < 0 || seconds > longestUptime {
+		skipNumber(out, "uptime", v)
+		return
+	}
+	out.Add(uptimeTotal, seconds)
+	addStartTime(out, reply, time.Duration(seconds)*time.Second)
 }
 
 func addStartTime(out *metric.Set, reply rpc.Reply, uptime time.Duration) {
@@ -55,7 +66,7 @@ func addStartTime(out *metric.Set, reply rpc.Reply, uptime time.Duration) {
 		return
 	}
 	started, err := started(since.Text(), reply.Received.Add(-uptime))
-	if err != nil || started.Year() < 2001 || started.After(reply.Received.Add(24*time.Hour)) {
+	if err != nil || started.Year() < 2001 || started.After(reply.Received.Add(zoneStep)) {
 		out.Skip(metric.BadValue, "up_since is no time at which Kamailio can have started")
 		return
 	}
@@ -144,8 +155,8 @@ var tcpInfoFields = []field{
 		"TCP connections, TLS included, that are open. Field opened_connections of core.tcp_info.")},
 	{name: "opened_tls_connections", desc: gauge("kamailio_core_tcp_info_opened_tls_connections",
 		"TLS connections that are open. Field opened_tls_connections of core.tcp_info.")},
-	{name: "write_queued_bytes", desc: gauge("kamailio_core_tcp_info_write_queued_bytes",
-		"Bytes that wait to be written to TCP connections. Field write_queued_bytes of core.tcp_info.")},
+	{name: "write_queued_bytes", unsigned: true, desc: gauge("kamailio_core_tcp_info_write_queued_bytes",
+		"Bytes queued to be written to TCP connections. Field write_queued_bytes of core.tcp_info.")},
 }
 
 var coreTCPInfo = &Collector{

@@ -33,6 +33,7 @@ func TestStartTimeIsSteady(t *testing.T) {
 
 func TestUptime(t *testing.T) {
 	noStart := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "up_since is no time at which Kamailio can have started"}
+	noUptime := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "uptime is out of range"}
 	tests := []struct {
 		name  string
 		reply rpc.Members
@@ -67,10 +68,34 @@ func TestUptime(t *testing.T) {
 			skips: []metric.Skip{noStart},
 		},
 		{
-			name:  "a start before there was a Kamailio",
+			name:  "a clock that was 30 years slow at the start",
 			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: 1000000000}},
-			want:  []string{"kamailio_core_uptime_uptime_total 1e+09"},
-			skips: []metric.Skip{noStart},
+			skips: []metric.Skip{noUptime},
+		},
+		{
+			name:  "a clock set back by two hours",
+			reply: rpc.Members{{Name: "now", Value: "Sun Nov 22 12:00:00 2026"}, {Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: -7198}},
+			skips: []metric.Skip{noUptime},
+		},
+		{
+			name:  "a clock set back, as an unsigned number",
+			reply: rpc.Members{{Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: 4294960098}},
+			skips: []metric.Skip{noUptime},
+		},
+		{
+			name:  "a clock set back, as a double",
+			reply: rpc.Members{{Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: -0.001}},
+			skips: []metric.Skip{noUptime},
+		},
+		{
+			name:  "an uptime of 31 million years",
+			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: 1e15}},
+			skips: []metric.Skip{noUptime},
+		},
+		{
+			name:  "an uptime that is a text",
+			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: "5"}},
+			skips: []metric.Skip{{Collector: "core.uptime", Reason: metric.NotANumber, Count: 1, Example: "uptime is a string"}},
 		},
 		{
 			name:  "no uptime",

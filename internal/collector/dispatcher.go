@@ -56,6 +56,11 @@ const (
 	percent      = 1e-2
 )
 
+// longestResponse is far more than a SIP transaction lasts, in milliseconds.
+// Kamailio computes response times from its host's clock: they are negative, or
+// hours, if that clock was set meanwhile.
+const longestResponse = 3600e3
+
 // The numbers of a destination, by the struct that they are in.
 var (
 	destinationFields = []field{
@@ -78,14 +83,14 @@ var (
 			"Highest rate that overload control may set for the destination, 0 to 1. Field ATTRS.OCMAX of dispatcher.list.")},
 	}
 	destinationLatency = []field{
-		{name: "AVG", scale: milliseconds, desc: destinationMetric(metric.Gauge, "latency_average_seconds",
-			"Average time that the destination took to answer a ping. Field LATENCY.AVG of dispatcher.list.")},
-		{name: "STD", scale: milliseconds, desc: destinationMetric(metric.Gauge, "latency_stddev_seconds",
-			"Standard deviation of the time that the destination took to answer a ping. Field LATENCY.STD of dispatcher.list.")},
-		{name: "EST", scale: milliseconds, desc: destinationMetric(metric.Gauge, "latency_estimate_seconds",
-			"Moving average of the time that the destination took to answer a ping. Field LATENCY.EST of dispatcher.list.")},
-		{name: "MAX", scale: milliseconds, desc: destinationMetric(metric.Gauge, "latency_max_seconds",
-			"Longest time that the destination took to answer a ping. Field LATENCY.MAX of dispatcher.list.")},
+		{name: "AVG", scale: milliseconds, most: longestResponse, desc: destinationMetric(metric.Gauge, "latency_average_seconds",
+			"Average response time of the destination to pings. Field LATENCY.AVG of dispatcher.list.")},
+		{name: "STD", scale: milliseconds, most: longestResponse, desc: destinationMetric(metric.Gauge, "latency_stddev_seconds",
+			"Standard deviation of the response time of the destination to pings. Field LATENCY.STD of dispatcher.list.")},
+		{name: "EST", scale: milliseconds, most: longestResponse, desc: destinationMetric(metric.Gauge, "latency_estimate_seconds",
+			"Moving average of the response time of the destination to pings. Field LATENCY.EST of dispatcher.list.")},
+		{name: "MAX", scale: milliseconds, most: longestResponse, desc: destinationMetric(metric.Gauge, "latency_max_seconds",
+			"Longest response time of the destination to a ping. Field LATENCY.MAX of dispatcher.list.")},
 		{name: "TIMEOUT", unsigned: true, desc: destinationMetric(metric.Counter, "timeouts_total",
 			"Pings that the destination did not answer. Field LATENCY.TIMEOUT of dispatcher.list.")},
 	}

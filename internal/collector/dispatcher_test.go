@@ -1,6 +1,8 @@
 package collector
 
 import (
+	"math"
+	"strings"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -77,6 +79,21 @@ func TestDestinationNumbers(t *testing.T) {
 		metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS are missing or unknown"},
 		metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: "EST is a string"},
 	)
+}
+
+// TestResponseTimesAfterTheClockWasSet has what Kamailio's computations give if its host's clock is set while it waits for a
+// reply.
+func TestResponseTimesAfterTheClockWasSet(t *testing.T) {
+	for name, latency := range map[string]rpc.Members{
+		"back":    {{Name: "AVG", Value: -3599000.5}, {Name: "STD", Value: math.MinInt64 / 1000.0}, {Name: "EST", Value: -1.0}, {Name: "MAX", Value: -7198000}},
+		"forward": {{Name: "AVG", Value: 3600001.0}, {Name: "STD", Value: 1e12}, {Name: "EST", Value: 7198000.0}, {Name: "MAX", Value: math.MaxInt32}},
+	} {
+		got, skips := collect(t, dispatcherList, reply(t, destinations(4, rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: "AP"}, {Name: "LATENCY", Value: latency}})))
+		if strings.Contains(strings.Join(got, ""), "_latency_") {
+			t.Errorf("set %s: %q", name, got)
+		}
+		checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 4, Example: "AVG is out of range"})
+	}
 }
 
 func TestSetWithoutID(t *testing.T) {

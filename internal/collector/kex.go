@@ -154,7 +154,7 @@ func combineProcess(out *metric.Set, combined map[*pkgRoleField]float64, process
 		}
 		value, ok := number(v, true)
 		if !ok {
-			out.Skip(metric.NotANumber, whatIs(f.name, v))
+			skipNumber(out, f.name, v)
 			continue
 		}
 		if before, ok := combined[f]; ok {

@@ -133,10 +133,11 @@ type statistic struct {
 	// labels are the entry's values of the labels.
 	labels []string
 	scale  float64
+	signed bool
 }
 
 func (s *statistic) add(out *metric.Set, name string, value int64, labels []string) {
-	if s.desc.Type == metric.Counter && value < 0 {
+	if value < 0 && !s.signed {
 		out.Skip(metric.BadValue, name+" is below zero")
 		return
 	}
@@ -157,7 +158,7 @@ func makeStatistics() []*statistic {
 	for _, family := range statisticFamilies {
 		desc := &metric.Desc{Name: family.name, Help: family.helpOf(), Type: family.kind, Labels: family.labels}
 		for _, entry := range family.from {
-			s := &statistic{desc: desc, name: entry[0], labels: entry[1:], scale: cmp.Or(family.scale, 1)}
+			s := &statistic{desc: desc, name: entry[0], labels: entry[1:], scale: cmp.Or(family.scale, 1), signed: family.signed}
 			if strings.Contains(s.name, "{") {
 				s.pattern = statisticPattern(s.name)
 			}

@@ -16,8 +16,11 @@ type statisticFamily struct {
 	help string
 	// labels are the names of the labels, sorted.
 	labels []string
-	// scale multiplies the number, to get to a base unit; 0 means 1.
+	// scale multiplies the number, to convert it to a base unit; 0 means 1.
 	scale float64
+	// signed reports whether a gauge can be below zero. What cannot and is, after
+	// Kamailio's clock was set back or by a fault of Kamailio, is no figure.
+	signed bool
 	// from are the statistics: "group.name", and then a value for each label.
 	// A {placeholder} in the name stands for a part that differs, and as a
 	// label's value for what that part is.
@@ -302,10 +305,10 @@ var transactionStatistics = []statisticFamily{
 	{kind: metric.Counter, name: "kamailio_tmx_completed_transactions_total", labels: []string{"class"},
 		help: "Transactions by the class of the final reply that they ended with.",
 		from: [][]string{{"tmx.{class}_transactions", "{class}"}}},
-	{kind: metric.Gauge, name: "kamailio_tmx_inuse_transactions",
+	{kind: metric.Gauge, name: "kamailio_tmx_inuse_transactions", signed: true,
 		help: "Transactions in memory.",
 		from: [][]string{{"tmx.inuse_transactions"}}},
-	{kind: metric.Gauge, name: "kamailio_tmx_active_transactions",
+	{kind: metric.Gauge, name: "kamailio_tmx_active_transactions", signed: true,
 		help: "Transactions that are not over.",
 		from: [][]string{{"tmx.active_transactions"}}},
 	{kind: metric.Counter, name: "kamailio_tmx_received_replies_total",
@@ -317,10 +320,10 @@ var transactionStatistics = []statisticFamily{
 	{kind: metric.Counter, name: "kamailio_tmx_sent_replies_total",
 		help: "Replies sent for transactions, relayed and own ones.",
 		from: [][]string{{"tmx.rpl_sent"}}},
-	{kind: metric.Gauge, name: "kamailio_tmx_relayed_replies",
+	{kind: metric.Gauge, name: "kamailio_tmx_relayed_replies", signed: true,
 		help: "Replies relayed since the start: those sent less those generated.",
 		from: [][]string{{"tmx.rpl_relayed"}}},
-	{kind: metric.Gauge, name: "kamailio_tmx_absorbed_replies",
+	{kind: metric.Gauge, name: "kamailio_tmx_absorbed_replies", signed: true,
 		help: "Replies absorbed since the start: those received less those relayed, which can be below zero.",
 		from: [][]string{{"tmx.rpl_absorbed"}}},
 
@@ -632,7 +635,7 @@ var imsStatistics = []statisticFamily{
 	{kind: metric.Gauge, name: "kamailio_ims_usrloc_scscf_contacts",
 		help: "Contacts that are registered.",
 		from: [][]string{{"ims_usrloc_scscf.active_contacts"}}},
-	{kind: metric.Gauge, name: "kamailio_ims_usrloc_scscf_max_collisions", labels: []string{"table"},
+	{kind: metric.Gauge, name: "kamailio_ims_usrloc_scscf_max_collisions", signed: true, labels: []string{"table"},
 		help: "Most entries that one slot of a hash table ever had; that of impus is -1 as long as there is none.",
 		from: [][]string{
 			{"ims_usrloc_scscf.subscription_collisions", "subscriptions"},

@@ -6,8 +6,8 @@ var tlsInfoFields = []field{
 		"Most TLS connections that Kamailio opens. Field max_connections of tls.info.")},
 	{name: "opened_connections", desc: gauge("kamailio_tls_info_opened_connections",
 		"TLS connections that are open. Field opened_connections of tls.info.")},
-	{name: "clear_text_write_queued_bytes", desc: gauge("kamailio_tls_info_clear_text_write_queued_bytes",
-		"Bytes of clear text that wait to be encrypted and written. Field clear_text_write_queued_bytes of tls.info.")},
+	{name: "clear_text_write_queued_bytes", unsigned: true, desc: gauge("kamailio_tls_info_clear_text_write_queued_bytes",
+		"Bytes of clear text queued to be encrypted and written. Field clear_text_write_queued_bytes of tls.info.")},
 }
 
 var tlsInfo = &Collector{

@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"math"
 	"slices"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -34,8 +35,8 @@ var (
 		"state")
 )
 
-// onlineFields are about the registration only while there is one.
-var onlineFields = []field{{name: "diff_expires", desc: registrationRemaining}}
+// longestRegistration is far more than a registration lasts, in seconds.
+const longestRegistration = 366 * 24 * 3600
 
 var registrationLabels = []string{"l_domain", "l_username", "l_uuid", "r_domain", "r_username", "realm", "socket"}
 
@@ -99,8 +100,22 @@ func collectRegistration(out *metric.Set, registration rpc.Value) {
 	out.Add(registrationDisabled, is(flags&registrationFlagDisabled != 0), labels...)
 	if flags&registrationFlagOnline != 0 {
 		// Otherwise it is about the next try, or the time less 0.
-		addNumbers(out, onlineFields, registration, labels)
+		addRemaining(out, registration.Get("diff_expires"), labels)
 	}
+}
+
+// addRemaining adds the time that is left of a registration. Kamailio computes
+// it from its host's clock: it is years, either way, if that clock was set.
+func addRemaining(out *metric.Set, v rpc.Value, labels []string) {
+	if !v.Exists() {
+		return
+	}
+	seconds, ok := number(v, false)
+	if !ok || math.Abs(seconds) > longestRegistration {
+		skipNumber(out, "diff_expires", v)
+		return
+	}
+	out.Add(registrationRemaining, seconds, labels...)
 }
 
 func registrationFlags(out *metric.Set, registration rpc.Value) (uint64, bool) {
