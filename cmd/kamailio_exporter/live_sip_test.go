@@ -229,7 +229,7 @@ modparam("tm", "fr_timer", 2000)
 type destination struct{ duid, address string }
 
 func (d destination) series(name, more string) string {
-	return fmt.Sprintf(`kamailio_dispatcher_destination_%s{duid=%q,setid="1",socket="",%suri="sip:%s"}`, name, d.duid, more, d.address)
+	return fmt.Sprintf(`kamailio_dispatcher_destination_%s{duid=%q,index="",obproxy="",setid="1",socket="",%suri="sip:%s"}`, name, d.duid, more, d.address)
 }
 
 // hasDestination is true if a destination is in this state and in no other.

@@ -405,8 +405,8 @@ func readKamcmd(t *testing.T, k *lab.Kamailio, methods []string) map[string]floa
 				series[fmt.Sprintf(`kamailio_dmq_list_nodes_node{host=%q,local=%q,port=%q,status=%q}`,
 					node.get("host"), node.get("local"), node.get("port"), node.get("status"))] = 1
 				for _, state := range []string{"active", "disabled", "not_active", "pending", "timeout"} {
-					series[fmt.Sprintf(`kamailio_dmq_node_state{host=%q,port=%q,state=%q}`,
-						node.get("host"), node.get("port"), state)] = is(node.get("status") == state)
+					series[fmt.Sprintf(`kamailio_dmq_node_state{host=%q,port=%q,proto=%q,state=%q}`,
+						node.get("host"), node.get("port"), node.get("proto"), state)] = is(node.get("status") == state)
 				}
 			}
 		case "core.info":
@@ -458,7 +458,7 @@ func expectDestinations(t *testing.T, reply []kamcmdStruct, series map[string]fl
 			}
 			text := func(name string) string { return strings.ReplaceAll(attrs.get(name), "<null string>", "") }
 			labels := func(more string) string {
-				return fmt.Sprintf(`{duid=%q,setid=%q,socket=%q,%suri=%q}`, text("DUID"), id, text("SOCKET"), more, uri)
+				return fmt.Sprintf(`{duid=%q,index="",obproxy="",setid=%q,socket=%q,%suri=%q}`, text("DUID"), id, text("SOCKET"), more, uri)
 			}
 			const prefix = "kamailio_dispatcher_destination_"
 			for letter, state := range map[string]string{"A": "active", "I": "inactive", "D": "disabled", "T": "trying"} {

@@ -1,22 +1,29 @@
 package collector
 
 import (
+	"cmp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields in this file: Kamailio's
-// src/modules/dispatcher/dispatcher.c, for the flags ds_get_flags in dispatch.c.
+// Source of the fields in this file: ds_rpc_print_set in Kamailio's
+// src/modules/dispatcher/dispatcher.c. 6.1 adds IDX, IUID, PROBING_COUNT and
+// PING_SOCKET, which are not used: the first changes when the list does, the
+// second at each reload.
 
 var dispatcherTarget = gauge("kamailio_dispatcher_list_target",
-	"Always 1, for each destination with its flags. Fields ID, URI and FLAGS of dispatcher.list.",
+	"Always 1, for each set, URI and flags of a destination. Fields ID, URI and FLAGS of dispatcher.list.",
 	"flags", "setid", "uri")
 
-// destinationLabels tell destinations apart.
-var destinationLabels = []string{"duid", "setid", "socket", "uri"}
+// destinationLabels are the labels of a destination: what Kamailio sends to,
+// through what, and index for those that agree in all of it. Kamailio takes a
+// list in which destinations differ in nothing but their priority, weight or the
+// attributes of the routing script.
+var destinationLabels = []string{"duid", "index", "obproxy", "setid", "socket", "uri"}
 
 // destinationMetric is a family with these labels.
 func destinationMetric(typ metric.Type, name, help string) *metric.Desc {
@@ -31,9 +38,10 @@ func destinationMetric(typ metric.Type, name, help string) *metric.Desc {
 var (
 	destinationState = gauge("kamailio_dispatcher_destination_state",
 		"1 for the state that the destination is in, 0 for the others. First letter of FLAGS of dispatcher.list.",
-		"duid", "setid", "socket", "state", "uri")
+		"duid", "index", "obproxy", "setid", "socket", "state", "uri")
 	destinationProbing = destinationMetric(metric.Gauge, "probing",
-		"1 if Kamailio pings the destination, 0 if not. Second letter of FLAGS of dispatcher.list.")
+		"1 if the destination has the flag P, 0 if it has X or N. The flag does not say whether Kamailio pings the destination: "+
+			"with ds_probing_mode 1 it pings those with X as well, and it never pings a disabled one. Second letter of FLAGS of dispatcher.list.")
 	setDestinations = gauge("kamailio_dispatcher_set_destinations",
 		"Destinations of the set by state. First letter of FLAGS of dispatcher.list.",
 		"setid", "state")
@@ -120,6 +128,7 @@ var dispatcherList = &Collector{
 }
 
 func collectSets(out *metric.Set, short bool, reply rpc.Value) {
+	seen := repeated{}
 	for set := range reply.Get("RECORDS").Named("SET") {
 		setid, ok := numberKey(out, set, "ID")
 		if !ok {
@@ -130,7 +139,7 @@ func collectSets(out *metric.Set, short bool, reply rpc.Value) {
 			continue
 		}
 		for destination := range set.Get("TARGETS").Named("DEST") {
-			collectDestination(out, setid, destination)
+			collectDestination(out, seen, setid, destination)
 		}
 	}
 }
@@ -159,8 +168,8 @@ func countDestinations(out *metric.Set, setid string, targets rpc.Value) {
 }
 
 // addTarget adds the series that the destination has in either form, and returns
-// its URI, false if it has none. Destinations that differ in socket or duid only
-// are one here, as ever.
+// its URI, false if it has none. Destinations that differ only in what the series
+// has no label for share it.
 func addTarget(out *metric.Set, setid, flags string, destination rpc.Value) (string, bool) {
 	uri := destination.Get("URI").Text()
 	if uri == "" {
@@ -173,19 +182,26 @@ func addTarget(out *metric.Set, setid, flags string, destination rpc.Value) (str
 	return uri, true
 }
 
-// collectDestination adds a destination that has not been seen yet.
-func collectDestination(out *metric.Set, setid string, destination rpc.Value) {
+// repeated counts the destinations that agree with an earlier one in all labels
+// but index, by those labels.
+type repeated map[[6]string]int
+
+// collectDestination adds a destination. The first of those that agree in all
+// other labels has no index, the second has 2, and so on.
+func collectDestination(out *metric.Set, seen repeated, setid string, destination rpc.Value) {
 	flags := destination.Get("FLAGS").Text()
 	uri, ok := addTarget(out, setid, flags, destination)
 	if !ok {
 		return
 	}
 	attrs := destination.Get("ATTRS")
-	labels := [4]string{attrs.Get("DUID").Text(), setid, attrs.Get("SOCKET").Text(), uri}
+	socket := cmp.Or(attrs.Get("SOCKET").Text(), attrs.Get("SOCKNAME").Text())
+	labels := [...]string{attrs.Get("DUID").Text(), "", attrs.Get("OBPROXY").Text(), setid, socket, uri}
 	shared := out.Labels(destinationLabels, labels[:]...)
 	if !shared.First {
-		out.Skip(metric.Duplicate, uri+" in set "+setid)
-		return
+		seen[labels]++
+		labels[1] = strconv.Itoa(seen[labels] + 1)
+		shared = out.Labels(destinationLabels, labels[:]...)
 	}
 	addFlags(out, flags, labels, shared)
 	addNumbersTo(out, shared, destinationFields, destination)
@@ -194,12 +210,12 @@ func collectDestination(out *metric.Set, setid string, destination rpc.Value) {
 	addNumbersTo(out, shared, destinationRuntime, destination.Get("RUNTIME"))
 }
 
-func addFlags(out *metric.Set, flags string, labels [4]string, shared metric.Labels) {
+func addFlags(out *metric.Set, flags string, labels [6]string, shared metric.Labels) {
 	if !areFlags(out, flags) {
 		return
 	}
 	for _, s := range destinationStates {
-		out.Add(destinationState, is(flags[0] == s.letter), labels[0], labels[1], labels[2], s.state, labels[3])
+		out.Add(destinationState, is(flags[0] == s.letter), labels[0], labels[1], labels[2], labels[3], labels[4], s.state, labels[5])
 	}
 	out.AddTo(shared, destinationProbing, is(flags[1] == 'P'))
 }

@@ -8,14 +8,16 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/dmq/dmq.c, of the states
-// dmq_get_status_str in dmqnode.c.
+// dmq_get_status_str in dmqnode.c. Host, port and protocol tell nodes apart, as
+// cmp_dmq_node there does; a node without a port has null. last_notification,
+// and fail_count of 6.1, are not used.
 var (
 	dmqNode = gauge("kamailio_dmq_list_nodes_node",
-		"Always 1, for each node of the DMQ bus. Fields host, port, status and local of dmq.list_nodes.",
+		"Always 1, for each host, port and status of a node of the DMQ bus. Fields host, port, status and local of dmq.list_nodes.",
 		"host", "local", "port", "status")
 	dmqNodeState = gauge("kamailio_dmq_node_state",
 		"1 for the state that the node of the DMQ bus is in, 0 for the others. Field status of dmq.list_nodes.",
-		"host", "port", "state")
+		"host", "port", "proto", "state")
 )
 
 // dmqStates are those of all versions together: 5.6 and 6.0 have pending and
@@ -30,25 +32,25 @@ var dmqListNodes = &Collector{
 	Metrics: []*metric.Desc{dmqNode, dmqNodeState},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for node := range reply.Value.Rows() {
-			texts, ok := keys(out, node, "host", "port", "status")
+			texts, ok := keys(out, node, "host", "status")
 			if !ok {
 				continue
 			}
-			host, port, status := texts[0], texts[1], texts[2]
+			host, status, port := texts[0], texts[1], node.Get("port").Text()
 			if local, ok := numberKey(out, node, "local"); ok {
-				out.Add(dmqNode, 1, host, local, port, status)
+				out.AddOnce(dmqNode, 1, host, local, port, status) // nodes may differ in their protocol only
 			}
-			addNodeState(out, host, port, status)
+			addNodeState(out, host, port, node.Get("proto").Text(), status)
 		}
 	}),
 }
 
-func addNodeState(out *metric.Set, host, port, status string) {
+func addNodeState(out *metric.Set, host, port, proto, status string) {
 	if !slices.Contains(dmqStates, status) {
 		out.Skip(metric.BadValue, "status is unknown")
 		return
 	}
 	for _, state := range dmqStates {
-		out.Add(dmqNodeState, is(state == status), host, port, state)
+		out.Add(dmqNodeState, is(state == status), host, port, proto, state)
 	}
 }

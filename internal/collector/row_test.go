@@ -67,7 +67,7 @@ func TestRowsWithoutTheirKey(t *testing.T) {
 		{c: coreSocketsList, reply: within("socket"), row: socket, keys: []string{"address", "proto"}},
 		{c: pkgStats, reply: list, row: pkgOf(1, 2, 3, "timer"), keys: []string{"entry", "desc"}},
 		{c: pkgStats, settings: short, reply: list, row: pkgOf(1, 2, 3, "timer"), keys: []string{"desc"}},
-		{c: dmqListNodes, reply: list, row: node, keys: []string{"host", "port", "status"}},
+		{c: dmqListNodes, reply: list, row: node, keys: []string{"host", "status"}},
 		{c: dispatcherList, reply: targets, row: destination, keys: []string{"URI"}},
 		{c: dispatcherList, settings: short, reply: targets, row: destination, keys: []string{"URI"}},
 		{c: dispatcherList, reply: sets, row: set, keys: []string{"ID"}},
@@ -139,7 +139,7 @@ func TestNodesOfDMQAlmostComplete(t *testing.T) {
 
 func TestDestinationsWithoutFlags(t *testing.T) {
 	got, skips := collect(t, dispatcherList, reply(t, destinations(1, rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "PRIORITY", Value: 2}})))
-	checkSamples(t, got, `kamailio_dispatcher_destination_priority{duid="",setid="1",socket="",uri="sip:a"} 2`)
+	checkSamples(t, got, `kamailio_dispatcher_destination_priority{duid="",index="",obproxy="",setid="1",socket="",uri="sip:a"} 2`)
 	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS are missing or unknown"})
 }
 
