@@ -73,6 +73,8 @@ func (v Value) Uint() (uint64, bool) {
 	switch {
 	case !ok:
 		return 0, false
+	case v.Kind() == KindDouble && tape.Node(v).Double() < 0: // such as -0.001, which Int cuts to 0
+		return 0, false
 	case i >= 0:
 		return uint64(i), true
 	case v.Kind() == KindInt && i >= math.MinInt32:

@@ -54,7 +54,7 @@ func TestValueScalars(t *testing.T) {
 		{uint32(math.MaxUint32), answer{KindInt, math.MaxUint32, true, math.MaxUint32, true, math.MaxUint32, true, ""}},
 		{int64(math.MaxInt64), answer{KindInt, math.MaxInt64, true, math.MaxInt64, true, math.MaxInt64, true, ""}},
 		{1.999, answer{KindDouble, 1, true, 1, true, 1.999, true, ""}},
-		{-0.5, answer{KindDouble, 0, true, 0, true, -0.5, true, ""}},
+		{-0.5, answer{KindDouble, 0, true, 0, false, -0.5, true, ""}},
 		{-1.5, answer{KindDouble, -1, true, 0, false, -1.5, true, ""}}, // a double has a sign
 		{-0x1p63, answer{KindDouble, math.MinInt64, true, 0, false, -0x1p63, true, ""}},
 		{float32(0.25), answer{KindDouble, 0, true, 0, true, 0.25, true, ""}},

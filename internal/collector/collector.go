@@ -244,7 +244,7 @@ func Methods() []string {
 // upper half of the 32-bit integers is read as such, a negative double is
 // false. BINRPC does not say which integers are signed, so field does.
 func number(v rpc.Value, unsigned bool) (float64, bool) {
-	if unsigned && v.Kind() == rpc.Int {
+	if unsigned && v.Kind() == rpc.KindInt {
 		u, ok := v.Uint()
 		return float64(u), ok
 	}
@@ -254,7 +254,7 @@ func number(v rpc.Value, unsigned bool) (float64, bool) {
 
 // skipNumber counts a value that number could not read.
 func skipNumber(out *metric.Set, name string, v rpc.Value) {
-	if v.Kind() == rpc.Int || v.Kind() == rpc.Double {
+	if v.Kind() == rpc.KindInt || v.Kind() == rpc.KindDouble {
 		out.Skip(metric.BadValue, name+" is out of range")
 		return
 	}

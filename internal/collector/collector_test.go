@@ -172,20 +172,20 @@ func records(value any) []any {
 // replaceNumbers makes a copy of a value in which each number, and each text that is one, is another.
 func replaceNumbers(v rpc.Value, number, text any) any {
 	switch v.Kind() {
-	case rpc.Int, rpc.Double:
+	case rpc.KindInt, rpc.KindDouble:
 		return number
-	case rpc.String:
+	case rpc.KindString:
 		if _, err := strconv.ParseUint(v.Text(), 10, 64); err == nil {
 			return text
 		}
 		return numberInLine.ReplaceAllString(v.Text(), fmt.Sprint(": ", text))
-	case rpc.Struct:
+	case rpc.KindStruct:
 		members := rpc.Members{}
 		for member := range v.All() {
 			members = append(members, rpc.Member{Name: member.Name(), Value: replaceNumbers(member, number, text)})
 		}
 		return members
-	case rpc.Array:
+	case rpc.KindArray:
 		elements := []any{}
 		for element := range v.All() {
 			elements = append(elements, replaceNumbers(element, number, text))
