@@ -3,17 +3,12 @@
 package docs_test
 
 import (
-	"bytes"
-	"context"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -23,25 +18,29 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// TestYAML gives each block of YAML to the program that is to read it; all of them refuse a field that they do not know.
+// TestYAML gives each block of YAML to the program that reads it; all of them refuse a field that they do not know.
 func TestYAML(t *testing.T) {
-	for _, b := range blocksOf(t, "yaml") {
+	for _, b := range blocks(t, "yaml") {
 		t.Run(fmt.Sprintf("%s:%d", filepath.Base(b.page), b.line), func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "block.yml")
 			writeFile(t, file, b.text)
+			var err error
 			switch {
 			case strings.HasPrefix(b.text, "scrape_configs:"):
 				promtool(t, "check", "config", file)
 			case strings.HasPrefix(b.text, "groups:"):
 				promtool(t, "check", "rules", file)
 			case b.mark == "http-config":
-				if _, _, err := config.LoadHTTPConfigFile(file); err != nil {
-					t.Error(err)
-				}
+				_, _, err = config.LoadHTTPConfigFile(file)
 			case b.mark == "web-config":
-				checkWebConfig(t, file, b.text)
+				k := lab.StartTest(t, lab.Options{}) // has a certificate
+				writeFile(t, file, strings.ReplaceAll(b.text, "/etc/kamailio_exporter.", k.Dir+"/tls."))
+				err = toolkit.Validate(file)
 			default:
-				t.Error("no program is known to read it: mark it, and give it to one here")
+				t.Error("no program is known to read it: mark it, and add its reader here")
+			}
+			if err != nil {
+				t.Error(err)
 			}
 		})
 	}
@@ -56,45 +55,28 @@ func promtool(t *testing.T, args ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.CommandContext(t.Context(), program, args...).CombinedOutput(); err != nil {
-		t.Errorf("promtool: %v: %s", err, out)
-	}
+	run(t, "", program, args...)
 }
 
-// checkWebConfig puts files of the test in the place of those that the block names.
-func checkWebConfig(t *testing.T, file, text string) {
-	t.Helper()
-	dir := t.TempDir()
-	k := lab.StartTest(t, lab.Options{}) // has a certificate
-	for _, end := range []string{"crt", "key"} {
-		pem, err := os.ReadFile(filepath.Join(k.Dir, "tls."+end))
-		if err != nil {
-			t.Fatal(err)
-		}
-		writeFile(t, filepath.Join(dir, "kamailio_exporter."+end), string(pem))
-	}
-	writeFile(t, file, strings.ReplaceAll(text, "/etc/", dir+"/"))
-	if err := toolkit.Validate(file); err != nil {
-		t.Error(err)
-	}
-}
-
-var unitKey = regexp.MustCompile(`^(\[Service\]|[A-Z][A-Za-z]+=.+)$`)
-
-// TestUnits looks at the form of what goes into a unit; whether systemd takes the unit is packaging's to test.
+// TestUnits lets systemd read the exporter's unit, followed by each block of ini.
 func TestUnits(t *testing.T) {
-	for _, b := range blocksOf(t, "ini") {
-		for line := range strings.Lines(b.text) {
-			if !unitKey.MatchString(strings.TrimSpace(line)) {
-				t.Errorf("%s:%d: %s", b.page, b.line, line)
-			}
+	if err := exec.CommandContext(t.Context(), "systemd-analyze", "--recursive-errors=no", "--version").Run(); err != nil {
+		t.Skip("SKIPPED: needs systemd-analyze 250 or newer: ", err)
+	}
+	unit := filepath.Join(t.TempDir(), "kamailio_exporter.service")
+	text := strings.ReplaceAll(readPage(t, "../packaging/systemd/kamailio_exporter.service"), "/usr/bin", programs)
+	for _, b := range blocks(t, "ini") {
+		writeFile(t, unit, text+b.text)
+		// Units that it depends on need not exist.
+		if said := run(t, "", "systemd-analyze", "verify", "--man=no", "--recursive-errors=no", unit); strings.Contains(said, unit) {
+			t.Errorf("%s:%d: %s", b.page, b.line, said)
 		}
 	}
 }
 
-// TestKamailioConfigs starts a Kamailio with each block of its configuration, and asks it.
+// TestKamailioConfigs starts a Kamailio with each block of its configuration, and checks that it answers.
 func TestKamailioConfigs(t *testing.T) {
-	for _, b := range blocksOf(t, "kamailio") {
+	for _, b := range blocks(t, "kamailio") {
 		t.Run(fmt.Sprintf("%s:%d", filepath.Base(b.page), b.line), func(t *testing.T) {
 			dir, err := os.MkdirTemp("", "kd") // short: it is a socket's
 			if err != nil {
@@ -102,64 +84,41 @@ func TestKamailioConfigs(t *testing.T) {
 			}
 			t.Cleanup(func() { os.RemoveAll(dir) })
 			address := freeAddress(t)
-			k := lab.StartTest(t, lab.Options{Minimal: true, Config: ownConfig(t, b.text, dir, address)})
-			if strings.Contains(b.text, "tcp:") {
+			own := strings.NewReplacer(
+				`loadmodule "ctl.so"`, "", // the lab's configuration has it,
+				"tcp_accept_no_cl=yes", "", // and this, above the modules
+				"/var/run/kamailio/", dir+"/",
+				"/var/run/", dir+"/",
+				"127.0.0.1:2046", address,
+				`"group", "kamailio_exporter"`, fmt.Sprintf(`"group", "%d"`, os.Getgid()),
+			).Replace(b.text)
+			k := lab.StartTest(t, lab.Options{Minimal: true, Config: own})
+			if strings.Contains(own, "tcp:") {
 				checkUp(t, "tcp://"+address)
 			}
 			if sockets, _ := filepath.Glob(filepath.Join(dir, "*ctl")); len(sockets) == 1 {
-				checkSocket(t, sockets[0], strings.Contains(b.text, "0660"))
+				checkUp(t, "unix:"+sockets[0])
+				info, err := os.Stat(sockets[0])
+				if group := strings.Contains(own, "0660"); err != nil || (info.Mode().Perm() == 0o660) != group {
+					t.Errorf("the socket is %v: %v", info, err)
+				}
 			}
-			if strings.Contains(b.text, "jsonrpc_dispatch") {
+			if strings.Contains(own, "jsonrpc_dispatch") {
 				checkUp(t, k.JSONRPCURL())
 			}
-			if strings.Contains(b.text, "prom_dispatch") {
+			if strings.Contains(own, "prom_dispatch") {
 				get(t, "http://"+k.SIPAddr()+"/metrics")
 			}
-			if strings.Contains(b.text, "event_route[xhttp:request]") {
-				checkRefusal(t, "http://"+k.SIPAddr()+"/other")
+			if strings.Contains(own, "event_route[xhttp:request]") {
+				if _, status := fetch(t, "http://"+k.SIPAddr()+"/other"); status != http.StatusNotFound {
+					t.Errorf("another path gives status %d", status)
+				}
 			}
 		})
 	}
 }
 
-// ownConfig is a block with what is not the same everywhere replaced: directories, ports, groups.
-func ownConfig(t *testing.T, text, dir, address string) string {
-	t.Helper()
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	group, err := user.LookupGroupId(me.Gid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return strings.NewReplacer(
-		`loadmodule "ctl.so"`, "", // the lab has it
-		"tcp_accept_no_cl=yes", "", // and this, above the modules
-		"/var/run/kamailio/", dir+"/",
-		"/var/run/", dir+"/",
-		"127.0.0.1:2046", address,
-		`"group", "kamailio_exporter"`, fmt.Sprintf("%q, %q", "group", group.Name),
-	).Replace(text)
-}
-
-func checkSocket(t *testing.T, socket string, groups bool) {
-	t.Helper()
-	info, err := os.Stat(socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := fs.FileMode(0o600)
-	if groups {
-		want = 0o660
-	}
-	if info.Mode().Perm() != want {
-		t.Errorf("the socket has mode %o, want %o", info.Mode().Perm(), want)
-	}
-	checkUp(t, "unix:"+socket)
-}
-
-// checkUp sees that Kamailio answers there.
+// checkUp checks that Kamailio answers there.
 func checkUp(t *testing.T, uri string) {
 	t.Helper()
 	if page := start(t, "-u", uri).scrape(); !strings.Contains(page, "\nkamailio_up 1\n") {
@@ -167,7 +126,7 @@ func checkUp(t *testing.T, uri string) {
 	}
 }
 
-// freeAddress is one where nobody listens yet.
+// freeAddress returns an address where nothing listens.
 func freeAddress(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -176,28 +135,4 @@ func freeAddress(t *testing.T) string {
 	}
 	defer listener.Close()
 	return listener.Addr().String()
-}
-
-// checkRefusal asks for a page that the script is not to have.
-func checkRefusal(t *testing.T, url string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodPost, url, bytes.NewBufferString("{}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusNotFound {
-		t.Errorf("%s: %s", url, response.Status)
-	}
-}
-
-func writeFile(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
 }

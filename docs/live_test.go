@@ -4,14 +4,12 @@ package docs_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,44 +17,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
-// startTimeout is generous: a busy machine builds beside.
+// startTimeout is long enough for a busy machine.
 const startTimeout = time.Minute
-
-// programs builds the exporter and kamrpc, once, and returns the directory.
-func programs(t *testing.T) string {
-	t.Helper()
-	dir, err := buildPrograms()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return dir
-}
-
-var built string // the directory, for TestMain to remove
-
-var buildPrograms = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "docs")
-	if err != nil {
-		return "", err
-	}
-	built = dir
-	out, err := exec.CommandContext(context.Background(), "go", "build", "-o", dir, "../cmd/...").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the programs: %w: %s", err, out)
-	}
-	return dir, nil
-})
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if built != "" {
-		if err := os.RemoveAll(built); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	os.Exit(code)
-}
 
 // exporter is a running exporter.
 type exporter struct {
@@ -66,26 +28,23 @@ type exporter struct {
 	ended   chan struct{}
 }
 
-// startExporter starts a command that is an exporter, and waits until it listens. It ends with the test.
+// startExporter starts a command that is an exporter, and waits until it listens. The command ends with its context, which is
+// the test's.
 func startExporter(t *testing.T, cmd *exec.Cmd) *exporter {
 	t.Helper()
 	e := &exporter{t: t, log: child.NewLog(), ended: make(chan struct{})}
 	cmd.Stderr = e.log
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		defer close(e.ended)
-		if err := cmd.Wait(); err != nil {
+		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
 			t.Errorf("the exporter ended with %v", err)
 		}
 	}()
-	t.Cleanup(func() {
-		if err := cmd.Process.Signal(os.Interrupt); err != nil {
-			t.Errorf("end the exporter: %v", err)
-		}
-		<-e.ended
-	})
+	t.Cleanup(func() { <-e.ended })
 	listening, err := e.log.Await(child.Listening, e.ended, startTimeout)
 	if err != nil {
 		t.Fatalf("%v: %v", cmd.Args, err)
@@ -97,8 +56,8 @@ func startExporter(t *testing.T, cmd *exec.Cmd) *exporter {
 // start starts the exporter with these flags on a free port.
 func start(t *testing.T, args ...string) *exporter {
 	t.Helper()
-	program := filepath.Join(programs(t), "kamailio_exporter")
-	return startExporter(t, exec.CommandContext(context.WithoutCancel(t.Context()), program, append([]string{"-l", "127.0.0.1:0"}, args...)...))
+	program := filepath.Join(programs, "kamailio_exporter")
+	return startExporter(t, exec.CommandContext(t.Context(), program, append([]string{"-l", "127.0.0.1:0"}, args...)...))
 }
 
 // scrape fetches the metrics.
@@ -109,7 +68,7 @@ func (e *exporter) scrape() string {
 
 var problem = regexp.MustCompile(`.*level=ERROR.*`)
 
-// problem is the first line of the log that is an error.
+// problem returns the first line of the log that is an error.
 func (e *exporter) problem() string {
 	e.t.Helper()
 	line, err := e.log.Await(problem, e.ended, startTimeout)
@@ -121,6 +80,15 @@ func (e *exporter) problem() string {
 
 func get(t *testing.T, url string) string {
 	t.Helper()
+	body, status := fetch(t, url)
+	if status != http.StatusOK {
+		t.Fatalf("%s: status %d", url, status)
+	}
+	return body
+}
+
+func fetch(t *testing.T, url string) (body string, status int) {
+	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
@@ -130,25 +98,52 @@ func get(t *testing.T, url string) string {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		t.Fatalf("%s: %s: %v", url, response.Status, err)
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return string(body)
+	return string(text), response.StatusCode
 }
 
-// play sends SIP traffic through k until the test ends, or stop is called.
-func play(t *testing.T, k *lab.Kamailio) (stop func()) {
+// withPrograms is an environment with the programs in its path.
+func withPrograms() []string {
+	return append(os.Environ(), "GIT_PAGER=cat", "PATH="+programs+":"+os.Getenv("PATH"))
+}
+
+// run runs a command in a directory and returns what it prints.
+func run(t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = dir
+	cmd.Env = withPrograms()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	}
+	return string(out)
+}
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// play sends SIP traffic through k until an exporter has counted some calls.
+func play(t *testing.T, k *lab.Kamailio, e *exporter) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
+	defer cancel()
 	ended := make(chan error, 1)
 	go func() { ended <- lab.Traffic(ctx, k) }()
-	stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-ended; err != nil {
-			t.Errorf("traffic: %v", err)
+	for series(e.scrape())["kamailio_dialog_processed_total"] < 6 {
+		if ctx.Err() != nil {
+			t.Fatal("there are no calls")
 		}
-	})
-	t.Cleanup(stop)
-	return stop
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("traffic: %v", err)
+	}
 }

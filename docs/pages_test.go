@@ -1,7 +1,11 @@
+// Package docs_test checks the documentation against the program, and writes the parts of it that are generated.
 package docs_test
 
 import (
+	"context"
+	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -9,18 +13,28 @@ import (
 	"testing"
 )
 
-// block is a fenced block of a page.
-type block struct {
-	page string
-	line int
-	// language is the word after the fence: sh, yaml and so on.
-	language string
-	// mark is the HTML comment in the line above, "" for none.
-	mark string
-	text string
+// programs is the directory of the exporter and kamrpc, which TestMain builds.
+var programs string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "docs")
+	if err != nil {
+		log.Fatal(err)
+	}
+	programs = dir
+	code := 1
+	if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", dir, "../cmd/...").CombinedOutput(); err != nil {
+		log.Printf("build the programs: %v: %s", err, out)
+	} else {
+		code = m.Run()
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		log.Fatal(err)
+	}
+	os.Exit(code)
 }
 
-// pages are all pages with words of our own, by their path from here.
+// pages returns the paths of all Markdown files that are written here.
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
@@ -43,71 +57,80 @@ func readPage(t *testing.T, page string) string {
 	return string(text)
 }
 
-var markLine = regexp.MustCompile(`^<!-- (.+) -->$`)
+// block is a fenced block of a page.
+type block struct {
+	page string
+	line int
+	// mark is the HTML comment in the line above, "" for none.
+	mark string
+	text string
+}
 
-// blocks are all fenced blocks of a page.
-func blocks(t *testing.T, page string) []block {
+// languages are those that a test reads, and console: commands that need root, a release or another machine.
+var (
+	languages = []string{"sh", "console", "yaml", "kamailio", "go", "ini", "text"}
+	fenced    = regexp.MustCompile("(?ms)^(?:<!-- ([^\n]+) -->\n)?```([^\n]*)\n(.*?)^```$")
+)
+
+// blocks returns the fenced blocks of all pages in a language.
+func blocks(t *testing.T, language string) []block {
 	t.Helper()
 	var all []block
-	var current *block
-	mark := ""
-	for i, line := range strings.Split(readPage(t, page), "\n") {
-		fence, isFence := strings.CutPrefix(line, "```")
-		switch {
-		case isFence && current == nil:
-			current = &block{page: page, line: i + 1, language: fence, mark: mark}
-		case isFence:
-			all = append(all, *current)
-			current = nil
-		case current != nil:
-			current.text += line + "\n"
-		}
-		mark = ""
-		if match := markLine.FindStringSubmatch(line); match != nil {
-			mark = match[1]
+	for _, page := range pages(t) {
+		text := readPage(t, page)
+		for _, match := range fenced.FindAllStringSubmatch(text, -1) {
+			before, _, _ := strings.Cut(text, match[0])
+			b := block{page, strings.Count(before, "\n") + 1, match[1], match[3]}
+			if !slices.Contains(languages, match[2]) {
+				t.Errorf("%s:%d: a block of %q, use one of %v", page, b.line, match[2], languages)
+			}
+			if match[2] == language {
+				all = append(all, b)
+			}
 		}
 	}
-	if current != nil {
-		t.Fatalf("%s: the block of line %d does not end", page, current.line)
+	if len(all) == 0 {
+		t.Fatalf("no page has a block of %s", language)
 	}
 	return all
 }
 
-// blocksOf are the blocks of all pages in a language.
-func blocksOf(t *testing.T, language string) []block {
+// rows returns the cells of the tables, in all pages, that have an HTML comment in the line above.
+func rows(t *testing.T, mark string) [][]string {
 	t.Helper()
-	var found []block
+	var all [][]string
 	for _, page := range pages(t) {
-		for _, b := range blocks(t, page) {
-			if b.language == language {
-				found = append(found, b)
+		for _, part := range strings.Split(readPage(t, page), "\n<!-- "+mark+" -->\n")[1:] {
+			table, _, _ := strings.Cut(part, "\n\n")
+			for _, line := range strings.Split(strings.TrimSpace(table), "\n")[2:] {
+				all = append(all, strings.Split(strings.Trim(line, "|"), "|"))
 			}
 		}
 	}
-	if len(found) == 0 {
-		t.Fatalf("no page has a block of %s", language)
+	if len(all) == 0 {
+		t.Fatalf("no table is marked %s", mark)
 	}
-	return found
+	return all
 }
 
-// TestLanguages fails for a block that no test looks at.
-func TestLanguages(t *testing.T) {
-	known := []string{"sh", "console", "yaml", "kamailio", "go", "ini", "text"}
-	for _, page := range pages(t) {
-		for _, b := range blocks(t, page) {
-			if !slices.Contains(known, b.language) {
-				t.Errorf("%s:%d: a block of %q, use one of %v", b.page, b.line, b.language, known)
-			}
-		}
+var code = regexp.MustCompile("`([^`]+)`")
+
+// quoted returns what a cell has in backquotes.
+func quoted(cell string) []string {
+	var all []string
+	for _, match := range code.FindAllStringSubmatch(cell, -1) {
+		all = append(all, match[1])
 	}
+	return all
 }
 
 var (
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	link       = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading    = regexp.MustCompile(`(?m)^#+ (.+)$`)
+	notAnchors = regexp.MustCompile(`[^\p{L}\p{N} _-]`)
 )
 
-// TestLinks fails for a link to a file or a heading that is not there.
+// TestLinks checks that the file and the heading exist that a link within the repository leads to.
 func TestLinks(t *testing.T) {
 	for _, page := range pages(t) {
 		for _, match := range link.FindAllStringSubmatch(readPage(t, page), -1) {
@@ -121,48 +144,33 @@ func TestLinks(t *testing.T) {
 			}
 			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s links to %s: %v", page, match[1], err)
-				continue
-			}
-			if anchor != "" && !slices.Contains(anchors(t, target), anchor) {
+			} else if anchor != "" && !slices.Contains(anchors(t, target), anchor) {
 				t.Errorf("%s links to %s, which has no such heading", page, match[1])
 			}
 		}
 	}
 }
 
-// anchors are the names that GitHub gives the headings of a page.
+// anchors returns the names that GitHub gives the headings of a page.
 func anchors(t *testing.T, page string) []string {
 	t.Helper()
 	var all []string
 	for _, match := range heading.FindAllStringSubmatch(readPage(t, page), -1) {
-		name := strings.ToLower(match[1])
-		name = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(name, "")
-		all = append(all, strings.ReplaceAll(name, " ", "-"))
+		all = append(all, strings.ReplaceAll(notAnchors.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
 	}
 	return all
 }
 
-var (
-	releaseFile = regexp.MustCompile(`releases/download/v(\d+\.\d+\.\d+)/kamailio[-_]exporter[-_](\d+\.\d+\.\d+)`)
-	image       = regexp.MustCompile(`ghcr\.io/[a-z-]+/kamailio_exporter:(\S+)`)
-)
+var released = regexp.MustCompile(`(?:releases/download/v|@v|kamailio[-_]exporter[-_:])(\d+\.\d+\.\d+)`)
 
-// TestVersions compares the versions in the pages' commands with the program's.
+// TestVersions compares the versions in the pages' links and commands with the program's.
 func TestVersions(t *testing.T) {
 	version := strings.TrimSpace(readPage(t, "../VERSION"))
-	found := 0
 	for _, page := range pages(t) {
-		text := readPage(t, page)
-		for _, match := range slices.Concat(releaseFile.FindAllStringSubmatch(text, -1), image.FindAllStringSubmatch(text, -1)) {
-			found++
-			for _, got := range match[1:] {
-				if got != version {
-					t.Errorf("%s has %s, the version is %s", page, match[0], version)
-				}
+		for _, match := range released.FindAllStringSubmatch(readPage(t, page), -1) {
+			if match[1] != version {
+				t.Errorf("%s has %s, the version is %s", page, match[0], version)
 			}
 		}
-	}
-	if found == 0 {
-		t.Error("no page has a version")
 	}
 }

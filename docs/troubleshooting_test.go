@@ -3,14 +3,12 @@
 package docs_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -31,40 +29,18 @@ func section(t *testing.T, title string) string {
 
 var errorHeading = regexp.MustCompile("(?m)^### `.+$")
 
-// TestErrorsAreSorted checks that the errors of each section are in alphabetical order.
-func TestErrorsAreSorted(t *testing.T) {
-	for _, title := range []string{"At the start", "Nothing answered", "A part failed"} {
-		if headings := errorHeading.FindAllString(strings.ToLower(section(t, title)), -1); len(headings) == 0 || !slices.IsSorted(headings) {
-			t.Errorf("%s: not sorted: %q", title, headings)
-		}
-	}
-}
-
-// checkHeading checks that a heading of the section quotes some words of the message.
+// checkHeading checks that a heading of the section has words of the message. An ellipsis stands for any words.
 func checkHeading(t *testing.T, title, message string) {
 	t.Helper()
-	plain := strings.NewReplacer(`\`, "", "`", "").Replace(message)
 	for _, heading := range errorHeading.FindAllString(section(t, title), -1) {
-		for _, quoted := range code.FindAllStringSubmatch(heading, -1) {
-			if containsWords(plain, quoted[1]) {
-				t.Logf("%s", quoted[1])
+		for _, words := range quoted(heading) {
+			pattern := strings.ReplaceAll(regexp.QuoteMeta(words), "…", ".*")
+			if regexp.MustCompile(pattern).MatchString(strings.ReplaceAll(message, `\`, "")) {
 				return
 			}
 		}
 	}
 	t.Errorf("%s: no heading has words of this message:\n%s", title, message)
-}
-
-// containsWords reports whether text contains the parts between the ellipses of quoted, in this order.
-func containsWords(text, quoted string) bool {
-	for _, part := range strings.Split(quoted, "…") {
-		_, after, found := strings.Cut(text, part)
-		if !found {
-			return false
-		}
-		text = after
-	}
-	return true
 }
 
 // TestErrorsAtTheStart starts the exporter with flags that end it, and looks up each message in the page.
@@ -105,7 +81,7 @@ func TestErrorsAtTheStart(t *testing.T) {
 		{"--web.telemetry-path", "/-/healthy"},
 	} {
 		t.Run(strings.Join(args, " "), func(t *testing.T) {
-			message, err := exec.CommandContext(t.Context(), filepath.Join(programs(t), "kamailio_exporter"), args...).CombinedOutput()
+			message, err := exec.CommandContext(t.Context(), filepath.Join(programs, "kamailio_exporter"), args...).CombinedOutput()
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 				t.Errorf("the exporter ended with %v, not with status 1", err)
 			}
@@ -151,7 +127,7 @@ func TestErrorsOfScrapes(t *testing.T) {
 		"BINRPC to the SIP port": {"-u", "tcp://" + k.SIPAddr(), "-t", "500ms"},
 		"BINRPC to SIP over UDP": {"-u", "udp://" + k.SIPAddr(), "-t", "500ms"},
 		"another server":         {"-u", "tcp://" + start(t, "-u", unix).address},
-		"stale socket":           {"-u", "unix:" + staleSocket(t)},
+		"no server":              {"-u", "tcp://" + freeAddress(t)},
 		"no socket":              {"-u", "unix:/no/such/kamailio_ctl"},
 		"datagram socket":        {"-u", "unix:" + strings.TrimPrefix(k.URI("unixd"), "unixd:")},
 		"unknown profile":        {"-u", unix, "-m", "core.uptime", "--kamailio.dialog-profiles", "nobody"},
@@ -162,18 +138,6 @@ func TestErrorsOfScrapes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { checkScrape(t, start(t, args...)) })
 	}
-}
-
-func staleSocket(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "stale")
-	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	listener.SetUnlinkOnClose(false)
-	listener.Close()
-	return path
 }
 
 // TestErrorsOfAHangingKamailio stops a Kamailio, and then fills the queue of its socket.
@@ -205,12 +169,12 @@ func TestErrorsOfAHangingKamailio(t *testing.T) {
 func TestErrorsOfPermission(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{})
 	socket := strings.TrimPrefix(k.URI("unix"), "unix:")
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(programs(t), "kamailio_exporter"), "-l", "127.0.0.1:0", "-u", "unix:"+socket)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(programs, "kamailio_exporter"), "-l", "127.0.0.1:0", "-u", "unix:"+socket)
 	if os.Getuid() == 0 {
 		const nobody = 65534
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
 		cmd.Dir = "/"
-		chmod(t, built, 0o755)
+		chmod(t, programs, 0o755)
 		chmod(t, k.Dir, 0o711)
 	} else {
 		chmod(t, socket, 0)
