@@ -3,6 +3,7 @@ package collector
 import (
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -73,7 +74,7 @@ func TestProxiesDisabledForGood(t *testing.T) {
 		{0, 0, "0"},
 		{1, 52074796, "0"},
 		{1, -1, "1"},
-		{1, 4294967295, "1"},
+		{1, int64(math.MaxUint32), "1"},
 		{0, -1, "0"},
 	}
 	for _, test := range tests {
