@@ -3,6 +3,7 @@ package metric
 import (
 	"bytes"
 	"hash/maphash"
+	"math"
 	"strings"
 	"unicode/utf8"
 )
@@ -10,6 +11,9 @@ import (
 // labelID numbers the label sets of a table in the order in which they came. That
 // of a sample without labels is 0.
 type labelID uint32
+
+// noLabels is the number of a label set that is not in the table.
+const noLabels labelID = math.MaxUint32
 
 // labelTable holds each label set once, as it stands in the text formats:
 // {name="value",name="value"}. So a label set is escaped and written once for all
@@ -41,23 +45,27 @@ func (t *labelTable) reset() {
 // seed is what makes the hashes of this process its own.
 var seed = maphash.MakeSeed()
 
-// id finds a label set, or adds it.
-func (t *labelTable) id(names, values []string) labelID {
+// id returns the number of a label set. One that is not in the table is added if
+// there is room, and is noLabels if not; first reports whether it was not there.
+func (t *labelTable) id(names, values []string, room bool) (id labelID, first bool) {
 	if len(names) == 0 {
-		return 0
+		return 0, false
 	}
 	chunk := t.chunks[t.chunk]
 	text := appendLabels(chunk[len(chunk):], names, values)
 	for sum := maphash.Bytes(seed, text); ; sum++ { // on to the next place where different texts have the same hash
 		id, taken := t.ids[sum]
+		if !taken && !room {
+			return noLabels, true
+		}
 		if !taken {
 			id = labelID(len(t.texts))
 			t.ids[sum] = id
 			t.texts = append(t.texts, t.keep(text))
-			return id
+			return id, true
 		}
 		if bytes.Equal(t.texts[id], text) {
-			return id
+			return id, false
 		}
 	}
 }

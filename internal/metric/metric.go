@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
 )
@@ -39,8 +40,8 @@ type Family struct {
 
 	samples []sample
 	heads   [2][]byte // by Format; made with the family, which serves many scrapes
-	// kamailio tells that a collector added it, so that counters began when
-	// Kamailio did.
+	// kamailio reports whether a collector added it, so that its counters began
+	// when Kamailio did.
 	kamailio bool
 	labels   *labelTable
 	seen     map[labelID]bool // nil as long as every sample had a higher label set than the one before it
@@ -62,7 +63,7 @@ func (f *Family) Sample(i int) (float64, []string) {
 	return f.samples[i].value, f.labels.values(f.samples[i].labels, f.Desc.Labels)
 }
 
-// claim tells whether no sample has this label set yet, and notes that the next
+// claim reports whether no sample has this label set yet, and notes that the next
 // one has. Label sets are numbered as they come, so that a higher one than the
 // last sample's is new as long as all came in that order, as they mostly do.
 func (f *Family) claim(id labelID) bool {
@@ -97,6 +98,24 @@ const (
 	TooMany Reason = "too_many"
 	// BadValue is a value outside of what its field can have.
 	BadValue Reason = "bad_value"
+	// TooLong is the value of a label beyond MaxLabelLength. It is cut, and the
+	// samples that have it are kept.
+	TooLong Reason = "too_long"
+)
+
+const (
+	// MaxLabelLength is the maximum length of the value of a label, in bytes. A
+	// longer value is cut, and then ends with cutMark. The SIP URIs that Kamailio
+	// itself keeps are shorter than 512 bytes.
+	MaxLabelLength = 1024
+	// MaxSize is the maximum size of the text of all samples that collectors add to
+	// a Set, in bytes, approximately. A page of 4,000 dispatcher destinations in
+	// full has 7 MB.
+	MaxSize = 16 << 20
+
+	cutMark = "…"
+	// maxExample is the maximum length of the example of a Skip, in bytes.
+	maxExample = 300
 )
 
 // Skip is what was left out of a Set for one reason.
@@ -104,7 +123,7 @@ type Skip struct {
 	Collector string
 	Reason    Reason
 	Count     int
-	// Example is the first of them, for the log.
+	// Example is the first of them, for the log. It is cut after 300 bytes.
 	Example string
 }
 
@@ -120,13 +139,16 @@ type Set struct {
 	left      int // series that the collector may still add
 	added     int // series that the collector has added
 	skipped   int // what was left out of it
+	size      int // bytes of the samples' text and of the label sets, approximately
+	largest   int // the largest size that the Set had since its memory was allocated
 }
 
 // NewSet makes an empty Set.
 func NewSet() *Set { return &Set{families: map[*Desc]*Family{}, labels: newLabelTable()} }
 
 // Begin names the collector that adds what follows, until End. It may add at most
-// that many series, 0 means any number; what is beyond is left out and counted.
+// the given number of series; 0 means any number that fits in MaxSize. What is
+// beyond is left out and counted.
 func (s *Set) Begin(collector string, series int) {
 	if series == 0 {
 		series = math.MaxInt
@@ -149,7 +171,7 @@ func (s *Set) SetCreated(started time.Time) { s.created = started }
 // Labels is a label set that a Set knows, to add samples of several families
 // with.
 type Labels struct {
-	// First tells that the Set did not know the label set before.
+	// First reports whether the Set did not know the label set before.
 	First bool
 
 	names  []string
@@ -157,48 +179,96 @@ type Labels struct {
 	id     labelID
 }
 
-// Labels makes a label set of the names in a family's Desc.Labels and their
-// values. It is worth it where several families have a sample with the same one.
+// Labels returns the label set of the names in a family's Desc.Labels and their
+// values. Use it where several families have a sample with the same label set. A
+// value longer than MaxLabelLength is cut.
 func (s *Set) Labels(names []string, values ...string) Labels {
 	if len(names) != len(values) {
 		panic("metric: wrong number of labels for " + strings.Join(names, ",")) // a bug in a collector
 	}
-	known := len(s.labels.texts)
-	id := s.labels.id(names, values)
-	return Labels{int(id) == known, names, values, id}
+	long := slices.IndexFunc(values, isLong)
+	if long >= 0 {
+		values = cutAll(values)
+	}
+	id, first := s.labels.id(names, values, !s.full())
+	if first && id != noLabels {
+		s.grow(len(s.labels.texts[id]))
+	}
+	if first && long >= 0 {
+		s.Skip(TooLong, names[long]+"="+values[long])
+	}
+	return Labels{first, names, values, id}
 }
 
-// Add adds a sample, with a value for each of the family's labels. One that
-// repeats the labels of another is left out and counted.
+func isLong(value string) bool { return len(value) > MaxLabelLength }
+
+// cutAll returns the values with those cut that are too long.
+func cutAll(values []string) []string {
+	values = slices.Clone(values)
+	for i, value := range values {
+		if isLong(value) {
+			values[i] = cut(value, MaxLabelLength)
+		}
+	}
+	return values
+}
+
+// cut returns the beginning of a text and a mark, together at most max bytes. The
+// result does not share the memory of the text.
+func cut(text string, max int) string {
+	end := max - len(cutMark)
+	for i := range utf8.UTFMax { // do not cut within a character
+		if utf8.RuneStart(text[end-i]) {
+			end -= i
+			break
+		}
+	}
+	return text[:end] + cutMark
+}
+
+// full reports whether the collector may not add anything more.
+func (s *Set) full() bool {
+	return s.collector != "" && (s.left == 0 || s.size >= MaxSize)
+}
+
+// grow counts bytes.
+func (s *Set) grow(bytes int) {
+	s.size += bytes
+	s.largest = max(s.largest, s.size)
+}
+
+// Add adds a sample, with a value for each of the family's labels. A sample that
+// repeats the labels of another, and a counter below zero, is left out and
+// counted.
 func (s *Set) Add(desc *Desc, value float64, labels ...string) {
 	s.AddTo(s.Labels(desc.Labels, labels...), desc, value)
 }
 
-// AddTo is Add with a label set made by the same Set's Labels, of the names that
-// the family has.
+// AddTo is like Add with a label set made by the same Set's Labels, of the names
+// that the family has.
 func (s *Set) AddTo(labels Labels, desc *Desc, value float64) {
 	if !s.add(labels, desc, value) {
-		s.Skip(Duplicate, example(desc, labels))
+		s.skip(Duplicate, desc, labels)
 	}
 }
 
-// AddOnce is Add for samples that are meant to repeat: only the first counts,
-// and nothing is lost with the others.
+// AddOnce is like Add for samples that are meant to repeat: only the first
+// counts, and nothing is lost with the others.
 func (s *Set) AddOnce(desc *Desc, value float64, labels ...string) {
 	s.add(s.Labels(desc.Labels, labels...), desc, value)
 }
 
-func example(desc *Desc, labels Labels) string {
-	return desc.Name + "{" + strings.Join(labels.values, ",") + "}"
-}
-
-// add tells whether the sample is the first one with its labels.
+// add reports whether the sample is the first one with its labels.
 func (s *Set) add(labels Labels, desc *Desc, value float64) bool {
 	if !sameNames(labels.names, desc.Labels) {
 		panic("metric " + desc.Name + ": labels of other names") // a bug in a collector
 	}
-	if s.collector != "" && s.left == 0 {
-		s.Skip(TooMany, example(desc, labels))
+	if s.full() || labels.id == noLabels {
+		s.skip(TooMany, desc, labels)
+		return true
+	}
+	if desc.Type == Counter && value < 0 {
+		s.skip(BadValue, desc, labels)
 		return true
 	}
 	family := s.family(desc)
@@ -206,10 +276,15 @@ func (s *Set) add(labels Labels, desc *Desc, value float64) bool {
 		return false
 	}
 	family.samples = append(family.samples, sample{value, labels.id})
+	s.grow(len(desc.Name) + len(s.labels.texts[labels.id]) + valueLength)
 	s.left--
 	s.added++
 	return true
 }
+
+// valueLength is how many bytes a value, the space before it and the end of the
+// line take, approximately.
+const valueLength = 8
 
 func sameNames(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
@@ -228,26 +303,59 @@ func (s *Set) family(desc *Desc) *Family {
 	return family
 }
 
-// Reset empties the Set, and keeps its memory for what another scrape finds, which
-// as a rule is as much again.
+// spareSize is the size up to which a Set keeps its memory in any case, in bytes.
+const spareSize = 1 << 20
+
+// Reset empties the Set. It keeps the memory for the next scrape, which as a rule
+// finds as much again, unless the Set once was much larger than it was this time.
 func (s *Set) Reset() {
+	if s.largest > spareSize && s.size < s.largest/4 {
+		*s = *NewSet()
+		return
+	}
 	for _, family := range s.order {
 		family.samples, family.seen = family.samples[:0], nil
 	}
 	s.labels.reset()
-	*s = Set{families: s.families, labels: s.labels, order: s.order[:0]}
+	*s = Set{families: s.families, labels: s.labels, order: s.order[:0], largest: s.largest}
 }
+
+// Size is about how many bytes the text of the samples has.
+func (s *Set) Size() int { return s.size }
 
 // Skip counts something that is left out, with an example of it.
 func (s *Set) Skip(reason Reason, example string) {
+	if first := s.count(reason); first != nil {
+		first.Example = cutExample(example)
+	}
+}
+
+// skip counts a sample that is left out.
+func (s *Set) skip(reason Reason, desc *Desc, labels Labels) {
+	if first := s.count(reason); first != nil {
+		first.Example = cutExample(desc.Name + "{" + strings.Join(labels.values, ",") + "}")
+	}
+}
+
+// count counts something that is left out. It returns the entry if it is the first
+// one, for which an example is needed.
+func (s *Set) count(reason Reason) *Skip {
 	s.skipped++
 	for i := range s.skips {
 		if s.skips[i].Collector == s.collector && s.skips[i].Reason == reason {
 			s.skips[i].Count++
-			return
+			return nil
 		}
 	}
-	s.skips = append(s.skips, Skip{s.collector, reason, 1, example})
+	s.skips = append(s.skips, Skip{Collector: s.collector, Reason: reason, Count: 1})
+	return &s.skips[len(s.skips)-1]
+}
+
+func cutExample(example string) string {
+	if len(example) <= maxExample {
+		return strings.Clone(example) // it may be a part of a large reply
+	}
+	return cut(example, maxExample)
 }
 
 // Skips are what was left out, by collector and reason.

@@ -80,7 +80,8 @@ func TestLabelsOfTheCallerAreNotChanged(t *testing.T) {
 func TestSameHash(t *testing.T) {
 	s := NewSet()
 	s.Add(labeled, 1, "p", "q")
-	s.labels.ids[maphash.Bytes(seed, []byte(`{x="r",y="s"}`))] = s.labels.id(labeled.Labels, []string{"p", "q"}) // as if {p,q} had it
+	pq, _ := s.labels.id(labeled.Labels, []string{"p", "q"}, true)
+	s.labels.ids[maphash.Bytes(seed, []byte(`{x="r",y="s"}`))] = pq // as if {p,q} had it
 	s.Add(labeled, 2, "r", "s")
 	s.Add(labeled, 3, "r", "s")
 	if got := text(t, s); !strings.Contains(got, `{x="r",y="s"} 2`) || strings.Contains(got, " 3") {

@@ -1,0 +1,134 @@
+package metric
+
+import (
+	"strconv"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func TestLongLabelValueIsCutAndCountedOnce(t *testing.T) {
+	s := NewSet()
+	s.Begin("c", 0)
+	values := []string{strings.Repeat("a", 16<<20), "y"}
+	labels := s.Labels(labeled.Labels, values...)
+	for i := range 20 {
+		s.AddTo(labels, &Desc{Name: "c_" + strconv.Itoa(i), Labels: labeled.Labels}, 1)
+	}
+	s.Add(labeled, 1, values...)
+	for _, family := range s.Families() {
+		_, got := family.Sample(0)
+		if want := strings.Repeat("a", MaxLabelLength-len(cutMark)) + cutMark; got[0] != want || got[1] != "y" {
+			t.Fatalf("the labels of %s have %d and %d bytes", family.Desc.Name, len(got[0]), len(got[1]))
+		}
+	}
+	skips := s.Skips()
+	if len(skips) != 1 || skips[0].Reason != TooLong || skips[0].Count != 1 || len(skips[0].Example) > maxExample {
+		t.Errorf("skipped %+v", skips)
+	}
+	if len(values[0]) != 16<<20 {
+		t.Error("the caller's value was changed")
+	}
+}
+
+func TestCutKeepsCharactersWhole(t *testing.T) {
+	for shift := range 4 {
+		text := strings.Repeat("x", shift) + strings.Repeat("😀", MaxLabelLength)
+		got := cut(text, MaxLabelLength)
+		if !utf8.ValidString(got) || len(got) > MaxLabelLength || len(got) < MaxLabelLength-len("😀") || !strings.HasSuffix(got, cutMark) {
+			t.Errorf("shifted by %d: %d bytes, valid: %t", shift, len(got), utf8.ValidString(got))
+		}
+	}
+	if got := cut(strings.Repeat("\x80", 2000), MaxLabelLength); len(got) != MaxLabelLength { // no UTF-8 at all
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+func TestLabelValueOfMaximumLengthIsWhole(t *testing.T) {
+	s := NewSet()
+	s.Add(labeled, 1, strings.Repeat("a", MaxLabelLength), "")
+	if _, got := s.Families()[0].Sample(0); len(got[0]) != MaxLabelLength || len(s.Skips()) > 0 {
+		t.Errorf("%d bytes, skipped %+v", len(got[0]), s.Skips())
+	}
+}
+
+// TestSizeOfASetIsBounded adds more than fits, by new label sets and by new
+// families with the same one.
+func TestSizeOfASetIsBounded(t *testing.T) {
+	long := strings.Repeat("x", MaxLabelLength)
+	for name, add := range map[string]func(s *Set, i int){
+		"samples": func(s *Set, i int) { s.Add(labeled, 1, long, strconv.Itoa(i)) },
+		"families": func(s *Set, i int) {
+			s.Add(&Desc{Name: "c_" + strconv.Itoa(i), Labels: labeled.Labels}, 1, long, "")
+		},
+		"label sets without samples": func(s *Set, i int) { s.Labels(labeled.Labels, long, strconv.Itoa(i)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := NewSet()
+			s.Begin("c", 0)
+			const tooMany = 20_000
+			for i := range tooMany {
+				add(s, i)
+			}
+			if s.Size() < MaxSize/2 || s.Size() > MaxSize+2*MaxLabelLength {
+				t.Errorf("the size is %d", s.Size())
+			}
+			memory := 0
+			for _, chunk := range s.labels.chunks {
+				memory += cap(chunk)
+			}
+			if memory > 2*MaxSize {
+				t.Errorf("the label sets take %d bytes", memory)
+			}
+			s.Begin("d", 0)
+			s.Add(labeled, 1, "d", "")
+			s.End()
+			s.Add(plain, 1)
+			skips := s.Skips()
+			if last := skips[len(skips)-1]; last.Collector != "d" || last.Reason != TooMany || last.Count != 1 {
+				t.Errorf("skipped %+v", skips)
+			}
+			if !strings.Contains(text(t, s), "a_plain 1\n") {
+				t.Error("a sample of no collector was left out")
+			}
+		})
+	}
+}
+
+func TestCounterBelowZeroIsNoSample(t *testing.T) {
+	s := NewSet()
+	s.Begin("c", 0)
+	s.Add(labeled, -0.001, "x", "y")
+	s.Add(plain, -1)
+	if got := text(t, s); strings.Contains(got, labeled.Name) || !strings.Contains(got, "a_plain -1\n") {
+		t.Errorf("got\n%s", got)
+	}
+	if skips := s.Skips(); len(skips) != 1 || skips[0] != (Skip{"c", BadValue, 1, "b_labeled_total{x,y}"}) {
+		t.Errorf("skipped %+v", skips)
+	}
+}
+
+// TestResetGivesUpMemoryThatIsNotNeeded resets a Set after a large scrape, after
+// which memory of that size is still likely to be needed, and after a small one.
+func TestResetGivesUpMemoryThatIsNotNeeded(t *testing.T) {
+	fill := func(s *Set, samples int) {
+		for i := range samples {
+			s.Add(labeled, 1, strconv.Itoa(i), strings.Repeat("x", 1000))
+		}
+	}
+	s := NewSet()
+	fill(s, 4000)
+	s.Reset()
+	if len(s.labels.chunks) < 100 {
+		t.Errorf("the memory of a large scrape was given up before the next one: there are %d chunks", len(s.labels.chunks))
+	}
+	fill(s, 10)
+	s.Reset()
+	if len(s.labels.chunks) > 1 || len(s.families) > 0 {
+		t.Errorf("the memory is still there after a small scrape: there are %d chunks", len(s.labels.chunks))
+	}
+	fill(s, 1)
+	if got := len(s.Families()); got != 1 {
+		t.Errorf("%d families", got)
+	}
+}
