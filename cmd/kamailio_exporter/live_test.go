@@ -98,7 +98,7 @@ func TestLiveMinimal(t *testing.T) {
 	if p.has("kamailio_tm_stats") {
 		t.Error("there is a method that was not named")
 	}
-	e.awaitLog(`load the module that it belongs to`)
+	e.awaitLog(`load the Kamailio module that it belongs to`)
 }
 
 // TestLiveMethodOfAFlag asks for something that this Kamailio does not have, by a
@@ -216,7 +216,7 @@ func TestLiveHang(t *testing.T) {
 	if took := time.Since(before); took > 15*time.Second {
 		t.Errorf("20 scrapes of a hanging Kamailio took %v", took)
 	}
-	e.awaitLog(`did not answer in time`)
+	e.awaitLog(`did not reply in time`)
 	if err := k.Resume(); err != nil {
 		t.Fatal(err)
 	}

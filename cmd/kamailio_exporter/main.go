@@ -55,12 +55,13 @@ func run(flags *flags, logger *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	defer client.Close() //nolint:errcheck // it is the end
+	target := scrape.NewTarget(client, options)
+	defer target.Close() //nolint:errcheck // the program ends
 	if err := toolkit.Validate(*flags.web.WebConfigFile); err != nil {
 		return fmt.Errorf("--web.config.file: %w", err)
 	}
 	handler, err := web.NewHandler(web.Options{
-		Target:          scrape.NewTarget(client, options),
+		Target:          target,
 		TelemetryPath:   flags.telemetryPath,
 		Timeout:         flags.timeout,
 		ExporterMetrics: !flags.disableExporterMetrics,

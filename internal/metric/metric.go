@@ -213,10 +213,10 @@ func cutAll(values []string) []string {
 	return values
 }
 
-// cut returns the beginning of a text and a mark, together at most max bytes. The
+// cut returns the beginning of a text and a mark, together at most limit bytes. The
 // result does not share the memory of the text.
-func cut(text string, max int) string {
-	end := max - len(cutMark)
+func cut(text string, limit int) string {
+	end := limit - len(cutMark)
 	for i := range utf8.UTFMax { // do not cut within a character
 		if utf8.RuneStart(text[end-i]) {
 			end -= i

@@ -4,5 +4,5 @@ package scrape
 
 import "io/fs"
 
-// owner is unknown here.
+// owner is not known on this system.
 func owner(fs.FileInfo) string { return "" }

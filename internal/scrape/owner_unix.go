@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// owner names the user and the group that a file belongs to.
+// owner returns the user and the group that a file belongs to.
 func owner(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
@@ -23,5 +23,5 @@ func owner(info fs.FileInfo) string {
 	if g, err := user.LookupGroupId(gid); err == nil {
 		gid = g.Name
 	}
-	return fmt.Sprintf(" (it belongs to user %s, group %s)", uid, gid)
+	return fmt.Sprintf(" and belongs to user %s, group %s", uid, gid)
 }

@@ -10,7 +10,7 @@ import (
 // TestSetIsUsedAgainWhenItIsReleased, and not before.
 func TestSetIsUsedAgainWhenItIsReleased(t *testing.T) {
 	client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
-	target, _ := newTestTarget(client, Options{Named: named(t, "core.uptime")})
+	target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
 	first, release := target.Scrape(t.Context())
 	text := samples(first, "kamailio_")
 	second, releaseSecond := target.Scrape(t.Context())
@@ -35,13 +35,13 @@ func TestSetIsUsedAgainWhenItIsReleased(t *testing.T) {
 	)
 }
 
-// TestSharedSetIsReleasedByTheLast has two scrapes share a round.
+// TestSharedSetIsReleasedByTheLast has two scrapes share a poll.
 func TestSharedSetIsReleasedByTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := uptimeAnswer
 		slow.after = 1
 		client := &script{answers: map[string]answer{"core.uptime": slow}}
-		target, _ := newTestTarget(client, Options{Named: named(t, "core.uptime")})
+		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
 		type result struct {
 			samples string
 			release func()
@@ -55,7 +55,7 @@ func TestSharedSetIsReleasedByTheLast(t *testing.T) {
 		}
 		one, other := <-results, <-results
 		if one.samples != other.samples || len(client.asked()) != 1 {
-			t.Fatalf("%s and %s are not of the same round", one.samples, other.samples)
+			t.Fatalf("%s and %s are not of the same poll", one.samples, other.samples)
 		}
 		one.release()
 		if target.report.spare != nil {
@@ -70,7 +70,7 @@ func TestSharedSetIsReleasedByTheLast(t *testing.T) {
 
 func TestSetOfAScrapeThatRanOutOfTimeIsReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		target, _ := newTestTarget(&script{}, Options{Named: named(t, "core.uptime")})
+		target, _ := newTestTarget(t, &script{}, Options{Named: named(t, "core.uptime")})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, release := target.Scrape(ctx)

@@ -1,10 +1,10 @@
-// Package scrape carries out scrapes of a Kamailio: which methods to ask, one
-// batch for all of them, each reply to its collector, and what it all cost.
+// Package scrape asks a Kamailio for its metrics: it decides which methods to
+// call, sends all calls in one batch, gives each reply to its collector, and
+// reports what failed.
 package scrape
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"log/slog"
 	"slices"
@@ -22,293 +22,169 @@ import (
 type Client interface {
 	// Stream sends calls and yields their replies; see [rpc.Client].
 	Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply]
-	// Methods are the RPC methods that the server has, and whether it answered
-	// just now.
+	// Close closes the connection; see [rpc.Client].
+	Close() error
+	// Methods returns the RPC methods that the server has. asked reports whether
+	// the server replied just now; a fault is a reply.
 	Methods(ctx context.Context) (methods []string, asked bool, err error)
 }
 
 // Options are the settings of a Target.
 type Options struct {
-	// URI names the target in logs, and tells how it is reached.
+	// URI names the target in logs. It also says how the target is reached, as
+	// dial.ParseTarget reads it.
 	URI string
-	// Auto uses every collector whose method the server has and whose cost
-	// does not grow with the traffic.
+	// Auto uses every collector whose method the server has and whose cost does
+	// not grow with the traffic.
 	Auto bool
 	// Named are collectors to use in any case.
 	Named []*collector.Collector
-	// JSONRPC tells that the target is reached by JSON-RPC, over which not all
-	// methods answer.
+	// JSONRPC leaves out the methods that Kamailio does not answer completely
+	// over JSON-RPC.
 	JSONRPC bool
 	// Settings are what users chose about collectors.
 	Settings collector.Settings
-	// UserMetrics is where the routing script's own metrics are, nil for
-	// nowhere.
+	// UserMetrics fetches the metrics of the routing script; nil if there are
+	// none.
 	UserMetrics *xhttpprom.Client
-	// Timeout is the most that a round of questions to Kamailio may take.
+	// Timeout is the maximum duration of a poll. It must be positive.
 	Timeout time.Duration
-	// Logger gets a line for each failure when it appears, and one when all
-	// is well again.
+	// Logger gets a line for each problem when it appears, and one when all is
+	// well again.
 	Logger *slog.Logger
 }
 
 // Target is one Kamailio. It may be used concurrently.
 type Target struct {
-	client  Client
-	options Options
+	client   Client
+	options  Options
+	endpoint dial.Target // zero if the URI is not one
+	report   *report
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	polls  sync.WaitGroup
 
 	mu      sync.Mutex
-	current *round
+	current *poll
 
-	report *report
+	// Owned by the current poll.
+	known []*collector.Collector // the server is known to have their methods
+	lost  lostReplies
 }
 
 // NewTarget makes a target that is asked through client.
 func NewTarget(client Client, options Options) *Target {
-	return &Target{client: client, options: options, report: newReport(options)}
+	options.Named = slices.Clone(options.Named)
+	sortForBatch(options.Named)
+	endpoint, _ := dial.ParseTarget(options.URI)
+	t := &Target{client: client, options: options, endpoint: endpoint, report: newReport(options), lost: lostReplies{}}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t
 }
 
-// round is one round of questions, shared by all scrapes that come while it
-// lasts.
-type round struct {
-	waiting int // scrapes; guarded by Target.mu
-	cancel  context.CancelCauseFunc
-	done    chan struct{} // closed when result is there
-	result  *metric.Set
-
-	mu      sync.Mutex
-	outcome outcome
+// Close ends the poll that is under way, without counting it, and closes the
+// client.
+func (t *Target) Close() error {
+	t.cancel()
+	t.polls.Wait()
+	return t.client.Close()
 }
 
-// outcome is what a round has brought so far.
-type outcome struct {
-	start    time.Time
-	answered bool // by any reply, a fault included
-	jobs     []job
-	err      error // why nothing could be asked
-	user     userMetrics
-}
-
-// userMetrics are those of the routing script.
-type userMetrics struct {
-	page xhttpprom.Page
-	took time.Duration // zero as long as there is no answer
-	err  error
-}
-
-// job is what one collector asks in a round. A reply that is not there yet is
-// zero.
-type job struct {
-	collector *collector.Collector
-	answers   []collector.Answer
-}
-
-func newJob(c *collector.Collector, calls []rpc.Call) job {
-	j := job{c, make([]collector.Answer, len(calls))}
-	for i, call := range calls {
-		j.answers[i].Call = call
-	}
-	return j
-}
-
-// Scrape asks Kamailio, or joins a round of questions that is under way, and
-// returns the samples. When ctx is done it returns with what has been answered
-// by then; ctx also bounds nobody else's scrape. The Set is not to be changed, and
-// not to be used any more when release has been called, once, which gives its
-// memory to another scrape.
+// Scrape polls Kamailio, or joins the poll that is under way, and returns the
+// samples. When ctx is done it returns the samples of the replies that have
+// arrived by then; the poll goes on for the time that the target has. The Set must
+// not be changed. It must not be used any more after release, which has to be
+// called once, and makes its memory available to another scrape.
 func (t *Target) Scrape(ctx context.Context) (found *metric.Set, release func()) {
-	r := t.join()
+	p := t.join()
 	select {
-	case <-r.done:
-		return r.result, func() {
-			if t.leave(r, nil) == 0 {
-				t.report.recycle(r.result)
-			}
-		}
+	case <-p.done:
 	case <-ctx.Done():
+		if deadline, ok := ctx.Deadline(); ok && p.ends.Sub(deadline) < endsTogether {
+			<-p.done
+			break
+		}
+		if part := t.partial(p); part != nil {
+			t.leave(p)
+			return part.set, func() { t.releasePart(p, part) }
+		}
+		<-p.done // soon: the samples are being made
 	}
-	if t.leave(r, ctx.Err()) == 0 {
-		<-r.done // soon, it is cancelled
-		found = r.result
-	} else {
-		found = t.report.samples(r.snapshot())
-	}
-	return found, func() { t.report.recycle(found) }
+	return p.result, func() { t.leave(p) }
 }
 
-// join starts a round, or joins the one that is under way.
-func (t *Target) join() *round {
+// endsTogether is the difference below which a scrape that may take as long as the
+// poll ends with it.
+const endsTogether = 50 * time.Millisecond
+
+// join starts a poll, or joins the one that is under way.
+func (t *Target) join() *poll {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.current == nil {
-		ctx, cancel := context.WithCancelCause(context.Background())
-		t.current = &round{cancel: cancel, done: make(chan struct{})}
-		t.current.outcome.start = time.Now()
-		go t.run(ctx, t.current)
+		now := time.Now()
+		t.current = &poll{ends: now.Add(t.options.Timeout), done: make(chan struct{})}
+		t.current.outcome.start = now
+		p := t.current
+		t.polls.Go(func() { t.run(p) })
 	}
 	t.current.waiting++
 	return t.current
 }
 
-// leave tells that a scrape waits no longer, and why. A round that nobody waits
-// for is cancelled. It returns how many still wait.
-func (t *Target) leave(r *round, why error) int {
+// leave ends a scrape's use of a poll. The last one makes the memory of the result
+// available.
+func (t *Target) leave(p *poll) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	r.waiting--
-	if r.waiting == 0 {
-		r.cancel(why)
-		t.end(r)
-	}
-	return r.waiting
-}
-
-// end makes room for the next round. The caller holds mu.
-func (t *Target) end(r *round) {
-	if t.current == r {
-		t.current = nil
-	}
-}
-
-// run is a round. It ends soon after ctx.
-func (t *Target) run(ctx context.Context, r *round) {
-	defer close(r.done)
-	defer r.cancel(nil)
-	limited, cancel := context.WithTimeout(ctx, t.options.Timeout)
-	defer cancel()
-	var fetch sync.WaitGroup
-	if t.options.UserMetrics != nil {
-		fetch.Go(func() { t.fetchUserMetrics(limited, r) })
-	}
-	t.ask(limited, r)
-	fetch.Wait()
-	t.mu.Lock()
-	t.end(r)
+	p.waiting--
+	unused := p.waiting == 0 && p.result != nil
 	t.mu.Unlock()
-	if errors.Is(context.Cause(ctx), context.Canceled) {
-		// Whoever asked went away, which says nothing about Kamailio.
-		r.result = t.report.samples(r.snapshot())
+	if unused {
+		t.report.recycle(p.result)
+	}
+}
+
+// finish publishes the result of a poll, and makes room for the next poll.
+func (t *Target) finish(p *poll, result *metric.Set) {
+	t.mu.Lock()
+	p.result = result
+	t.current = nil
+	unused := p.waiting == 0
+	t.mu.Unlock()
+	close(p.done)
+	if unused {
+		t.report.recycle(result)
+	}
+	memory.afterPoll(t.report)
+}
+
+// partial returns the samples of the replies that have arrived so far. Scrapes
+// that give up while no other reply arrives share them. It returns nil if the poll
+// is over.
+func (t *Target) partial(p *poll) *part {
+	p.making.Lock()
+	defer p.making.Unlock()
+	o, changes, over := p.snapshot()
+	if over {
+		return nil
+	}
+	if p.part == nil || p.part.changes != changes {
+		p.part = &part{set: t.report.samples(o), changes: changes}
+	}
+	p.part.users++
+	return p.part
+}
+
+func (t *Target) releasePart(p *poll, part *part) {
+	p.making.Lock()
+	defer p.making.Unlock()
+	part.users--
+	if part.users > 0 {
 		return
 	}
-	r.result = t.report.conclude(r.snapshot())
-}
-
-// ask puts all questions to Kamailio and notes the answers.
-func (t *Target) ask(ctx context.Context, r *round) {
-	collectors, err := t.choose(ctx, r)
-	if err != nil {
-		r.note(func(o *outcome) { o.err = err })
-		return
+	if p.part == part {
+		p.part = nil
 	}
-	var first []int // indices of jobs
-	r.note(func(o *outcome) {
-		for _, c := range collectors {
-			if calls := c.Calls(t.options.Settings); len(calls) > 0 {
-				first = append(first, len(o.jobs))
-				o.jobs = append(o.jobs, newJob(c, calls))
-			}
-		}
-	})
-	t.batch(ctx, r, first)
-	var second []int
-	r.note(func(o *outcome) {
-		for i, j := range o.jobs {
-			if calls := j.collector.Again(t.options.Settings, j.answers); len(calls) > 0 {
-				second = append(second, i)
-				o.jobs[i] = newJob(j.collector, calls)
-			}
-		}
-	})
-	if len(second) > 0 {
-		t.batch(ctx, r, second)
-	}
-}
-
-func (t *Target) fetchUserMetrics(ctx context.Context, r *round) {
-	start := time.Now()
-	page, err := t.options.UserMetrics.Fetch(ctx)
-	r.note(func(o *outcome) { o.user = userMetrics{page, time.Since(start), err} })
-}
-
-// batch makes the calls of these jobs in one batch.
-func (t *Target) batch(ctx context.Context, r *round, jobs []int) {
-	type place struct{ job, answer int }
-	var calls []rpc.Call
-	var places []place
-	for _, i := range jobs {
-		for k, answer := range r.outcome.jobs[i].answers { // nobody else writes to it
-			call := answer.Call
-			call.Idempotent = true // collectors only read
-			calls = append(calls, call)
-			places = append(places, place{i, k})
-		}
-	}
-	for i, reply := range t.client.Stream(ctx, calls...) {
-		r.note(func(o *outcome) {
-			o.jobs[places[i].job].answers[places[i].answer].Reply = reply
-			o.answered = o.answered || !reply.Received.IsZero()
-		})
-	}
-}
-
-// choose returns the collectors to use, in the order in which they are asked.
-func (t *Target) choose(ctx context.Context, r *round) ([]*collector.Collector, error) {
-	if !t.options.Auto {
-		return t.options.Named, nil
-	}
-	methods, asked, err := t.methods(ctx)
-	r.note(func(o *outcome) { o.answered = asked })
-	if err != nil && !cannotTell(ctx, err) {
-		return nil, err
-	}
-	var chosen []*collector.Collector
-	for _, c := range collector.All {
-		// A server that cannot tell what it has makes us try each method.
-		offered := err != nil || slices.Contains(methods, c.Method)
-		if t.options.JSONRPC && c.BINRPCOnly {
-			continue
-		}
-		if c.Auto && offered || slices.Contains(t.options.Named, c) {
-			chosen = append(chosen, c)
-		}
-	}
-	return chosen, nil
-}
-
-// methods asks what the server has. It may take half of the time, so that a
-// server that answers everything but this can be asked all the same.
-func (t *Target) methods(ctx context.Context) ([]string, bool, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/2)
-		defer cancel()
-	}
-	return t.client.Methods(ctx)
-}
-
-// cannotTell tells whether an error means that the server, which is there, cannot
-// say what it has.
-func cannotTell(ctx context.Context, err error) bool {
-	_, fault := errors.AsType[*rpc.Fault](err)
-	_, limit := errors.AsType[*rpc.LimitError](err)
-	late := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
-	return fault || limit || late || errors.Is(err, dial.ErrNoMethods)
-}
-
-func (r *round) note(change func(*outcome)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	change(&r.outcome)
-}
-
-// snapshot is what the round has brought so far, safe from what is still to
-// come.
-func (r *round) snapshot() outcome {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	copied := r.outcome
-	copied.jobs = slices.Clone(copied.jobs)
-	for i := range copied.jobs {
-		copied.jobs[i].answers = slices.Clone(copied.jobs[i].answers)
-	}
-	return copied
+	t.report.recycle(part.set)
 }

@@ -20,9 +20,15 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-func TestAdvice(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "kamailio_ctl")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
+func TestHint(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "absent")
+	socket := filepath.Join(t.TempDir(), "kamailio_ctl")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if err := os.Chmod(socket, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	permission := &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EACCES)}
@@ -32,42 +38,42 @@ func TestAdvice(t *testing.T) {
 		uri  string
 		want []string
 	}{
-		{"permission", permission, "unix:" + file, []string{"mode 0600", `modparam("ctl", "mode", 0660)`, "group", "belongs to"}},
+		{"permission", permission, "unix:" + socket, []string{"mode 0600", `modparam("ctl", "mode", 0660)`, "group", "belongs to"}},
 		{"permission of a directory", permission, "unix:/no/such/kamailio_ctl", []string{`modparam("ctl", "mode", 0660)`, "directories above"}},
 		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
-		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or hangs"}},
-		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC", "--kamailio.scrape-uri"}},
-		{"not JSON-RPC", &jsonrpc.SyntaxError{}, "jsonrpc+udp://127.0.0.1:5060", []string{"does not speak JSON-RPC", "dgram_socket"}},
+		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or it hangs"}},
+		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC as Kamailio does", "--kamailio.scrape-uri"}},
+		{"not JSON-RPC", &jsonrpc.SyntaxError{}, "jsonrpc+udp://127.0.0.1:5060", []string{"does not speak JSON-RPC as Kamailio does", "dgram_socket"}},
 		{"wrong path", &jsonrpc.StatusError{Code: 404}, "http://127.0.0.1:5060/", []string{"jsonrpc_dispatch()"}},
 		{"password", &jsonrpc.StatusError{Code: 401}, "http://127.0.0.1:5060/", []string{"--kamailio.http-config.file"}},
 		{"permission of JSON-RPC", permission, "jsonrpc+unixgram:" + file, []string{"dgram_mode"}},
 		{"unknown CA", &tls.CertificateVerificationError{Err: errors.New("unknown")}, "https://127.0.0.1:5061/RPC", []string{"ca_file", "--kamailio.http-config.file"}},
 		{"TLS", fmt.Errorf("ask: %w", io.EOF), "http://127.0.0.1:5061/RPC", []string{"https://"}},
-		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than"}},
-		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not taken in fast enough"}},
+		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than the exporter accepts"}},
+		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not read fast enough"}},
 		{"timeout", errOutOfTime, "unix:" + file, []string{"kamcmd core.uptime", "--kamailio.timeout"}},
 		{"timeout of JSON-RPC", errOutOfTime, "https://127.0.0.1:5061/RPC", []string{"jsonrpc_dispatch()", "http or https"}},
 		{"timeout of TCP", errOutOfTime, "tcp://127.0.0.1:5060", []string{"not one for SIP"}},
 		{"timeout of a datagram", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "udp://127.0.0.1:2049", []string{"--kamailio.timeout"}},
-		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the module", "--kamailio.methods"}},
+		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the Kamailio module", "--kamailio.methods"}},
 		{"small buffer", &rpc.Fault{Code: 500, Reason: "Internal error creating dest struct"}, "unix:" + file, []string{"binrpc_struct_max_body_size", "KiB"}},
 		{"a fault that says all", &rpc.Fault{Code: 404, Reason: "no such table"}, "unix:" + file, []string{""}},
 		{"an error that says all", errors.New("odd"), "unix:" + file, []string{""}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := advise(test.err, test.uri)
+			got := hintOn(problem{err: test.err}, test.uri)
 			for _, want := range test.want {
 				if !strings.Contains(got, want) || want == "" && got != "" {
-					t.Errorf("advice %q, want %q in it", got, want)
+					t.Errorf("hint %q, want %q in it", got, want)
 				}
 			}
 		})
 	}
 }
 
-// TestAdviceOnRealErrors makes the errors that need no Kamailio.
-func TestAdviceOnRealErrors(t *testing.T) {
+// TestHintOnRealErrors makes the errors that need no Kamailio.
+func TestHintOnRealErrors(t *testing.T) {
 	dir := t.TempDir()
 	stale := filepath.Join(dir, "stale")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
@@ -92,7 +98,7 @@ func TestAdviceOnRealErrors(t *testing.T) {
 	defer unixgram.Close()
 
 	tests := map[string]string{
-		"unix:" + filepath.Join(dir, "absent"): "no such socket: is Kamailio running",
+		"unix:" + filepath.Join(dir, "absent"): "there is no such socket: check that Kamailio is running",
 		"unix:" + stale:                        "nothing listens there",
 		"tcp://" + nobody:                      `modparam("ctl", "binrpc", "tcp:` + nobody + `")`,
 		"udp://" + nobody:                      "nothing listens there",
@@ -113,8 +119,8 @@ func TestAdviceOnRealErrors(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			_, err = rpc.One(ctx, client, "core.uptime")
-			if got := advise(err, uri); !strings.Contains(got, want) {
-				t.Errorf("error %v has the advice %q, want %q in it", err, got, want)
+			if got := hintOn(problem{err: err}, uri); !strings.Contains(got, want) {
+				t.Errorf("error %v has the hint %q, want %q in it", err, got, want)
 			}
 		})
 	}

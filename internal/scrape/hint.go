@@ -1,0 +1,225 @@
+package scrape
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
+)
+
+// The lines of Kamailio's configuration in a hint are complete, so that they can be
+// copied. Kamailio 5.6 and 6.0 accept each of them, except where the hint names a
+// version.
+
+// hintOnUserMetrics is about the page with the routing script's own metrics.
+const hintOnUserMetrics = "check that --kamailio.xhttp-prom-url is the page for which event_route[xhttp:request] of Kamailio's configuration calls prom_dispatch(), " +
+	"and that it lets this host in. Kamailio also needs tcp_accept_no_cl=yes, because the request has no Content-Length"
+
+// hintOn returns what the user can do about a problem, "" if there is nothing to
+// add to the error.
+func hintOn(p problem, uri string) string {
+	if slices.Contains(p.collectors, userCollector) {
+		return hintOnUserMetrics
+	}
+	target, err := dial.ParseTarget(uri)
+	if err != nil {
+		return ""
+	}
+	return hint(p.err, target)
+}
+
+func hint(err error, target dial.Target) string {
+	socket := target.Network == "unix" || target.Network == "unixgram"
+	if text := hintOnFile(err, target); socket && text != "" {
+		return text
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && socket:
+		return fmt.Sprintf("there is no such socket: check that Kamailio is running, with %s. If its socket is elsewhere, name it with --kamailio.scrape-uri", configOf(target))
+	case errors.Is(err, fs.ErrPermission):
+		return hintOnPermission(target)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "nothing listens there: check that Kamailio is running, with " + configOf(target)
+	case errors.Is(err, syscall.EAGAIN) && socket:
+		return "Kamailio does not accept the connection: it is overloaded, or it hangs"
+	case errors.Is(err, syscall.EPROTOTYPE) && socket:
+		return "the socket is of the other kind: use unix: for a stream socket, unixd: for a datagram socket"
+	case isUntrusted(err):
+		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another name: set ca_file or server_name in tls_config of the file that --kamailio.http-config.file names"
+	case errors.Is(err, io.EOF) && target.Network == "http":
+		return "Kamailio closed the connection: if this is its port for TLS, use https:// in the URI"
+	case errors.Is(err, errLost):
+		return hintOnLostReply(target)
+	}
+	return hintOnReply(err, target)
+}
+
+// hintOnFile is about a path that is not a socket. Connecting to one is refused, as
+// if nothing listened there.
+func hintOnFile(err error, target dial.Target) string {
+	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrPermission) {
+		return ""
+	}
+	info, err := os.Stat(target.Address)
+	if err != nil || info.Mode()&fs.ModeSocket != 0 {
+		return ""
+	}
+	socket := `a socket of modparam("ctl", "binrpc", "unix:/run/kamailio/kamailio_ctl")`
+	if target.Protocol == dial.JSONRPC {
+		socket = `a socket of modparam("jsonrpcs", "dgram_socket", "/run/kamailio/kamailio_rpc.sock")`
+	}
+	return fmt.Sprintf("%s is %s and not a socket: name %s with --kamailio.scrape-uri", target.Address, kindOfFile(info.Mode()), socket)
+}
+
+func kindOfFile(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode.IsRegular():
+		return "a regular file"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	default:
+		return "a device"
+	}
+}
+
+func hintOnReply(err error, target dial.Target) string {
+	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
+		return hintOnFault(fault)
+	}
+	if status, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
+		return hintOnStatus(status)
+	}
+	if _, ok := errors.AsType[*jsonrpc.SyntaxError](err); ok || errors.Is(err, errNoMethods) && target.Protocol == dial.JSONRPC {
+		return "the server there does not speak JSON-RPC as Kamailio does: --kamailio.scrape-uri must be the URL for which Kamailio's configuration calls jsonrpc_dispatch(), or a socket that jsonrpcs opens with its parameters dgram_socket or tcp_socket"
+	}
+	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok || errors.Is(err, errNoMethods) {
+		return `the server there does not speak BINRPC as Kamailio does: --kamailio.scrape-uri must be a socket that ctl opens with modparam("ctl", "binrpc", "unix:/run/kamailio/kamailio_ctl"), not one for SIP, JSON-RPC or a FIFO`
+	}
+	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
+		return "the reply is larger than the exporter accepts: leave the method out of --kamailio.methods, and please report it"
+	}
+	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
+		return "Kamailio stopped sending a reply that was not read fast enough: check whether this host, or the network to Kamailio, is overloaded. A unix: socket is the safest choice"
+	}
+	if isTimeout(err) {
+		return hintOnTimeout(target)
+	}
+	return ""
+}
+
+func hintOnTimeout(target dial.Target) string {
+	switch {
+	case target.Protocol == dial.JSONRPC:
+		return "Kamailio did not reply in time: check that its configuration calls jsonrpc_dispatch() there, and whether it takes http or https. " +
+			"If Kamailio is only slow, raise --kamailio.timeout"
+	case target.Network == "tcp":
+		return `there was no BINRPC reply in time: check that this is the port of a socket of ctl, as in modparam("ctl", "binrpc", "tcp:127.0.0.1:2046"), and not one for SIP. ` +
+			"Try kamcmd core.uptime. If Kamailio is only slow, raise --kamailio.timeout"
+	default:
+		return "Kamailio's ctl process did not reply in time: it is busy with an expensive RPC method, or Kamailio hangs. Try kamcmd core.uptime. If Kamailio is only slow, raise --kamailio.timeout"
+	}
+}
+
+// hintOnLostReply is about a reply that does not fit in a datagram.
+func hintOnLostReply(target dial.Target) string {
+	if target.Protocol == dial.JSONRPC {
+		return `the reply is probably larger than a datagram can be, which Kamailio logs as "Message too long": use http:// or https://, or a unix: or tcp:// socket of ctl, ` +
+			"or leave the method out of --kamailio.methods"
+	}
+	return "the reply is probably larger than the datagram socket takes: use a unix: or tcp:// socket of ctl, or leave the method out of --kamailio.methods"
+}
+
+func hintOnStatus(status *jsonrpc.StatusError) string {
+	switch status.Code {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: let this host in there, or give the password with --kamailio.http-config.file"
+	default:
+		return "check that event_route[xhttp:request] of Kamailio's configuration calls jsonrpc_dispatch() for the path of this URL"
+	}
+}
+
+func isUntrusted(err error) bool {
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	return untrusted
+}
+
+func isTimeout(err error) bool {
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+func hintOnFault(fault *rpc.Fault) string {
+	switch {
+	case fault.NoSuchMethod():
+		return "this Kamailio does not have the method: load the Kamailio module that it belongs to, or leave the method out of --kamailio.methods"
+	case isBufferFault(fault):
+		return `the reply is probably larger than ctl's buffers: set modparam("ctl", "binrpc_struct_max_body_size", 64) and modparam("ctl", "binrpc_max_body_size", 256) in Kamailio's configuration, ` +
+			`which are in KiB and 8 and 32 by default. If it sets binrpc_buffer_size, which is in bytes, use at least the default: modparam("ctl", "binrpc_buffer_size", 1024)`
+	default:
+		return ""
+	}
+}
+
+// isBufferFault reports whether a fault is how ctl, or a method that it serves,
+// says that a buffer is too small. Which buffer that is, the fault does not say.
+func isBufferFault(fault *rpc.Fault) bool {
+	reason := strings.ToLower(fault.Reason)
+	return fault.Code >= 500 && (strings.Contains(reason, "internal error") || strings.Contains(reason, "creating") || strings.Contains(reason, "buffer"))
+}
+
+func hintOnPermission(target dial.Target) string {
+	if target.Protocol == dial.JSONRPC {
+		return `set modparam("jsonrpcs", "dgram_mode", 0660) and modparam("jsonrpcs", "dgram_group", "kamailio") in Kamailio's configuration, and add the exporter's user to that group`
+	}
+	text := `ctl opens its sockets with mode 0600 by default: set modparam("ctl", "mode", 0660) in Kamailio's configuration, restart it, ` +
+		"and add the exporter's user to the group of the socket, which is the group that Kamailio runs as. " +
+		`If Kamailio starts as root, the group can be another: modparam("ctl", "group", "kamailio_exporter")`
+	info, err := os.Stat(target.Address)
+	if err != nil {
+		return text + ". The directories above the socket must let that user pass too"
+	}
+	return fmt.Sprintf("the socket has mode %04o%s. %s", info.Mode().Perm(), owner(info), text)
+}
+
+// configOf returns what Kamailio's configuration must have for the target to be
+// there.
+func configOf(target dial.Target) string {
+	address := target.Network + ":" + target.Address
+	switch {
+	case target.Network == "http":
+		return `loadmodule "xhttp.so", loadmodule "jsonrpcs.so", and jsonrpc_dispatch() in event_route[xhttp:request]`
+	case target.Protocol == dial.JSONRPC && target.Network == "unixgram":
+		return fmt.Sprintf(`loadmodule "jsonrpcs.so" and modparam("jsonrpcs", "dgram_socket", %q)`, target.Address)
+	case target.Protocol == dial.JSONRPC && target.Network == "udp":
+		return fmt.Sprintf(`loadmodule "jsonrpcs.so" and modparam("jsonrpcs", "dgram_socket", %q)`, address)
+	case target.Protocol == dial.JSONRPC:
+		return fmt.Sprintf(`loadmodule "jsonrpcs.so" and, since Kamailio 6.0, modparam("jsonrpcs", "tcp_socket", %q)`, address)
+	case isIPv6(target.Address):
+		return fmt.Sprintf(`loadmodule "ctl.so" and a socket of ctl for a host name, because ctl does not accept an IPv6 address: modparam("ctl", "binrpc", "%s:localhost:2046")`, target.Network)
+	case target.Network == "unixgram":
+		address = "unixd:" + target.Address
+	}
+	return fmt.Sprintf(`loadmodule "ctl.so" and modparam("ctl", "binrpc", %q)`, address)
+}
+
+// isIPv6 reports whether an address with a port has an IPv6 address.
+func isIPv6(address string) bool {
+	parsed, err := netip.ParseAddrPort(address)
+	return err == nil && parsed.Addr().Is6()
+}

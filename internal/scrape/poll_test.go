@@ -1,0 +1,362 @@
+package scrape
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+)
+
+// scrapeFor scrapes with a deadline, and returns the samples that begin with the
+// prefixes.
+func scrapeFor(t *testing.T, target *Target, limit time.Duration, prefixes ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	set, release := target.Scrape(ctx)
+	defer release()
+	return samples(set, prefixes...)
+}
+
+// TestImpatientScraperChangesNothingForOthers has one scraper give up after 10 ms
+// again and again, beside one that waits.
+func TestImpatientScraperChangesNothingForOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := uptimeAnswer
+		slow.after = time.Second
+		client := &script{answers: map[string]answer{"core.uptime": slow}}
+		target, log := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for range 80 {
+				scrapeFor(t, target, 10*time.Millisecond, "kamailio_")
+			}
+		})
+		checkSamples(t, scraped(t.Context(), target),
+			"core_uptime_uptime_total[] 42",
+			"exporter_collector_success[core.uptime] 1",
+			"exporter_failed_scrapes[] 0",
+			"exporter_total_scrapes[] 1",
+			"up[] 1",
+		)
+		wg.Wait()
+		if asked := client.asked(); len(asked) != 1 || log.Len() > 0 {
+			t.Errorf("Kamailio was asked %v, the log is %s", asked, log)
+		}
+	})
+}
+
+// TestPollGoesOnWhenNobodyWaits has the outcome of a poll counted once although its
+// only scraper gave up.
+func TestPollGoesOnWhenNobodyWaits(t *testing.T) {
+	for name, scrape := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		},
+		"disconnection": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				slow := uptimeAnswer
+				slow.after = 2 * time.Second
+				client := &script{answers: map[string]answer{"core.uptime": slow}}
+				target, log := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
+				ctx, cancel := scrape(t.Context())
+				defer cancel()
+				start := time.Now()
+				set, release := target.Scrape(ctx)
+				if took := time.Since(start); took != time.Second {
+					t.Errorf("the scrape took %v", took)
+				}
+				checkSamples(t, set,
+					"exporter_collector_success[core.uptime] 0",
+					"exporter_failed_scrapes[] 0",
+					"exporter_total_scrapes[] 0",
+					"up[] 0",
+				)
+				release()
+				time.Sleep(2 * time.Second) // the poll ends meanwhile
+				client.answers["core.uptime"] = uptimeAnswer
+				if got := scrapeFor(t, target, time.Hour, "kamailio_exporter_total", "kamailio_exporter_failed"); got != "exporter_failed_scrapes[] 0\nexporter_total_scrapes[] 2\n" {
+					t.Errorf("samples\n%s", got)
+				}
+				if asked := client.asked(); len(asked) != 2 || log.Len() > 0 {
+					t.Errorf("Kamailio was asked %v, the log is %s", asked, log)
+				}
+			})
+		})
+	}
+}
+
+// TestScrapesThatGiveUpShareTheirSet has several scrapes give up at different times
+// between two replies.
+func TestScrapesThatGiveUpShareTheirSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := tmAnswer
+		slow.after = 2 * time.Second
+		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": slow}}
+		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime", "tm.stats", "sl.stats")})
+		giveUpAfter := func(limit time.Duration) (string, func(), any) {
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			set, release := target.Scrape(ctx)
+			return samples(set, "kamailio_core", "kamailio_tm"), release, set
+		}
+		one, releaseOne, first := giveUpAfter(time.Second)
+		other, releaseOther, second := giveUpAfter(time.Second / 2)
+		later, releaseLater, third := giveUpAfter(time.Second)
+		if first != second || first == third {
+			t.Error("the scrapes between the same replies do not share, or others do")
+		}
+		if want := "core_uptime_uptime_total[] 42\n"; one != want || other != want || later != want+"tm_stats_current[] 7\n" {
+			t.Errorf("samples\n%s\n%s\n%s", one, other, later)
+		}
+		releaseOne()
+		if target.report.spare != nil {
+			t.Error("the set was taken back while a scrape used it")
+		}
+		releaseOther()
+		if target.report.spare == nil {
+			t.Error("the set was not taken back")
+		}
+		releaseLater()
+	})
+}
+
+func TestCloseEndsThePollWithoutCountingIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target, log := newTestTarget(t, &script{}, Options{Named: named(t, "core.uptime")})
+		scrapeFor(t, target, time.Second)
+		start := time.Now()
+		if err := target.Close(); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > 0 || log.Len() > 0 || target.report.ended != 0 {
+			t.Errorf("it took %v, %d polls were counted, the log is %s", took, target.report.ended, log)
+		}
+	})
+}
+
+// successes returns the collectors that are reported, with 1 or 0.
+func successes(t *testing.T, target *Target) string {
+	t.Helper()
+	text := scrapeFor(t, target, time.Hour, "kamailio_exporter_collector_success")
+	return strings.NewReplacer("exporter_collector_success", "", "\n", " ").Replace(text)
+}
+
+// TestHangingKamailio has a Kamailio with two methods hang: the outage is logged
+// once, and no method of a Kamailio module that it does not have is reported.
+func TestHangingKamailio(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{methods: []string{"core.uptime", "tm.stats"}, answers: map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": tmAnswer}}
+		target, log := newTestTarget(t, client, Options{Auto: true, Named: named(t, "tls.info")})
+		client.answers["tls.info"] = answer{err: notFound}
+		if got, want := successes(t, target), "[core.uptime] 1 [tls.info] 0 [tm.stats] 1 "; got != want {
+			t.Errorf("before: %s, want %s", got, want)
+		}
+		log.Reset()
+		client.answers = nil // the connection still knows the methods
+		for i := range 4 {
+			if got, want := successes(t, target), "[core.uptime] 0 [tls.info] 0 [tm.stats] 0 "; got != want {
+				t.Errorf("poll %d while it hangs: %s, want %s", i, got, want)
+			}
+			client.methodsHang = true
+		}
+		client.methodsHang, client.methodsErr = false, errors.New("dial unix: no such file") // it is stopped
+		if got, want := successes(t, target), "[core.uptime] 0 [tls.info] 0 [tm.stats] 0 "; got != want {
+			t.Errorf("without a socket: %s, want %s", got, want)
+		}
+		if text := log.String(); strings.Count(text, "no reply arrived in time") != 1 || strings.Count(text, "level=ERROR") != 2 {
+			t.Errorf("log %s", text)
+		}
+	})
+}
+
+// TestKamailioThatHangsFromTheStart is never said to fail for methods that it may
+// not have.
+func TestKamailioThatHangsFromTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target, log := newTestTarget(t, &script{methodsHang: true}, Options{Auto: true, Named: named(t, "tls.info")})
+		for range 3 {
+			if got, want := successes(t, target), "[tls.info] 0 "; got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "no reply arrived in time") {
+			t.Errorf("log %s", text)
+		}
+	})
+}
+
+// TestServerThatCannotTellItsMethods is one that faults at the question which
+// methods it has. What it once answered is expected of it from then on.
+func TestServerThatCannotTellItsMethods(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{methodsErr: &rpc.Fault{Code: 500, Reason: "buffer overflow"}, answers: map[string]answer{}}
+		for _, c := range collector.All {
+			client.answers[c.Method] = answer{err: notFound}
+		}
+		client.answers["core.uptime"], client.answers["tm.stats"] = uptimeAnswer, tmAnswer
+		target, _ := newTestTarget(t, client, Options{Auto: true})
+		if got, want := successes(t, target), "[core.uptime] 1 [tm.stats] 1 "; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		delete(client.answers, "tm.stats")
+		if got, want := successes(t, target), "[core.uptime] 1 [tm.stats] 0 "; got != want {
+			t.Errorf("when one hangs: %s, want %s", got, want)
+		}
+		client.answers["tm.stats"] = answer{err: notFound}
+		if got, want := successes(t, target), "[core.uptime] 1 "; got != want {
+			t.Errorf("when it is gone: %s, want %s", got, want)
+		}
+	})
+}
+
+// TestServerWithoutAnyKnownMethod answers all calls by saying that there is no such
+// method, as another JSON-RPC server does.
+func TestServerWithoutAnyKnownMethod(t *testing.T) {
+	for name, client := range map[string]*script{
+		"a fault instead of a list": {methodsErr: &rpc.Fault{Code: 500, Reason: "Method Not Found"}},
+		"a list of other methods":   {methods: []string{"weather.get"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client.answers = map[string]answer{}
+			for _, c := range collector.All {
+				client.answers[c.Method] = answer{err: notFound}
+			}
+			target, log := newTestTarget(t, client, Options{Auto: true, Named: named(t, "tm.stats", "dlg.stats_active")})
+			for i := range 3 {
+				if got, want := scrapeFor(t, target, time.Hour, "kamailio_exporter_collector", "kamailio_up"), "exporter_collector_success[dlg.stats_active] 0\nexporter_collector_success[tm.stats] 0\nup[] 0\n"; got != want {
+					t.Errorf("poll %d: samples\n%swant\n%s", i, got, want)
+				}
+			}
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, errNoMethods.Error()) || !strings.Contains(text, "hint=") {
+				t.Errorf("log %s", text)
+			}
+		})
+	}
+}
+
+// TestLargeMethodsAreAskedLast names methods in any order, with the flags of others
+// that then are named too, as the program does.
+func TestLargeMethodsAreAskedLast(t *testing.T) {
+	key, err := collector.ParseHtableKey("a=>b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	profile, err := collector.ParseDialogProfile("all")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := collector.Settings{HtableKeys: []collector.HtableKey{key}, DialogProfiles: []collector.DialogProfile{profile}}
+	for name, options := range map[string]Options{
+		"named": {Named: slices.Concat(named(t, "dispatcher.list", "uac.reg_dump"), named(t, "htable.get"), named(t, "dlg.profile_get_size"), named(t, "core.uptime"))},
+		"auto":  {Auto: true, Named: slices.Concat(named(t, "dispatcher.list"), named(t, "htable.get"), named(t, "dlg.stats_active"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			options.Settings = settings
+			client := &script{answers: map[string]answer{}}
+			for _, c := range collector.All {
+				client.methods = append(client.methods, c.Method)
+				client.answers[c.Method] = answer{err: &rpc.Fault{Code: 404, Reason: "nothing"}}
+			}
+			target, _ := newTestTarget(t, client, options)
+			target.Scrape(t.Context())
+			asked := client.asked()[0]
+			large := func(method string) bool { return named(t, method)[0].Large }
+			first := slices.IndexFunc(asked, large)
+			if first <= 0 || slices.ContainsFunc(asked[first:], func(method string) bool { return !large(method) }) {
+				t.Errorf("asked %v", asked)
+			}
+		})
+	}
+}
+
+// TestReplyThatDoesNotFitInADatagram has dispatcher.list never answered. It costs
+// the deadline of few polls, is logged once, and is back once it is answered.
+func TestReplyThatDoesNotFitInADatagram(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{methods: []string{"core.uptime", "dispatcher.list", "permissions.addressDump"}, answers: map[string]answer{
+			"core.uptime": uptimeAnswer, "permissions.addressDump": {records: []any{rpc.Members{}}},
+		}}
+		target, log := newTestTarget(t, client, Options{Auto: true, URI: "jsonrpc+unixgram:/run/kamailio/kamailio_rpc.sock"})
+		var slow []int
+		for i := range 200 {
+			start := time.Now()
+			got := scrapeFor(t, target, time.Hour, "kamailio_exporter_collector_success[dispatcher", "kamailio_up", "kamailio_exporter_collector_success", "kamailio_core")
+			if want := "core_uptime_uptime_total[] 42\nexporter_collector_success[core.uptime] 1\nexporter_collector_success[dispatcher.list] 0\n"; !strings.HasPrefix(got, want) || !strings.HasSuffix(got, "up[] 1\n") {
+				t.Fatalf("poll %d: samples\n%s", i, got)
+			}
+			if time.Since(start) > 0 {
+				slow = append(slow, i)
+			}
+		}
+		if want := []int{0, 2, 5, 10, 19, 36, 69, 134, 199}; !slices.Equal(slow, want) {
+			t.Errorf("the polls that took their whole time are %v, want %v", slow, want)
+		}
+		asked := client.asked()
+		if last := asked[len(asked)-1]; last[len(last)-1] != "dispatcher.list" {
+			t.Errorf("the lost method is not asked last: %v", last)
+		}
+		if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "Message too long") || !strings.Contains(text, "http://") || !strings.Contains(text, "left out") {
+			t.Errorf("log %s", text)
+		}
+
+		client.answers["dispatcher.list"] = answer{err: &rpc.Fault{Code: 500, Reason: "No Destination Sets"}}
+		for i := 0; ; i++ {
+			if strings.Contains(successes(t, target), "[dispatcher.list] 1") {
+				break
+			}
+			if i > maxWait {
+				t.Fatal("the method is not asked again")
+			}
+		}
+		if !strings.Contains(successes(t, target), "[dispatcher.list] 1") {
+			t.Error("the method is left out although it was answered")
+		}
+	})
+}
+
+// TestLostMethodIsAskedOfANewKamailio has Kamailio be away for a poll.
+func TestLostMethodIsAskedOfANewKamailio(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
+		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime", "dispatcher.list"), URI: "unixd:/run/kamailio/kamailio_ctl"})
+		for range 6 { // it is left out of the next four
+			successes(t, target)
+		}
+		client.answers = map[string]answer{"core.uptime": {err: errors.New("dial: refused")}, "dispatcher.list": {err: errors.New("dial: refused")}}
+		successes(t, target)
+		client.answers = map[string]answer{"core.uptime": uptimeAnswer, "dispatcher.list": {err: &rpc.Fault{Code: 500, Reason: "No Destination Sets"}}}
+		if got, want := successes(t, target), "[core.uptime] 1 [dispatcher.list] 1 "; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	})
+}
+
+// TestSlowMethodOverAStreamIsAskedEachTime, since there only time can be short.
+func TestSlowMethodOverAStreamIsAskedEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
+		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime", "dispatcher.list")})
+		for range 3 {
+			successes(t, target)
+		}
+		for _, batch := range client.asked() {
+			if !slices.Contains(batch, "dispatcher.list") {
+				t.Errorf("asked %v", batch)
+			}
+		}
+	})
+}

@@ -1,0 +1,143 @@
+package scrape
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+)
+
+// madeUp has every method answered with a fault that never came before.
+func madeUp(client *script, poll int) {
+	client.answers = map[string]answer{}
+	for i, c := range collector.All {
+		reason := fmt.Sprintf("fault %d of poll %d \x1b[31m%s", i, poll, strings.Repeat("\x00", 1<<12))
+		client.answers[c.Method] = answer{err: &rpc.Fault{Code: 1000*poll + i, Reason: reason}}
+	}
+}
+
+func allMethods() []string {
+	var methods []string
+	for _, c := range collector.All {
+		methods = append(methods, c.Method)
+	}
+	return methods
+}
+
+// TestMadeUpFaultsAreLoggedOnce has each method fail in each poll with a code and a
+// text of its own.
+func TestMadeUpFaultsAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{methods: allMethods()}
+		target, log := newTestTarget(t, client, Options{Auto: true})
+		for poll := range 40 {
+			madeUp(client, poll)
+			target.Scrape(t.Context())
+			time.Sleep(15 * time.Second)
+		}
+		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+		if len(lines) != maxLines {
+			t.Errorf("%d lines, want %d", len(lines), maxLines)
+		}
+		for _, line := range lines {
+			if len(line) > 2000 || strings.ContainsAny(line, "\x1b\x00") {
+				t.Errorf("a line of %d bytes: %.200q", len(line), line)
+			}
+		}
+		if last := lines[len(lines)-1]; !strings.Contains(last, "unlogged=") || !strings.Contains(last, "collectors=") {
+			t.Errorf("the last line does not say how many are not logged: %s", last)
+		}
+
+		client.answers = map[string]answer{}
+		for _, c := range collector.All {
+			client.answers[c.Method] = answer{err: notFound}
+		}
+		client.methods = []string{"core.uptime"}
+		client.answers["core.uptime"] = uptimeAnswer
+		log.Reset()
+		target.Scrape(t.Context())
+		if text := log.String(); !strings.Contains(text, "works again") || !strings.Contains(text, "unlogged=") {
+			t.Errorf("after recovery: %s", text)
+		}
+	})
+}
+
+// TestLinesAreBoundedInTime has a server fail in ever new ways at every other poll,
+// and work in between, for a day.
+func TestLinesAreBoundedInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{methods: []string{"core.uptime"}}
+		target, log := newTestTarget(t, client, Options{Auto: true})
+		const polls = 400
+		for poll := range polls {
+			if poll%2 == 0 {
+				client.methods = allMethods()
+				madeUp(client, poll)
+			} else {
+				client.methods = []string{"core.uptime"}
+				client.answers = map[string]answer{"core.uptime": uptimeAnswer}
+			}
+			target.Scrape(t.Context())
+			time.Sleep(15 * time.Second)
+		}
+		failures := strings.Count(log.String(), "level=ERROR")
+		if limit := maxLines + int(polls*15*time.Second/linePeriod); failures > limit {
+			t.Errorf("%d lines, want at most %d", failures, limit)
+		}
+		if lines := strings.Count(log.String(), "\n"); lines > 2*failures {
+			t.Errorf("%d lines in all, of which %d are errors", lines, failures)
+		}
+
+		log.Reset()
+		client.methods, client.methodsErr = nil, errors.New("dial unix: no such file")
+		for range 5 {
+			target.Scrape(t.Context())
+			time.Sleep(15 * time.Second)
+		}
+		if text := log.String(); strings.Count(text, "Scraping Kamailio failed") != 1 {
+			t.Errorf("an outage after all this is not logged once: %s", text)
+		}
+	})
+}
+
+// TestAnOutageIsLoggedBesideALastingProblem has Kamailio stop and start again while
+// one method fails all the time.
+func TestAnOutageIsLoggedBesideALastingProblem(t *testing.T) {
+	client := &script{methods: []string{"core.uptime"}, answers: map[string]answer{"core.uptime": uptimeAnswer, "tls.info": {err: notFound}}}
+	target, log := newTestTarget(t, client, Options{Auto: true, Named: named(t, "tls.info")})
+	for range 2 {
+		client.methodsErr = nil
+		target.Scrape(t.Context())
+		target.Scrape(t.Context())
+		client.methodsErr = errors.New("dial unix: no such file")
+		target.Scrape(t.Context())
+		target.Scrape(t.Context())
+	}
+	if text := log.String(); strings.Count(text, "Scraping Kamailio failed") != 2 || strings.Count(text, "A part of") != 2 {
+		t.Errorf("log %s", text)
+	}
+}
+
+// TestLeftOutPartsAreLoggedWithinABudget has each collector leave out something.
+func TestLeftOutPartsAreLoggedWithinABudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		odd := rpc.Members{}
+		for i := range 30 {
+			odd = append(odd, rpc.Member{Name: fmt.Sprintf("unknown %d", i), Value: "x"})
+		}
+		client := &script{methods: allMethods(), answers: map[string]answer{}}
+		for _, c := range collector.All {
+			client.answers[c.Method] = answer{records: []any{odd}}
+		}
+		target, log := newTestTarget(t, client, Options{Auto: true})
+		target.Scrape(t.Context())
+		if lines := strings.Count(log.String(), "level=WARN"); lines != maxLines {
+			t.Errorf("%d lines, want %d", lines, maxLines)
+		}
+	})
+}
