@@ -1,10 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"math"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -191,10 +194,30 @@ func (f *flags) httpClient() (*http.Client, error) {
 	if f.httpConfigFile != "" {
 		var err error
 		if settings, _, err = config.LoadHTTPConfigFile(f.httpConfigFile); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.httpConfigFile, err)
+			return nil, fileError(f.httpConfigFile, err)
 		}
 	}
 	return config.NewClientFromConfig(*settings, "kamailio", config.WithHTTP2Disabled())
+}
+
+// checkWebConfig returns an error for a file that the exporter-toolkit cannot use.
+func (f *flags) checkWebConfig() error {
+	if err := toolkit.Validate(*f.web.WebConfigFile); err != nil {
+		return fmt.Errorf("--web.config.file: %w", fileError(*f.web.WebConfigFile, err))
+	}
+	return nil
+}
+
+// yamlValue matches the value that an error of package yaml quotes.
+var yamlValue = regexp.MustCompile("`.*`")
+
+// fileError returns the error of a configuration file with the file's name, and
+// without the values that it quotes, which may be passwords.
+func fileError(file string, err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return err
+	}
+	return fmt.Errorf("%s: %s", file, yamlValue.ReplaceAllString(err.Error(), "a value"))
 }
 
 // describeMethods returns the list of the methods for the help. It says which ones

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -57,8 +58,8 @@ func run(flags *flags, logger *slog.Logger) error {
 	}
 	target := scrape.NewTarget(client, options)
 	defer target.Close() //nolint:errcheck // the program ends
-	if err := toolkit.Validate(*flags.web.WebConfigFile); err != nil {
-		return fmt.Errorf("--web.config.file: %w", err)
+	if err := flags.checkWebConfig(); err != nil {
+		return err
 	}
 	handler, err := web.NewHandler(web.Options{
 		Target:          target,
@@ -80,6 +81,20 @@ func run(flags *flags, logger *slog.Logger) error {
 	return serve(ctx, server, flags.web, logger)
 }
 
+// withListenFlag names the flag that an error of listening is about.
+func withListenFlag(err error, flags *toolkit.FlagConfig) error {
+	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
+		return fmt.Errorf("--web.systemd-socket: %w", err)
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: another program listens there, choose another address", err)
+	}
+	if _, ok := errors.AsType[*net.OpError](err); ok {
+		return fmt.Errorf("--web.listen-address: %w", err)
+	}
+	return err
+}
+
 // shutdownGrace is how long requests under way may take when the exporter ends.
 const shutdownGrace = 5 * time.Second
 
@@ -88,10 +103,7 @@ func serve(ctx context.Context, server *http.Server, flags *toolkit.FlagConfig, 
 	go func() { ended <- toolkit.ListenAndServe(server, flags, logger) }()
 	select {
 	case err := <-ended:
-		if errors.Is(err, syscall.EADDRINUSE) {
-			err = fmt.Errorf("%w: something listens there already, choose another address with --web.listen-address", err)
-		}
-		return err
+		return withListenFlag(err, flags)
 	case <-ctx.Done():
 	}
 	logger.Info("Stopping")

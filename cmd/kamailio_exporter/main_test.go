@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -62,19 +63,42 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 	}
 }
 
-func TestAddressInUse(t *testing.T) {
+func TestListenErrorsNameTheFlag(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	out, err := command(ctx, "-l", listener.Addr().String()).CombinedOutput()
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), "choose another address with --web.listen-address") {
-		t.Errorf("%v: %s", err, out)
+	tests := map[string][]string{"--web.listen-address: listen tcp " + listener.Addr().String(): {"-l", listener.Addr().String()}}
+	if runtime.GOOS == "linux" {
+		tests["--web.systemd-socket: no socket activation"] = []string{"--web.systemd-socket"}
+	}
+	for want, args := range tests {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		out, err := command(ctx, args...).CombinedOutput()
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || !strings.Contains(string(out), want) {
+			t.Errorf("%q: %v, want %q in %s", args, err, want, out)
+		}
+	}
+}
+
+// TestFileErrorsRepeatNoValue has files whose errors name the flag and the file,
+// and not what is in the file, which may be a password.
+func TestFileErrorsRepeatNoValue(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "wrong.yml")
+	if err := os.WriteFile(file, []byte("basic_auth: PW`PW\nbasic_auth_users: PW\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, flag := range []string{"--web.config.file", "--kamailio.http-config.file"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		out, err := command(ctx, flag, file).CombinedOutput()
+		if _, ok := errors.AsType[*exec.ExitError](err); !ok || !strings.Contains(string(out), flag+": "+file+": yaml: ") || strings.Contains(string(out), "PW") {
+			t.Errorf("%s: %v, output %s", flag, err, out)
+		}
 	}
 }
 
