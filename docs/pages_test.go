@@ -3,6 +3,7 @@ package docs_test
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"os"
 	"os/exec"
@@ -151,12 +152,16 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// anchors returns the names that GitHub gives the headings of a page.
+// anchors returns the names that GitHub gives the headings of a page. Those of repeated headings are numbered.
 func anchors(t *testing.T, page string) []string {
 	t.Helper()
 	var all []string
 	for _, match := range heading.FindAllStringSubmatch(readPage(t, page), -1) {
-		all = append(all, strings.ReplaceAll(notAnchors.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-"))
+		anchor := strings.ReplaceAll(notAnchors.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-")
+		for name, again := anchor, 1; slices.Contains(all, anchor); again++ {
+			anchor = fmt.Sprintf("%s-%d", name, again)
+		}
+		all = append(all, anchor)
 	}
 	return all
 }
