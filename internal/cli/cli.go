@@ -13,14 +13,16 @@ import (
 	"github.com/prometheus/common/version"
 )
 
-// New returns an application with the flags --help, -h and --version. Both print
-// to standard output.
+// New returns an application with the flags --help, -h and --version. They print
+// to standard output. From then on, prometheus/common/version has the program's
+// version.
 func New(name, help string) *kingpin.Application {
 	// By default kingpin replaces an argument @FILE by the lines of that file, and
 	// takes flags from them. Here @ is an ordinary character: it begins values of
 	// Kamailio's hash tables. The setting is global; kingpin has none for a single
 	// application.
 	kingpin.EnableFileExpansion = false
+	useModuleVersion()
 	app := kingpin.New(name, help)
 	app.HelpFlag.Short('h').Help("Show this help.")
 	app.Version(version.Print(name))
