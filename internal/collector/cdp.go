@@ -30,7 +30,7 @@ var (
 var cdpListPeers = &Collector{
 	Method:  "cdp.list_peers",
 	Module:  "cdp",
-	Help:    "Diameter peers: state, disabled; 9 series for each",
+	Help:    "state of Diameter peers, 9 series for each peer",
 	Auto:    true,
 	Metrics: []*metric.Desc{cdpPeerState, cdpPeerDisabled},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

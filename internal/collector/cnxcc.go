@@ -20,7 +20,7 @@ var cnxccFields = []field{
 var cnxccStats = &Collector{
 	Method:  "cnxcc.stats",
 	Module:  "cnxcc",
-	Help:    "calls with credit control; 3 series",
+	Help:    "calls with credit control, 3 series",
 	Auto:    true,
 	Metrics: descsOf(cnxccFields),
 	collect: each(func(out *metric.Set, reply rpc.Reply) { addNumbers(out, cnxccFields, reply.Value, nil) }),

@@ -26,7 +26,7 @@ var (
 var coreUptime = &Collector{
 	Method:  "core.uptime",
 	Module:  "core",
-	Help:    "how long Kamailio has been running, and since when; 2 series",
+	Help:    "start time and uptime of Kamailio, 2 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{uptimeTotal, startTime},
 	collect: each(collectUptime),
@@ -99,7 +99,7 @@ var buildInfo = gauge("kamailio_build_info",
 var coreInfo = &Collector{
 	Method:  "core.info",
 	Module:  "core",
-	Help:    "Kamailio's version and build; 1 series",
+	Help:    "version and build of Kamailio, 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{buildInfo},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
@@ -138,7 +138,7 @@ var shmmemFields = []field{
 var coreShmmem = &Collector{
 	Method:  "core.shmmem",
 	Module:  "core",
-	Help:    "shared memory; 6 series",
+	Help:    "shared memory, 6 series",
 	Auto:    true,
 	Metrics: descsOf(shmmemFields),
 	collect: fields(shmmemFields),
@@ -162,7 +162,7 @@ var tcpInfoFields = []field{
 var coreTCPInfo = &Collector{
 	Method:  "core.tcp_info",
 	Module:  "core",
-	Help:    "TCP and TLS connections; 6 series",
+	Help:    "TCP and TLS connections, 6 series",
 	Auto:    true,
 	Metrics: descsOf(tcpInfoFields),
 	collect: fields(tcpInfoFields),
@@ -175,7 +175,7 @@ var processes = gauge("kamailio_core_processes",
 var corePsx = &Collector{
 	Method:  "core.psx",
 	Module:  "core",
-	Help:    "processes by role; a series for each role, about 15",
+	Help:    "number of processes, a series for each role, about 15",
 	Auto:    true,
 	Metrics: []*metric.Desc{processes},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
@@ -217,7 +217,7 @@ var socketLabels = []string{"address", "af", "agname", "mcast", "mhomed", "port"
 var coreSocketsList = &Collector{
 	Method:  "core.sockets_list",
 	Module:  "core",
-	Help:    "sockets that Kamailio listens on; a series for each",
+	Help:    "sockets that Kamailio listens on, a series for each socket",
 	Auto:    true,
 	Metrics: []*metric.Desc{socketInfo},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

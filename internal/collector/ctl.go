@@ -12,7 +12,7 @@ var ctlConnectionsField = field{name: "connections", unsigned: true, desc: gauge
 var ctlConnections = &Collector{
 	Method:     "ctl.connections",
 	Module:     "ctl",
-	Help:       "connections to the ctl module; 1 series",
+	Help:       "connections to the Kamailio module ctl, 1 series",
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{ctlConnectionsField.desc},

@@ -27,8 +27,8 @@ var dlgStatsActiveFields = []field{
 var dlgStatsActive = &Collector{
 	Method: "dlg.stats_active",
 	Module: "dialog",
-	Help: "dialogs by state; 5 series. Kamailio walks all dialogs under their lock for it, " +
-		"which costs calls the more of them there are",
+	Help: "number of dialogs in each state, 5 series. Kamailio walks all dialogs under their lock, so the " +
+		"cost grows with the number of calls",
 	Metrics: descsOf(dlgStatsActiveFields),
 	collect: fields(dlgStatsActiveFields),
 }
@@ -63,8 +63,9 @@ var dialogProfileSize = field{name: "size", unsigned: true, desc: gauge("kamaili
 var dlgProfileGetSize = &Collector{
 	Method: "dlg.profile_get_size",
 	Module: "dialog",
-	Help: "dialogs in profiles; a series for each profile that is named. For profile:value Kamailio walks a part " +
-		"of the profile's dialogs under the profile's lock, for profile it adds a few counters",
+	Help: "number of dialogs in profiles, a series for each profile that --kamailio.dialog-profiles names. " +
+		"For profile:value Kamailio walks a part of the profile's dialogs under the profile's lock, for " +
+		"profile it adds a few counters",
 	Auto:    true,
 	Flag:    "kamailio.dialog-profiles",
 	Metrics: []*metric.Desc{dialogProfileSize.desc},

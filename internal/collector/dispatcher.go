@@ -111,8 +111,8 @@ var (
 var dispatcherList = &Collector{
 	Method: "dispatcher.list",
 	Module: "dispatcher",
-	Help: "destinations of the dispatcher: state, latency, weight, load; up to 18 series for each, " +
-		"in the short form 1 for each and 4 for each set",
+	Help: "state, latency, weight and load of dispatcher destinations, up to 18 series for each " +
+		"destination. The short form has 1 for each destination and 4 for each set",
 	Auto:  true,
 	Large: true,
 	Short: true,

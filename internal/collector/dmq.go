@@ -27,7 +27,7 @@ var dmqStates = []string{"active", "disabled", "not_active", "pending", "timeout
 var dmqListNodes = &Collector{
 	Method:  "dmq.list_nodes",
 	Module:  "dmq",
-	Help:    "nodes of the DMQ bus and their state; 6 series for each",
+	Help:    "state of DMQ nodes, 6 series for each node",
 	Auto:    true,
 	Metrics: []*metric.Desc{dmqNode, dmqNodeState},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -26,7 +26,7 @@ var (
 var dnsMemInfo = &Collector{
 	Method:     "dns.mem_info",
 	Module:     "core",
-	Help:       "memory of the DNS cache; 2 series",
+	Help:       "memory of the DNS cache, 2 series",
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{dnsCacheUsed, dnsCacheMax},
@@ -37,7 +37,7 @@ var dnsMemInfo = &Collector{
 var dstBlocklistMemInfo = &Collector{
 	Method:     "dst_blocklist.mem_info",
 	Module:     "core",
-	Help:       "memory of the list of blocked destinations; 2 series",
+	Help:       "memory of the list of blocked destinations, 2 series",
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{dstBlocklistUsed, dstBlocklistMax},

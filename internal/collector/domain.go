@@ -15,10 +15,9 @@ var (
 )
 
 var domainDump = &Collector{
-	Method: "domain.dump",
-	Module: "domain",
-	Help: "how many domains Kamailio serves; 2 series; " +
-		"not unasked, because Kamailio sends the whole table for it",
+	Method:  "domain.dump",
+	Module:  "domain",
+	Help:    "number of domains that Kamailio serves, 2 series. Kamailio sends the whole table",
 	Large:   true,
 	Metrics: []*metric.Desc{domainDomains, domainAttributes},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -37,7 +37,7 @@ var htableStatsFields = []field{
 var htableStats = &Collector{
 	Method:  "htable.stats",
 	Module:  "htable",
-	Help:    "items of hash tables; 4 series for each table",
+	Help:    "number of items in hash tables, 4 series for each table",
 	Auto:    true,
 	Metrics: descsOf(htableStatsFields),
 	noRows:  noTables,
@@ -61,7 +61,7 @@ var (
 var htableListTables = &Collector{
 	Method:  "htable.listTables",
 	Module:  "htable",
-	Help:    "how hash tables are set up; 2 series for each table",
+	Help:    "settings of hash tables, 2 series for each table",
 	Auto:    true,
 	Metrics: []*metric.Desc{htableInfo, htableExpire},
 	noRows:  noTables,
@@ -113,7 +113,7 @@ var htableValue = gauge("kamailio_htable_value",
 var htableGet = &Collector{
 	Method:  "htable.get",
 	Module:  "htable",
-	Help:    "values in hash tables; a series for each key that is named and there",
+	Help:    "values in hash tables, a series for each key that --kamailio.htable-keys names",
 	Auto:    true,
 	Flag:    "kamailio.htable-keys",
 	Metrics: []*metric.Desc{htableValue},

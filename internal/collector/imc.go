@@ -15,10 +15,9 @@ var (
 )
 
 var imcListRooms = &Collector{
-	Method: "imc.list_rooms",
-	Module: "imc",
-	Help: "rooms for instant messages and their members; 2 series; " +
-		"not unasked, because Kamailio sends every room for it, and users make rooms",
+	Method:  "imc.list_rooms",
+	Module:  "imc",
+	Help:    "chat rooms and their members, 2 series. Kamailio sends every room, and users can create rooms",
 	Large:   true,
 	Metrics: []*metric.Desc{imcRooms, imcMembers},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

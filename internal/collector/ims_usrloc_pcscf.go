@@ -24,8 +24,8 @@ var (
 var ulpcscfStatus = &Collector{
 	Method: "ulpcscf.status",
 	Module: "ims_usrloc_pcscf",
-	Help: "contacts that a P-CSCF knows; 3 series for each domain; " +
-		"not unasked, because Kamailio sends every contact for it, or fails if they are too many",
+	Help: "number of contacts of a P-CSCF, 3 series for each domain. Kamailio sends every contact, and " +
+		"fails if there are too many",
 	Large:   true,
 	Metrics: append(descsOf(pcscfFields), descsOf(pcscfStats)...),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

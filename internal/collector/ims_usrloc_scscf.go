@@ -25,7 +25,7 @@ var ulscscfStatus = &Collector{
 	Method:     "ulscscf.status",
 	BINRPCOnly: true, // over JSON-RPC only the last domain comes
 	Module:     "ims_usrloc_scscf",
-	Help:       "public identities that an S-CSCF knows; 3 series for each domain",
+	Help:       "number of public identities of an S-CSCF, 3 series for each domain",
 	Auto:       true,
 	Metrics:    append(descsOf(scscfFields), descsOf(scscfStats)...),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

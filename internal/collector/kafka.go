@@ -21,7 +21,7 @@ var (
 var kafkaStats = &Collector{
 	Method:  "kafka.stats",
 	Module:  "kafka",
-	Help:    "messages to Kafka; 2 series",
+	Help:    "messages to Kafka, 2 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{kafkaMessages, kafkaErrors},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -17,9 +17,10 @@ var keepaliveState = gauge("kamailio_keepalive_destination_state",
 	"owner", "state", "uri")
 
 var keepaliveList = &Collector{
-	Method:     "keepalive.list",
-	Module:     "keepalive",
-	Help:       "destinations that keepalive asks: up or down; 3 series for each",
+	Method: "keepalive.list",
+	Module: "keepalive",
+	Help: "state of the destinations that the Kamailio module keepalive monitors, 3 series for each " +
+		"destination",
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{keepaliveState},

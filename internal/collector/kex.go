@@ -65,7 +65,7 @@ func higher(a, b float64) float64 { return max(a, b) }
 var pkgStats = &Collector{
 	Method:  "pkg.stats",
 	Module:  "kex",
-	Help:    "private memory; 5 series for each process, in the short form 6 for each role",
+	Help:    "private memory, 5 series for each process. The short form has 6 for each role",
 	Auto:    true,
 	Short:   true,
 	Metrics: append(descsOf(pkgFields), pkgRoleDescs()...),

@@ -24,7 +24,7 @@ var (
 var lcrDumpGws = &Collector{
 	Method:  "lcr.dump_gws",
 	Module:  "lcr",
-	Help:    "gateways of least cost routing: state, defunct until when; 5 series for each",
+	Help:    "state of the gateways of the Kamailio module lcr, 5 series for each gateway",
 	Auto:    true,
 	Metrics: []*metric.Desc{lcrGatewayState, lcrGatewayDefunctUntil},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -15,7 +15,7 @@ var mqueueFields = []field{
 var mqueueGetSizes = &Collector{
 	Method:  "mqueue.get_sizes",
 	Module:  "mqueue",
-	Help:    "items in message queues; a series for each queue",
+	Help:    "number of items in message queues, a series for each queue",
 	Auto:    true,
 	Metrics: descsOf(mqueueFields),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

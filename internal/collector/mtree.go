@@ -33,7 +33,7 @@ func mtreeMetric(name, help string) *metric.Desc {
 var mtreeSummary = &Collector{
 	Method:  "mtree.summary",
 	Module:  "mtree",
-	Help:    "prefix trees: size and when they were loaded; 5 series for each",
+	Help:    "size and load time of prefix trees, 5 series for each tree",
 	Auto:    true,
 	Metrics: append(descsOf(mtreeFields), mtreeItems.desc),
 	noRows:  "Empty tree list",

@@ -13,7 +13,7 @@ var pdbActive = gauge("kamailio_pdb_active",
 var pdbStatus = &Collector{
 	Method:  "pdb.status",
 	Module:  "pdb",
-	Help:    "whether number portability is looked up; 1 series",
+	Help:    "whether number portability lookups are enabled, 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{pdbActive},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -12,10 +12,9 @@ var peerstateFields = []field{
 }
 
 var peerstateStats = &Collector{
-	Method: "peerstate.stats",
-	Module: "peerstate",
-	Help: "peers that are known, in a call, registered; 3 series; " +
-		"not unasked, because Kamailio walks all peers under their lock for it",
+	Method:  "peerstate.stats",
+	Module:  "peerstate",
+	Help:    "number of peers, of those in a call and of those registered, 3 series. Kamailio walks all peers under their lock",
 	Metrics: descsOf(peerstateFields),
 	collect: fields(peerstateFields),
 }

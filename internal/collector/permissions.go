@@ -23,8 +23,8 @@ var (
 var permissionsAddressDump = &Collector{
 	Method: "permissions.addressDump",
 	Module: "permissions",
-	Help: "how many addresses permissions holds; a series for each group; " +
-		"not unasked, because Kamailio sends the whole table for it",
+	Help: "number of addresses of the Kamailio module permissions, a series for each group. Kamailio sends " +
+		"the whole table",
 	Large:   true,
 	Metrics: []*metric.Desc{permissionsAddresses},
 	noRows:  "No address table",
@@ -34,8 +34,8 @@ var permissionsAddressDump = &Collector{
 var permissionsSubnetDump = &Collector{
 	Method: "permissions.subnetDump",
 	Module: "permissions",
-	Help: "how many subnets permissions holds; a series for each group; " +
-		"not unasked, because Kamailio sends the whole table for it",
+	Help: "number of subnets of the Kamailio module permissions, a series for each group. Kamailio sends " +
+		"the whole table",
 	Metrics: []*metric.Desc{permissionsSubnets},
 	noRows:  "No subnet table",
 	collect: each(countGroups(permissionsSubnets)),

@@ -18,8 +18,8 @@ var pikeFields = []field{
 var pikeTop = &Collector{
 	Method: "pike.top",
 	Module: "pike",
-	Help: "how many addresses pike blocks; 2 series; " +
-		"not unasked, because Kamailio walks all addresses that it knows under their locks for it",
+	Help: "number of addresses that the Kamailio module pike blocks, 2 series. Kamailio walks all " +
+		"addresses that it has seen under their locks",
 	Metrics: descsOf(pikeFields),
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{{Method: "pike.top", Args: []any{"HOT"}}}

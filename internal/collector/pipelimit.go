@@ -33,8 +33,8 @@ var (
 var plList = &Collector{
 	Method: "pl.list",
 	Module: "pipelimit",
-	Help: "rate limits: requests and limit; 4 series for each pipe and one for each algorithm, the short form has only these; " +
-		"not unasked, because scripts can make a pipe for each address that sends something",
+	Help: "requests and limits of pipes, 4 series for each pipe and one for each algorithm. The short form " +
+		"has only one for each algorithm. Routing scripts can create a pipe for each source address",
 	Large:   true,
 	Short:   true,
 	Metrics: append([]*metric.Desc{plPipes, plPipeInfo}, descsOf(plPipeFields)...),
@@ -69,8 +69,8 @@ var plPipeLoad = gauge("kamailio_pipelimit_pipe_load",
 var plStats = &Collector{
 	Method: "pl.stats",
 	Module: "pipelimit",
-	Help: "load of rate limits; a series for each pipe; " +
-		"not unasked, because scripts can make a pipe for each address that sends something",
+	Help: "load of pipes, a series for each pipe. Routing scripts can create a pipe for each source " +
+		"address",
 	Large:   true,
 	Metrics: []*metric.Desc{plPipeLoad},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -39,7 +39,7 @@ var (
 var rlGetPipes = &Collector{
 	Method:     "rl.get_pipes",
 	Module:     "ratelimit",
-	Help:       "rate limits: requests, limit, load; 4 series for each pipe",
+	Help:       "requests, limits and load of the Kamailio module ratelimit, 4 series for each pipe",
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{rlPipeInfo, rlPipeRequests, rlPipeLimit, rlPipeLoad},
@@ -66,7 +66,7 @@ var rlQueueInfo = gauge("kamailio_ratelimit_queue_info",
 var rlGetQueues = &Collector{
 	Method:     "rl.get_queues",
 	Module:     "ratelimit",
-	Help:       "which requests go to which rate limit; a series for each queue",
+	Help:       "pipe that each queue of the Kamailio module ratelimit sends to, a series for each queue",
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{rlQueueInfo},

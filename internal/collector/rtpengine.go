@@ -33,7 +33,7 @@ func relayMetric(module, name, help string) *metric.Desc {
 var rtpengineShow = &Collector{
 	Method:  "rtpengine.show",
 	Module:  "rtpengine",
-	Help:    "RTPEngine nodes: up or down, disabled, weight, next check; 4 series for each",
+	Help:    "state and weight of RTPEngine nodes, 4 series for each node",
 	Auto:    true,
 	Metrics: []*metric.Desc{rtpengineUp, rtpengineDisabled, rtpengineWeight.desc, rtpengineRecheck.desc},
 	noRows:  "Initializing - try later", // for a moment after Kamailio started

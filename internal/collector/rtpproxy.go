@@ -24,7 +24,7 @@ var (
 var rtpproxyList = &Collector{
 	Method:  "rtpproxy.list",
 	Module:  "rtpproxy",
-	Help:    "RTP proxies: up or down, disabled, weight; 3 series for each",
+	Help:    "state and weight of RTP proxies, 3 series for each proxy",
 	Auto:    true,
 	Metrics: []*metric.Desc{rtpproxyUp, rtpproxyDisabled, rtpproxyWeight.desc},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -17,8 +17,8 @@ var scaSubscriptions = gauge("kamailio_sca_subscriptions",
 var scaSubscriptionCount = &Collector{
 	Method: "sca.subscription_count",
 	Module: "sca",
-	Help: "subscriptions for shared call appearances; 2 series; " +
-		"not unasked, because Kamailio walks all subscriptions under their locks for it",
+	Help: "subscriptions for shared call appearances, 2 series. Kamailio walks all subscriptions under " +
+		"their locks",
 	Metrics: []*metric.Desc{scaSubscriptions},
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{

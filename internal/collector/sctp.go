@@ -22,7 +22,7 @@ var (
 var sctpInfo = &Collector{
 	Method:  "sctp.info",
 	Module:  "sctp",
-	Help:    "SCTP associations; 3 series",
+	Help:    "SCTP associations, 3 series",
 	Auto:    true,
 	Metrics: append(descsOf(sctpFields), sctpTracked),
 	noRows:  "sctp support disabled",

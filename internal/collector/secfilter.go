@@ -33,7 +33,7 @@ var secfilterLine = regexp.MustCompile(`^\[\+\] (?:By )?(.+?)\s*: (\d+)$`)
 var secfilterStats = &Collector{
 	Method:  "secfilter.stats",
 	Module:  "secfilter",
-	Help:    "messages that secfilter found in its lists; 26 series",
+	Help:    "messages that matched a list of the Kamailio module secfilter, 26 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{secfilterMessages},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

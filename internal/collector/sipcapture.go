@@ -13,7 +13,7 @@ var sipcaptureEnabled = gauge("kamailio_sipcapture_enabled",
 var sipcaptureStatus = &Collector{
 	Method:  "sipcapture.status",
 	Module:  "sipcapture",
-	Help:    "whether SIP messages are captured; 1 series",
+	Help:    "whether SIP capturing is enabled, 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{sipcaptureEnabled},
 	calls: func(Settings) []rpc.Call {

@@ -13,7 +13,7 @@ var siptraceEnabled = gauge("kamailio_siptrace_enabled",
 var siptraceStatus = &Collector{
 	Method:  "siptrace.status",
 	Module:  "siptrace",
-	Help:    "whether SIP messages are traced; 1 series",
+	Help:    "whether SIP tracing is enabled, 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{siptraceEnabled},
 	calls: func(Settings) []rpc.Call {

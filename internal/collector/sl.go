@@ -16,7 +16,7 @@ var slStatsCodes = counter("kamailio_sl_stats_codes_total",
 var slStats = &Collector{
 	Method:  "sl.stats",
 	Module:  "sl",
-	Help:    "replies sent without a transaction; a series for each code, about 19",
+	Help:    "replies sent without a transaction, a series for each code, about 19",
 	Auto:    true,
 	Metrics: []*metric.Desc{slStatsCodes},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {

@@ -32,8 +32,8 @@ var statsFetchValue = gauge("kamailio_stats_fetch_value",
 var statsFetch = &Collector{
 	Method: statsFetchMethod,
 	Module: "statistics of all modules",
-	Help: "statistics of the core and of all modules, about 200 series, and one for each that the routing script counts; " +
-		"if named, those of --kamailio.stats-groups as kamailio_stats_fetch_value too",
+	Help: "statistics of the core and of all modules, about 200 series, and one for each statistic of the routing script. " +
+		"If --kamailio.methods names it, those of --kamailio.stats-groups are shown as kamailio_stats_fetch_value too",
 	Auto:    true,
 	Metrics: append(statisticDescs(), statsFetchValue),
 	calls: func(Settings) []rpc.Call {

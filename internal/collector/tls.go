@@ -13,7 +13,7 @@ var tlsInfoFields = []field{
 var tlsInfo = &Collector{
 	Method:  "tls.info",
 	Module:  "tls",
-	Help:    "TLS connections; 3 series",
+	Help:    "TLS connections, 3 series",
 	Auto:    true,
 	Metrics: descsOf(tlsInfoFields),
 	collect: fields(tlsInfoFields),

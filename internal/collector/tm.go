@@ -38,7 +38,7 @@ var tmStatsCodes = counter("kamailio_tm_stats_codes_total",
 var tmStats = &Collector{
 	Method:  "tm.stats",
 	Module:  "tm",
-	Help:    "transactions and their replies; 15 series",
+	Help:    "transactions and their replies, 15 series",
 	Auto:    true,
 	Metrics: descsOf(tmStatsFields),
 	collect: fields(tmStatsFields),

@@ -60,9 +60,10 @@ var registrationStates = []string{
 }
 
 var uacRegDump = &Collector{
-	Method:  "uac.reg_dump",
-	Module:  "uac",
-	Help:    "registrations of Kamailio at others; up to 4 series for each, in the short form 4 in all",
+	Method: "uac.reg_dump",
+	Module: "uac",
+	Help: "registrations of Kamailio at other servers, up to 4 series for each registration. The short " +
+		"form has 4 in all",
 	Auto:    true,
 	Large:   true,
 	Short:   true,
