@@ -189,7 +189,7 @@ func hintOnPermission(target dial.Target) string {
 	}
 	text := `ctl opens its sockets with mode 0600 by default: set modparam("ctl", "mode", 0660) in Kamailio's configuration, restart it, ` +
 		"and add the exporter's user to the group of the socket, which is the group that Kamailio runs as. " +
-		`If Kamailio starts as root, the group can be another: modparam("ctl", "group", "kamailio_exporter")`
+		"If Kamailio starts as root, ctl's parameter group can name another group, which must exist"
 	info, err := os.Stat(target.Address)
 	if err != nil {
 		return text + ". The directories above the socket must let that user pass too"
