@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,36 +36,75 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// entry is a method with some of its families.
+type entry struct {
+	collector *collector.Collector
+	descs     []*metric.Desc
+}
+
+// statistic matches the group of a statistic in the help of its family.
+var statistic = regexp.MustCompile(`Statistics? (\w+)\.`)
+
+// sections returns the methods by Kamailio module. Families of stats.fetch belong to the group of their statistics, which as a
+// rule has a module's name.
+func sections() map[string][]*entry {
+	all := map[string][]*entry{}
+	for _, c := range collector.All {
+		entries := map[string]*entry{}
+		for _, desc := range c.Metrics {
+			section := c.Module
+			if match := statistic.FindStringSubmatch(desc.Help); match != nil {
+				section = match[1]
+			}
+			if entries[section] == nil {
+				entries[section] = &entry{collector: c}
+				all[section] = append(all[section], entries[section])
+			}
+			entries[section].descs = append(entries[section].descs, desc)
+		}
+	}
+	return all
+}
+
 func metrics(t *testing.T) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	b.WriteString(`# Metrics
 
 This page is generated: ` + "`go test ./docs -update`" + ` writes it from the program's own tables. "Seen on" are the versions of
-Kamailio whose captured replies have the series in this project's tests; "source" stands for one that was built from what
-the module's source says.
+Kamailio whose captured replies have the series in this project's tests; "source" stands for a reply that was built from the
+module's source.
 
-## The exporter
+## Contents
 
-Every scrape has these.
-
+- [The exporter](#the-exporter)
 `)
+	all := sections()
+	names := slices.Sorted(maps.Keys(all))
+	for _, name := range names {
+		fmt.Fprintf(&b, "- [%s](#%s):", name, strings.ReplaceAll(name, " ", "-"))
+		for i, e := range all[name] {
+			fmt.Fprintf(&b, "%s `%s`", strings.Repeat(",", min(i, 1)), e.collector.Method)
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("\n## The exporter\n\nEvery scrape has these.\n\n")
 	writeTable(&b, scrape.Metrics(), nil)
 	b.WriteString(`
 ` + "`kamailio_exporter_build_info`, `go_*`, `process_*` and `promhttp_*`" + ` are client_golang's usual ones; ` + "`--web.disable-exporter-metrics`" + `
 leaves out the last three.
 `)
 	seen := seenOn(t)
-	all := slices.Clone(collector.All)
-	slices.SortStableFunc(all, func(a, b *collector.Collector) int { return strings.Compare(a.Module, b.Module) })
-	module := ""
-	for _, c := range all {
-		if c.Module != module {
-			module = c.Module
-			fmt.Fprintf(&b, "\n## %s\n", module)
+	for _, name := range names {
+		fmt.Fprintf(&b, "\n## %s\n", name)
+		for _, e := range all[name] {
+			c, description := e.collector, "Statistics of the group "+name
+			if name == c.Module {
+				description = strings.ToUpper(c.Help[:1]) + c.Help[1:]
+			}
+			fmt.Fprintf(&b, "\n### %s\n\n%s.%s\n\n", c.Method, description, how(c))
+			writeTable(&b, e.descs, seen)
 		}
-		fmt.Fprintf(&b, "\n### %s\n\n%s%s.%s\n\n", c.Method, strings.ToUpper(c.Help[:1]), c.Help[1:], how(c))
-		writeTable(&b, c.Metrics, seen)
 	}
 	return b.Bytes()
 }
