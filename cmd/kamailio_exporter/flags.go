@@ -40,6 +40,9 @@ type flags struct {
 	httpConfigFile         string
 	xhttpPromURL           string
 	telemetryPath          string
+	externalURL            string
+	routePrefix            string
+	maxRequests            int
 	disableExporterMetrics bool
 	web                    *toolkit.FlagConfig
 	log                    promslog.Config
@@ -77,6 +80,12 @@ func (f *flags) addWebFlags(app *kingpin.Application) {
 		Short('l').SetValue((*listenAddresses)(f.web.WebListenAddresses))
 	app.Flag("web.telemetry-path", "Path of the page with the metrics.").
 		Default("/metrics").StringVar(&f.telemetryPath)
+	app.Flag("web.external-url", "URL at which users reach the exporter, for example through a reverse proxy. If it has a path, the paths of all pages start with it.").
+		PlaceHolder("URL").StringVar(&f.externalURL)
+	app.Flag("web.route-prefix", "Prefix of the paths of all pages, --web.telemetry-path included. Defaults to the path of --web.external-url.").
+		PlaceHolder("PATH").StringVar(&f.routePrefix)
+	app.Flag("web.max-requests", "Maximum number of requests for metrics that are answered at once. Requests above it get status 503.").
+		Default("40").SetValue(&cli.Int{Value: &f.maxRequests, Min: 1, Max: math.MaxInt32})
 	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the exporter's own process (go_*, process_*, promhttp_*).").
 		BoolVar(&f.disableExporterMetrics)
 }
@@ -106,6 +115,24 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("FILE").StringVar(&f.httpConfigFile)
 	app.Flag("kamailio.xhttp-prom-url", "URL of the metrics page of the Kamailio module xhttp_prom, for example http://127.0.0.1:5060/metrics. Metrics that the routing script defines are read from it.").
 		PlaceHolder("URL").StringVar(&f.xhttpPromURL)
+}
+
+// prefix returns what the paths of all pages start with. An error names the flag that
+// is wrong.
+func (f *flags) prefix() (string, error) {
+	external, err := web.ParseExternalURL(f.externalURL)
+	if err != nil {
+		return "", fmt.Errorf("--web.external-url: %q: %w", cli.Redacted(f.externalURL), err)
+	}
+	flag := "web.route-prefix"
+	if f.routePrefix == "" {
+		flag = "web.external-url"
+	}
+	prefix, err := web.RoutePrefix(f.routePrefix, external)
+	if err != nil {
+		return "", fmt.Errorf("--%s: %w", flag, err)
+	}
+	return prefix, nil
 }
 
 // target is what the flags say of the Kamailio to scrape. An error names the

@@ -48,7 +48,7 @@ func tuneRuntime() {
 	}
 }
 
-// run serves until a signal ends it.
+// run serves until SIGINT or SIGTERM.
 func run(flags *flags, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -61,10 +61,16 @@ func run(flags *flags, logger *slog.Logger) error {
 	if err := flags.checkWebConfig(); err != nil {
 		return err
 	}
+	prefix, err := flags.prefix()
+	if err != nil {
+		return err
+	}
 	handler, err := web.NewHandler(web.Options{
 		Target:          target,
+		RoutePrefix:     prefix,
 		TelemetryPath:   flags.telemetryPath,
 		Timeout:         flags.timeout,
+		MaxRequests:     flags.maxRequests,
 		ExporterMetrics: !flags.disableExporterMetrics,
 		Logger:          logger,
 	})
@@ -72,13 +78,20 @@ func run(flags *flags, logger *slog.Logger) error {
 		return fmt.Errorf("--web.telemetry-path: %w", err)
 	}
 	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", options.URI)
-	server := &http.Server{
+	return serve(ctx, newServer(handler, flags.timeout), flags.web, logger)
+}
+
+// idleTimeout is how long a connection is kept for the next request.
+const idleTimeout = 5 * time.Minute
+
+// newServer returns a server of the pages for scrapes that may take this long.
+func newServer(handler http.Handler, timeout time.Duration) *http.Server {
+	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      flags.timeout + time.Minute,
-		IdleTimeout:       5 * time.Minute,
+		WriteTimeout:      timeout + time.Minute,
+		IdleTimeout:       idleTimeout,
 	}
-	return serve(ctx, server, flags.web, logger)
 }
 
 // withListenFlag names the flag that an error of listening is about.

@@ -36,6 +36,8 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		{[]string{"-u", "http://127.0.0.1/RPC", "-m", "ctl.connections"}, []string{"--kamailio.methods", "ctl.connections is not answered over JSON-RPC"}},
 		{[]string{"-m", "htable.get"}, []string{"--kamailio.methods", "needs --kamailio.htable-keys"}},
 		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"health check"}},
+		{[]string{"--web.external-url", "https://u:secret@example.net/"}, []string{`--web.external-url: \"…@example.net/\": passwords do not belong`}},
+		{[]string{"--web.external-url", "https://example.net/a%20b"}, []string{"--web.external-url", "must not have"}},
 		{[]string{"--nosuch"}, []string{"unknown long flag '--nosuch'"}},
 		{[]string{"stray"}, []string{`unexpected argument "stray"`}},
 		{[]string{"-t", "5s", "-t", "6s"}, []string{"flag 'kamailio.timeout' cannot be repeated"}},
@@ -129,7 +131,7 @@ func TestPages(t *testing.T) {
 		want   string
 	}{
 		{"/-/healthy", http.StatusOK, "Healthy"},
-		{"/", http.StatusOK, `href="/metrics"`},
+		{"/", http.StatusOK, `href="./metrics"`},
 		{"/metrics", http.StatusOK, "kamailio_up 0"},
 		{"/nosuch", http.StatusNotFound, ""},
 	}

@@ -16,7 +16,10 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-func newTestHandler(t *testing.T, uri string, log io.Writer) http.Handler {
+// testRequests is how many requests test handlers answer at once.
+const testRequests = 40
+
+func testOptions(t *testing.T, uri string, log io.Writer) Options {
 	t.Helper()
 	client, err := dial.New(uri)
 	if err != nil {
@@ -24,16 +27,41 @@ func newTestHandler(t *testing.T, uri string, log io.Writer) http.Handler {
 	}
 	t.Cleanup(func() { client.Close() })
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	handler, err := NewHandler(Options{
+	return Options{
 		Target:        scrape.NewTarget(client, scrape.Options{URI: uri, Auto: true, Timeout: time.Minute, Logger: logger}),
 		TelemetryPath: "/metrics",
 		Timeout:       time.Minute,
+		MaxRequests:   testRequests,
 		Logger:        logger,
-	})
+	}
+}
+
+func newTestHandler(t *testing.T, uri string, log io.Writer) http.Handler {
+	t.Helper()
+	handler, err := NewHandler(testOptions(t, uri, log))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return handler
+}
+
+// get reads a whole page.
+func get(t *testing.T, client *http.Client, url string) (status int, body string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response.StatusCode, string(content)
 }
 
 // goneWriter is a client that went away.
@@ -67,8 +95,8 @@ func TestTooManyRequests(t *testing.T) {
 	handler := newTestHandler(t, "tcp://"+listener.Addr().String(), io.Discard)
 	server := httptest.NewServer(handler)
 	defer server.Close()
-	statuses := make(chan int, maxRequests+1)
-	for range maxRequests + 1 {
+	statuses := make(chan int, testRequests+1)
+	for range testRequests + 1 {
 		go func() {
 			request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/metrics", http.NoBody)
 			request.Header.Set(timeoutHeader, "3")
@@ -82,10 +110,10 @@ func TestTooManyRequests(t *testing.T) {
 		}()
 	}
 	count := map[int]int{}
-	for range maxRequests + 1 {
+	for range testRequests + 1 {
 		count[<-statuses]++
 	}
-	if count[http.StatusServiceUnavailable] != 1 || count[http.StatusOK] != maxRequests {
+	if count[http.StatusServiceUnavailable] != 1 || count[http.StatusOK] != testRequests {
 		t.Errorf("statuses %v", count)
 	}
 }
@@ -94,7 +122,7 @@ func TestTooManyRequests(t *testing.T) {
 func TestRequestsWithABodyThatNeverComes(t *testing.T) {
 	server := httptest.NewServer(newTestHandler(t, "unix:/no/such/socket", io.Discard))
 	defer server.Close()
-	for range maxRequests + 1 {
+	for range testRequests + 1 {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -122,31 +150,5 @@ func TestRequestsWithABodyThatNeverComes(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("status %s", response.Status)
-	}
-}
-
-// TestWhoDoesNotTakeThePage is given up.
-func TestWhoDoesNotTakeThePage(t *testing.T) {
-	p := fixedPage(t)
-	p.found = manySamples(4000) // more than sockets hold
-	handler := &metricsHandler{options: Options{Logger: slog.New(slog.DiscardHandler)}, sendTimeout: 100 * time.Millisecond}
-	answered := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		handler.answer(w, r, p)
-		close(answered)
-	}))
-	defer server.Close()
-	conn, err := net.Dial("tcp", server.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-answered:
-	case <-time.After(time.Minute):
-		t.Error("the page is still being sent")
 	}
 }

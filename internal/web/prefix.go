@@ -1,0 +1,61 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	pathlib "path"
+	"strings"
+)
+
+// errExternalURL does not repeat the text: a mistyped URL can have a password in it.
+var errExternalURL = errors.New("this is neither a URL such as https://example.net/kamailio nor a path such as /kamailio")
+
+// ParseExternalURL parses the URL at which users reach the exporter, for example
+// through a proxy. As in Prometheus, a path alone is allowed. An empty text returns an
+// empty URL.
+func ParseExternalURL(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil:
+		return nil, errExternalURL
+	case u.User != nil:
+		return nil, errors.New("passwords do not belong into the URL, where processes and logs show them")
+	case u.RawQuery != "" || u.Fragment != "":
+		return nil, errors.New("the URL must not have a query or a fragment")
+	case u.Scheme == "" && u.Host == "" && (u.Path == "" || u.Path[0] == '/'):
+		return u, nil
+	case (u.Scheme == "http" || u.Scheme == "https") && u.Host != "":
+		return u, nil
+	}
+	return nil, errExternalURL
+}
+
+// RoutePrefix returns what the paths of all pages start with, without a slash at its
+// end, and empty for nothing. As in Prometheus and blackbox_exporter it is routePrefix,
+// or the path of the external URL if routePrefix is empty; slashes around it make no
+// difference.
+func RoutePrefix(routePrefix string, external *url.URL) (string, error) {
+	if routePrefix == "" {
+		routePrefix = external.Path
+	}
+	routePrefix = strings.Trim(routePrefix, "/")
+	if routePrefix == "" {
+		return "", nil
+	}
+	routePrefix = "/" + routePrefix
+	return routePrefix, checkPath(routePrefix)
+}
+
+// checkPath returns an error for a path that cannot be one of a page.
+func checkPath(path string) error {
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return fmt.Errorf("the path %q must start with a slash", path)
+	case strings.ContainsAny(path, "{}? #%") || strings.Contains(path, "//"):
+		return fmt.Errorf("the path %q must not have //, {, }, ?, #, %% or a space in it", path)
+	case pathlib.Clean(path) != path && pathlib.Clean(path)+"/" != path:
+		return fmt.Errorf("the path %q must not have . or .. in it", path)
+	}
+	return nil
+}

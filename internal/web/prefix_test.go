@@ -1,0 +1,183 @@
+package web
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestRoutePrefix compares with what Prometheus and blackbox_exporter make of these flags.
+func TestRoutePrefix(t *testing.T) {
+	for _, test := range []struct{ external, prefix, want string }{
+		{"", "", ""},
+		{"", "/", ""},
+		{"", "kamailio", "/kamailio"},
+		{"", "/kamailio/", "/kamailio"},
+		{"", "/a/b", "/a/b"},
+		{"https://example.net", "", ""},
+		{"https://example.net/", "", ""},
+		{"https://example.net/kamailio", "", "/kamailio"},
+		{"https://example.net:8443/a/b/", "", "/a/b"},
+		{"/kamailio/", "", "/kamailio"},
+		{"https://example.net/kamailio", "/", ""},
+		{"https://example.net/kamailio", "/inside", "/inside"},
+	} {
+		external, err := ParseExternalURL(test.external)
+		if err != nil {
+			t.Errorf("%s: %v", test.external, err)
+			continue
+		}
+		if got, err := RoutePrefix(test.prefix, external); err != nil || got != test.want {
+			t.Errorf("external URL %q, prefix %q: got %q, %v, want %q", test.external, test.prefix, got, err, test.want)
+		}
+	}
+	for _, bad := range []string{"example.net", "example.net/kamailio", "ftp://example.net/", "http://", "http:kamailio", `"http://example.net"`,
+		"https://u:secret@example.net/", "https://u:secret%zz@x/", "https://example.net/?a=secret", "https://example.net/#secret", "http://secret\x7f/"} {
+		if _, err := ParseExternalURL(bad); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: error %v", bad, err)
+		}
+	}
+	for _, bad := range []string{"/a//b", "/a/../b", "/a b", "/{a}", "/a?b", "/a%20b"} {
+		if _, err := RoutePrefix(bad, &url.URL{}); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
+
+// handlerAt is the handler of all pages with this prefix.
+func handlerAt(t *testing.T, prefix, telemetryPath string) http.Handler {
+	t.Helper()
+	options := testOptions(t, "unix:/no/such/socket", io.Discard)
+	options.RoutePrefix, options.TelemetryPath = prefix, telemetryPath
+	handler, err := NewHandler(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handler
+}
+
+var links = regexp.MustCompile(`href="([^"]*)"`)
+
+// TestLinksLeadToThePagesBehindAProxy follows the links of the landing page as a browser does: without a proxy, behind one
+// that passes its prefix on, and behind one that takes it away.
+func TestLinksLeadToThePagesBehindAProxy(t *testing.T) {
+	for _, test := range []struct{ name, prefix, telemetryPath, public string }{
+		{"no proxy", "", "/metrics", "/"},
+		{"no proxy, a deep path", "", "/deep/metrics", "/"},
+		{"a prefix", "/kamailio", "/metrics", "/kamailio/"},
+		{"a prefix without a slash", "/kamailio", "/metrics", "/kamailio"},
+		{"the root of a prefix", "/a/kamailio", "/deep/metrics", "/"},
+		{"a proxy that takes a prefix away", "", "/metrics", "/taken/away/"},
+		{"a proxy that takes one of two prefixes away", "/kamailio", "/metrics", "/taken/away/kamailio/"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			inner := httptest.NewServer(handlerAt(t, test.prefix, test.telemetryPath))
+			defer inner.Close()
+			to, err := url.Parse(inner.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			proxy := httptest.NewServer(http.StripPrefix("/taken/away", httputil.NewSingleHostReverseProxy(to)))
+			defer proxy.Close()
+			base := inner.URL
+			if strings.HasPrefix(test.public, "/taken/away") {
+				base = proxy.URL
+			}
+			response, err := http.Get(base + test.public) //nolint:noctx // it answers at once
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			landing, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages := links.FindAllSubmatch(landing, -1)
+			if len(pages) != 2 {
+				t.Fatalf("links %q in %s", pages, landing)
+			}
+			for i, want := range []string{"kamailio_up 0", "Healthy"} {
+				link, err := response.Request.URL.Parse(string(pages[i][1]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if status, body := get(t, http.DefaultClient, link.String()); status != http.StatusOK || !strings.Contains(body, want) {
+					t.Errorf("%s: status %d, %s", link, status, body)
+				}
+			}
+		})
+	}
+}
+
+// TestNothingIsOutsideOfThePrefix looks for the pages where they are without one.
+func TestNothingIsOutsideOfThePrefix(t *testing.T) {
+	server := httptest.NewServer(handlerAt(t, "/kamailio", "/metrics"))
+	defer server.Close()
+	for _, path := range []string{"/metrics", "/-/healthy", "/kamailio/nosuch"} {
+		if status, _ := get(t, http.DefaultClient, server.URL+path); status != http.StatusNotFound {
+			t.Errorf("%s: status %d", path, status)
+		}
+	}
+}
+
+// TestMetricsAtTheRootOfAPrefix has no landing page.
+func TestMetricsAtTheRootOfAPrefix(t *testing.T) {
+	server := httptest.NewServer(handlerAt(t, "/kamailio", "/"))
+	defer server.Close()
+	for _, path := range []string{"/", "/kamailio/"} {
+		if status, body := get(t, http.DefaultClient, server.URL+path); status != http.StatusOK || !strings.Contains(body, "kamailio_up 0") {
+			t.Errorf("%s: status %d, %s", path, status, body)
+		}
+	}
+}
+
+// TestSecurityHeaders looks at all kinds of answers.
+func TestSecurityHeaders(t *testing.T) {
+	server := httptest.NewServer(handlerAt(t, "/kamailio", "/metrics"))
+	defer server.Close()
+	for _, test := range []struct{ method, path, body string }{
+		{http.MethodGet, "/kamailio/", ""},
+		{http.MethodGet, "/kamailio/metrics", ""},
+		{http.MethodHead, "/kamailio/metrics", ""},
+		{http.MethodGet, "/kamailio/-/healthy", ""},
+		{http.MethodGet, "/", ""},           // a redirect
+		{http.MethodGet, "/nosuch", ""},     // 404
+		{http.MethodPost, "/kamailio/", ""}, // 405
+		{http.MethodGet, "/kamailio/metrics", "body"},
+	} {
+		request, err := http.NewRequestWithContext(t.Context(), test.method, server.URL+test.path, strings.NewReader(test.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.DefaultTransport.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		for name, want := range map[string]string{
+			"X-Content-Type-Options":  "nosniff",
+			"Content-Security-Policy": "default-src 'none'; ",
+			"X-Frame-Options":         "DENY",
+			"Referrer-Policy":         "no-referrer",
+		} {
+			if got := response.Header.Values(name); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+				t.Errorf("%s %s: %s: header %s is %q", test.method, test.path, response.Status, name, got)
+			}
+		}
+	}
+}
+
+// TestConfiguredHeadersStay are those that the toolkit has set before.
+func TestConfiguredHeadersStay(t *testing.T) {
+	recorder := httptest.NewRecorder()
+	recorder.Header().Set("X-Frame-Options", "sameorigin")
+	handlerAt(t, "", "/metrics").ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))
+	if got := recorder.Header().Values("X-Frame-Options"); len(got) != 1 || got[0] != "sameorigin" {
+		t.Errorf("header %q", got)
+	}
+}
