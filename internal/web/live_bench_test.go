@@ -68,6 +68,7 @@ func liveHandler(b *testing.B, options scrape.Options) http.Handler {
 		Target:          scrape.NewTarget(client, options),
 		TelemetryPath:   "/metrics",
 		Timeout:         time.Minute,
+		MaxRequests:     testRequests,
 		ExporterMetrics: true,
 		Logger:          options.Logger,
 	})

@@ -34,9 +34,9 @@ func TestLivePrometheus(t *testing.T) {
 		t.Skip("starts a real Prometheus; run without -short")
 	}
 	p := fixedPage(t)
-	handler := &metricsHandler{sendTimeout: sendTimeout, options: Options{Logger: slog.New(slog.DiscardHandler)}}
+	handler := &metricsHandler{gate: newGate(defaultLimits), options: Options{Logger: slog.New(slog.DiscardHandler)}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/ours", func(w http.ResponseWriter, r *http.Request) { handler.answer(w, r, p) })
+	mux.HandleFunc("/ours", func(w http.ResponseWriter, r *http.Request) { handler.answer(w, r, p, func() {}) })
 	mux.Handle("/library", promhttp.HandlerFor(prometheus.Gatherers{p.own, p.found}, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	server := httptest.NewServer(mux)
 	defer server.Close()

@@ -17,24 +17,28 @@ import (
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
 // metricsHandler serves the metrics of a target.
 type metricsHandler struct {
-	options     Options
-	sendTimeout time.Duration
-	places      chan struct{} // one for each request that may be under way
-	own         *ownMetrics
+	options Options
+	scrape  func(context.Context) (found *metric.Set, release func())
+	gate    *gate
+	own     *ownMetrics
 }
 
 func newMetricsHandler(options Options) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(versioncollector.NewCollector("kamailio_exporter"))
+	limits := defaultLimits
+	limits.requests = options.MaxRequests
 	handler := &metricsHandler{
-		options:     options,
-		sendTimeout: sendTimeout,
-		places:      make(chan struct{}, maxRequests),
-		own:         &ownMetrics{registry: registry, logger: options.Logger},
+		options: options,
+		scrape:  options.Target.Scrape,
+		gate:    newGate(limits),
+		own:     &ownMetrics{registry: registry, logger: options.Logger},
 	}
 	if !options.ExporterMetrics {
 		return handler
@@ -46,48 +50,46 @@ func newMetricsHandler(options Options) http.Handler {
 	return promhttp.InstrumentMetricHandler(registry, handler)
 }
 
-// maxRequests is how many requests for the metrics may be under way at once, of
-// which each needs memory for its page.
-const maxRequests = 40
-
-// sendTimeout is how long whoever asks may take to take the page.
-const sendTimeout = 15 * time.Second
-
 func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
-	default:
-		http.Error(w, fmt.Sprintf("%d requests are under way, try again later", maxRequests), http.StatusServiceUnavailable)
-		return
-	}
 	ctx, cancel := context.WithTimeout(r.Context(), Budget(h.limit(r)))
 	defer cancel()
+	if !h.gate.enter(ctx) {
+		message := fmt.Sprintf("%d requests are being answered, the most that --web.max-requests allows: try again later", h.gate.requests)
+		http.Error(w, message, http.StatusServiceUnavailable)
+		return
+	}
+	defer h.gate.leave()
 	own := h.own.start()
-	found, release := h.options.Target.Scrape(ctx)
-	defer release()
-	h.answer(w, r, page{own: own(), found: found, names: r.URL.Query()["name[]"]})
+	found, release := h.scrape(ctx)
+	h.answer(w, r, page{own: own(), found: found, names: r.URL.Query()["name[]"]}, release)
 }
 
-// answer writes the page in the format and the encoding that the request asks for.
-func (h *metricsHandler) answer(w http.ResponseWriter, r *http.Request, p page) {
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(h.sendTimeout)) // a writer without one is a test's
+// answer writes the page in the format and the encoding that the request asks for,
+// and calls release as soon as the samples are not needed any more.
+func (h *metricsHandler) answer(w http.ResponseWriter, r *http.Request, p page, release func()) {
+	sender := h.gate.send(w, p.size())
+	defer sender.close()
 	contentType := expfmt.NegotiateAccept(r.Header, expfmt.DefaultOpenMetricsAcceptedFormats()...)
 	w.Header().Set("Content-Type", string(contentType))
 	w.Header().Add("Vary", "Accept")
 	w.Header().Add("Vary", "Accept-Encoding")
-	left, err := respond(w, r, func(w *bufio.Writer) error { return p.write(w, contentType) })
+	left, err := respond(sender, r, func(buffer *bufio.Writer) error {
+		defer sender.release()
+		defer release()
+		return p.write(buffer, contentType)
+	})
 	h.logFailure("Part of the page could not be written", left)
 	h.logFailure("Answering a request failed", err)
 }
 
-// logFailure logs an error, if there is one. One who went away is no error of ours.
+// logFailure logs an error, if there is one. That a client goes away or does not read
+// is logged for debugging only: otherwise any client could fill the log.
 func (h *metricsHandler) logFailure(message string, err error) {
 	if err == nil {
 		return
 	}
 	level := slog.LevelError
-	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "write" {
+	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "write" || errors.Is(err, errGivenUp) {
 		level = slog.LevelDebug
 	}
 	h.options.Logger.Log(context.Background(), level, message, "err", err)

@@ -20,6 +20,18 @@ type page struct {
 	names []string
 }
 
+// foreignSize is about how many bytes a sample of the routing script takes.
+const foreignSize = 256
+
+// size is about how many bytes the page needs until it is written.
+func (p page) size() int {
+	size := p.found.Size()
+	for _, family := range p.found.Foreign() {
+		size += len(family.GetMetric()) * foreignSize
+	}
+	return size
+}
+
 // textFormat is the format to write in, false for one that is no text.
 func textFormat(contentType expfmt.Format) (metric.Format, bool) {
 	switch contentType.FormatType() {

@@ -74,13 +74,13 @@ func (p page) families(tb testing.TB) []*dto.MetricFamily {
 func (p page) answer(t *testing.T, headers ...string) (int, http.Header, []byte) {
 	t.Helper()
 	var log bytes.Buffer
-	handler := &metricsHandler{sendTimeout: sendTimeout, options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	handler := &metricsHandler{gate: newGate(defaultLimits), options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
 	}
 	recorder := httptest.NewRecorder()
-	handler.answer(recorder, request, p)
+	handler.answer(recorder, request, p, func() {})
 	if log.Len() > 0 {
 		t.Errorf("log %s", log.String())
 	}
@@ -226,11 +226,11 @@ func TestFamilyThatHasNoFormIsLeftOut(t *testing.T) {
 		Metric: []*dto.Metric{{Histogram: &dto.Histogram{SampleCountFloat: proto.Float64(1.5)}}},
 	})
 	var log bytes.Buffer
-	handler := &metricsHandler{sendTimeout: sendTimeout, options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	handler := &metricsHandler{gate: newGate(defaultLimits), options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
 	request.Header.Set("Accept", prometheus3)
 	recorder := httptest.NewRecorder()
-	handler.answer(recorder, request, p)
+	handler.answer(recorder, request, p, func() {})
 	if body := recorder.Body.String(); strings.Contains(body, "my_floats") || !strings.HasSuffix(body, "# EOF\n") {
 		t.Errorf("got\n%s", body)
 	}

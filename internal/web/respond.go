@@ -2,6 +2,7 @@ package web
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -10,8 +11,10 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// pageBuffers hold what is written at once: most pages as a whole.
-var pageBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, 64<<10) }}
+// pageBufferSize is how much is sent at once: most pages as a whole.
+const pageBufferSize = 64 << 10
+
+var pageBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, pageBufferSize) }}
 
 // gzipWriters are kept, because each has large tables. This library takes half the
 // time of the standard one at its fastest, and the next levels save little: see
@@ -21,35 +24,45 @@ var gzipWriters = sync.Pool{New: func() any {
 	return w
 }}
 
-// respond sends what write writes, in the encoding that the request asks for.
-// It returns the error of write, and that of sending.
-func respond(w http.ResponseWriter, r *http.Request, write func(*bufio.Writer) error) (written, sent error) {
+// respond sends what write writes, in the encoding that the request asks for. It
+// returns the error of write, and that of sending. What write needs is not used any
+// more once write has returned: the rest of the page is in buffers then.
+func respond(w *sender, r *http.Request, write func(*bufio.Writer) error) (written, sent error) {
+	out := getPageBuffer(w)
+	defer putPageBuffer(out)
 	if acceptsGzip(r.Header) {
-		return respondGzip(w, write)
+		w.Header().Set("Content-Encoding", "gzip")
+		written, sent = compress(out, write)
+	} else {
+		written = write(out)
 	}
-	buffer, _ := pageBuffers.Get().(*bufio.Writer) // nothing else is in it
-	defer putPageBuffer(buffer)
-	buffer.Reset(w)
-	written = write(buffer)
-	// A page that fits in need not be sent in chunks. Where a part of a page has been
-	// sent, it is too late for a header, and this has no effect.
-	w.Header().Set("Content-Length", strconv.Itoa(buffer.Buffered()))
-	return written, buffer.Flush()
+	if sent != nil {
+		return written, sent
+	}
+	// A page that fits into the buffer is not sent in chunks. Where a part of a page
+	// has been sent, it is too late for a header, and this has no effect.
+	w.Header().Set("Content-Length", strconv.Itoa(out.Buffered()))
+	return written, out.Flush()
 }
 
-func respondGzip(w http.ResponseWriter, write func(*bufio.Writer) error) (written, sent error) {
-	w.Header().Set("Content-Encoding", "gzip")
+// compress writes what write writes to w with gzip.
+func compress(w io.Writer, write func(*bufio.Writer) error) (written, sent error) {
 	z, _ := gzipWriters.Get().(*gzip.Writer) // nothing else is in it
 	defer gzipWriters.Put(z)
 	z.Reset(w)
-	buffer, _ := pageBuffers.Get().(*bufio.Writer)
-	defer putPageBuffer(buffer)
-	buffer.Reset(z)
-	written = write(buffer)
-	if sent = buffer.Flush(); sent == nil {
+	in := getPageBuffer(z)
+	defer putPageBuffer(in)
+	written = write(in)
+	if sent = in.Flush(); sent == nil {
 		sent = z.Close()
 	}
 	return written, sent
+}
+
+func getPageBuffer(w io.Writer) *bufio.Writer {
+	buffer, _ := pageBuffers.Get().(*bufio.Writer) // nothing else is in it
+	buffer.Reset(w)
+	return buffer
 }
 
 func putPageBuffer(buffer *bufio.Writer) {
@@ -57,9 +70,9 @@ func putPageBuffer(buffer *bufio.Writer) {
 	pageBuffers.Put(buffer)
 }
 
-// acceptsGzip tells whether the header Accept-Encoding has gzip in it, and not to
-// say that it must not be (RFC 9110, section 12.5.3). What is better than what
-// matters not: Prometheus asks for gzip alone.
+// acceptsGzip reports whether the header Accept-Encoding allows gzip (RFC 9110,
+// section 12.5.3). Weights other than 0 make no difference: Prometheus asks for gzip
+// alone.
 func acceptsGzip(header http.Header) bool {
 	anything := false
 	for _, line := range header.Values("Accept-Encoding") {
@@ -77,7 +90,7 @@ func acceptsGzip(header http.Header) bool {
 	return anything
 }
 
-// isZero tells whether a weight, such as q=0.5, is nought.
+// isZero reports whether a weight, such as q=0.5, is 0.
 func isZero(weight string) bool {
 	name, value, _ := strings.Cut(weight, "=")
 	if !strings.EqualFold(strings.TrimSpace(name), "q") {
