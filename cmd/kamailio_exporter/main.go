@@ -82,16 +82,18 @@ func run(flags *flags, logger *slog.Logger) error {
 }
 
 // idleTimeout is how long a connection is kept for the next request.
-const idleTimeout = 5 * time.Minute
+const idleTimeout = 30 * time.Second
 
 // newServer returns a server of the pages for scrapes that may take this long.
 func newServer(handler http.Handler, timeout time.Duration) *http.Server {
-	return &http.Server{
+	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      timeout + time.Minute,
 		IdleTimeout:       idleTimeout,
 	}
+	web.LimitConnections(server)
+	return server
 }
 
 // withListenFlag names the flag that an error of listening is about.
