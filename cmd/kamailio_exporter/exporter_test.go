@@ -33,11 +33,15 @@ func TestMain(m *testing.M) {
 
 // exporter is a running exporter.
 type exporter struct {
-	t     *testing.T
-	url   string
-	log   *child.Log
-	ended chan struct{}
+	t       *testing.T
+	url     string
+	process *os.Process
+	log     *child.Log
+	ended   chan struct{}
 }
+
+// listening matches the line of the log that has the address, in both of its formats.
+var listening = regexp.MustCompile(`"?msg"?[=:]"Listening on",? ?"?address"?[=:]"?([^"\s]+)`)
 
 // logPatience is how long a test waits for a line of the log.
 const logPatience = 30 * time.Second
@@ -72,6 +76,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	e.process = cmd.Process
 	go func() {
 		defer close(e.ended)
 		if err := cmd.Wait(); err != nil {
@@ -87,11 +92,11 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 			t.Logf("the exporter's log:\n%s", e.log)
 		}
 	})
-	listening, err := e.log.Await(child.Listening, e.ended, logPatience)
+	address, err := e.log.Await(listening, e.ended, logPatience)
 	if err != nil {
 		t.Fatal("the exporter: ", err)
 	}
-	e.url = "http://" + listening[1]
+	e.url = "http://" + address[1]
 	return e
 }
 

@@ -28,6 +28,7 @@ func main() {
 	tuneRuntime()
 	flags := parseFlags(os.Args[1:])
 	logger := promslog.New(&flags.log)
+	slog.SetDefault(logger) // also for package log, which libraries may use
 	if err := run(flags, logger); err != nil {
 		logger.Error("Ending", "err", err)
 		os.Exit(1)
@@ -52,6 +53,7 @@ func tuneRuntime() {
 func run(flags *flags, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	defer logHangups(logger)()
 	client, options, err := flags.target(logger)
 	if err != nil {
 		return err
@@ -78,19 +80,20 @@ func run(flags *flags, logger *slog.Logger) error {
 		return fmt.Errorf("--web.telemetry-path: %w", err)
 	}
 	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", options.URI)
-	return serve(ctx, newServer(handler, flags.timeout), flags.web, logger)
+	return serve(ctx, newServer(handler, flags.timeout, logger), flags.web, logger)
 }
 
 // idleTimeout is how long a connection is kept for the next request.
 const idleTimeout = 30 * time.Second
 
 // newServer returns a server of the pages for scrapes that may take this long.
-func newServer(handler http.Handler, timeout time.Duration) *http.Server {
+func newServer(handler http.Handler, timeout time.Duration, logger *slog.Logger) *http.Server {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		WriteTimeout:      timeout + time.Minute,
 		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 	web.LimitConnections(server)
 	return server
@@ -108,6 +111,27 @@ func withListenFlag(err error, flags *toolkit.FlagConfig) error {
 		return fmt.Errorf("--web.listen-address: %w", err)
 	}
 	return err
+}
+
+// logHangups has SIGHUP logged, which would end the program, until stop is called.
+func logHangups(logger *slog.Logger) (stop func()) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	ended := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-hangups:
+				logger.Info("Received SIGHUP: there is no configuration file to reload")
+			case <-ended:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Stop(hangups)
+		close(ended)
+	}
 }
 
 // shutdownGrace is how long requests under way may take when the exporter ends.

@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/pem"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestExternalURLAndRoutePrefix(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--web.external-url", "https://example.net/kamailio/"}, "/kamailio/metrics"},
+		{[]string{"--web.route-prefix", "kamailio"}, "/kamailio/metrics"},
+		{[]string{"--web.external-url", "https://example.net/kamailio", "--web.route-prefix", "/"}, "/metrics"},
+		{[]string{"--web.external-url", "https://example.net/kamailio", "--web.telemetry-path", "/deep/metrics"}, "/kamailio/deep/metrics"},
+	} {
+		e := start(t, append(test.args, "-u", noKamailio)...)
+		if response, body := e.get(test.want); response.StatusCode != http.StatusOK || !strings.Contains(string(body), "kamailio_up 0") {
+			t.Errorf("%q: %s is %s", test.args, test.want, response.Status)
+		}
+	}
+}
+
+// TestServerEndsIdleConnections looks at the settings, since waiting for them would take long.
+func TestServerEndsIdleConnections(t *testing.T) {
+	server := newServer(http.NotFoundHandler(), time.Second, slog.New(slog.DiscardHandler))
+	if server.IdleTimeout != 30*time.Second || server.ReadHeaderTimeout <= 0 || server.ReadHeaderTimeout > 30*time.Second {
+		t.Errorf("idle connections end after %v and %v", server.IdleTimeout, server.ReadHeaderTimeout)
+	}
+}
+
+// certificate returns a file of --web.config.file with a certificate for 127.0.0.1.
+func certificate(t *testing.T) (webConfig string) {
+	t.Helper()
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	pair := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(pair.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for name, content := range map[string][]byte{
+		"cert.pem": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: pair.Certificate[0]}),
+		"key.pem":  pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}),
+		"web.yml":  []byte("tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "web.yml")
+}
+
+// TestNetHTTPLogsInTheFormatOfTheLog provokes a line of package net/http with a handshake that is none.
+func TestNetHTTPLogsInTheFormatOfTheLog(t *testing.T) {
+	t.Parallel()
+	cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", noKamailio, "--log.format", "json", "--web.config.file", certificate(t))
+	e := startCommand(t, cmd)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "\x16\x03\x01\x00\x01\x00"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Fatal(err)
+	}
+	e.awaitLog(`"level":"WARN",.*TLS handshake error`)
+	for line := range strings.Lines(e.log.String()) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a line that is not JSON: %s", line)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestSIGHUPDoesNotEndIt sends the signal twice, which is logged each time.
+func TestSIGHUPDoesNotEndIt(t *testing.T) {
+	t.Parallel()
+	e := start(t, "-u", noKamailio)
+	for _, times := range []string{`(?s)`, `(?s)Received SIGHUP.*`} {
+		if err := e.process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		e.awaitLog(times + `level=INFO [^\n]*msg="Received SIGHUP: there is no configuration file to reload"`)
+		if response, _ := e.get("/metrics"); response.StatusCode != http.StatusOK {
+			t.Errorf("after SIGHUP: %s", response.Status)
+		}
+	}
+}
+
+// TestIdleConnectionsLeaveDescriptors opens more connections than an exporter may have files open, and asks for nothing. It
+// still serves scrapes, and reaches Kamailio for them.
+func TestIdleConnectionsLeaveDescriptors(t *testing.T) {
+	t.Parallel()
+	const descriptors = 64
+	exporter := command(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "-c", `ulimit -n 64 && exec "$0" "$@"`,
+		exporter.Path, "-l", "127.0.0.1:0", "-u", noKamailio)
+	cmd.Env = exporter.Env
+	e := startCommand(t, cmd)
+	for range 2 * descriptors {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	p := e.scrape()
+	p.check(t, "process_max_fds", descriptors)
+	if open := p["process_open_fds"]; open > descriptors/2+20 {
+		t.Errorf("%v descriptors are open", open)
+	}
+	e.awaitLog("no such file or directory")
+	if log := e.log.String(); strings.Contains(log, "too many open files") {
+		t.Error("it ran out of file descriptors")
+	}
+}
+
+// TestConnectionsOfASystemdSocketAreLimitedToo passes a listening socket to the exporter as systemd does.
+func TestConnectionsOfASystemdSocketAreLimitedToo(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	file, err := listener.(*net.TCPListener).File() //nolint:forcetypeassert // it is one
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	exporter := command(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "-c", `ulimit -n 64 && LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`,
+		exporter.Path, "--web.systemd-socket", "-u", noKamailio)
+	cmd.Env = exporter.Env
+	cmd.ExtraFiles = []*os.File{file} // descriptor 3, where systemd's begin
+	e := startCommand(t, cmd)
+	for range 128 {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+	}
+	e.scrape().check(t, "process_max_fds", 64)
+	if log := e.log.String(); strings.Contains(log, "too many open files") {
+		t.Error("it ran out of file descriptors")
+	}
+}
