@@ -305,13 +305,10 @@ func each(collect func(*metric.Set, rpc.Reply)) func(*metric.Set, Settings, []An
 
 // fields collects a reply that is one struct of numbers.
 func fields(all []field) func(*metric.Set, Settings, []Answer) {
-	byName := map[string]*field{}
-	for i := range all {
-		byName[all[i].name] = &all[i]
-	}
+	named := byName(all)
 	return each(func(out *metric.Set, reply rpc.Reply) {
 		for member := range reply.Value.All() {
-			f, ok := byName[member.Name()]
+			f, ok := named[member.Name()]
 			if !ok {
 				out.Skip(metric.UnknownField, member.Name())
 				continue
@@ -319,6 +316,14 @@ func fields(all []field) func(*metric.Set, Settings, []Answer) {
 			f.add(out, member, f.labels...)
 		}
 	})
+}
+
+func byName(all []field) map[string]*field {
+	named := map[string]*field{}
+	for i := range all {
+		named[all[i].name] = &all[i]
+	}
+	return named
 }
 
 // descsOf are the families of fields, each once.

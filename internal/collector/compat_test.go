@@ -48,7 +48,7 @@ func TestSeriesOfVersion2(t *testing.T) {
 			c, settings := v2Collector(t, want.method)
 			set := metric.NewSet()
 			answer := Answer{Call: c.Calls(settings)[0], Reply: readReply(t, v2Capture(t, version, want.method), when)}
-			if err := c.Collect(set, settings, []Answer{answer}); err != nil {
+			if err := c.Collect(set, settings, answersWith(t, c, answer)); err != nil {
 				t.Fatalf("%s %s: %v", version, want.method, err)
 			}
 			families := map[string]*metric.Family{}

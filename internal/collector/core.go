@@ -118,22 +118,33 @@ var coreInfo = &Collector{
 	}),
 }
 
-// shmmem's fields are unsigned long in Kamailio. As far as 5.6 they travel in 32
-// bits, so that a memory of 4 GB or more shows modulo 2³².
-var shmmemFields = []field{
-	{name: "total", unsigned: true, desc: gauge("kamailio_core_shmmem_total",
-		"Bytes of shared memory. Field total of core.shmmem.")},
-	{name: "free", unsigned: true, desc: gauge("kamailio_core_shmmem_free",
-		"Bytes of shared memory that are free. Field free of core.shmmem.")},
-	{name: "used", unsigned: true, desc: gauge("kamailio_core_shmmem_used",
-		"Bytes of shared memory in use, without the allocator's overhead. Field used of core.shmmem.")},
-	{name: "real_used", unsigned: true, desc: gauge("kamailio_core_shmmem_real_used",
-		"Bytes of shared memory in use, with the allocator's overhead. Field real_used of core.shmmem.")},
-	{name: "max_used", unsigned: true, desc: gauge("kamailio_core_shmmem_max_used",
-		"Bytes of shared memory that were in use at most, with the allocator's overhead. Field max_used of core.shmmem.")},
-	{name: "fragments", unsigned: true, desc: gauge("kamailio_core_shmmem_fragments",
-		"Fragments of free shared memory. Field fragments of core.shmmem.")},
-}
+// core.shmmem's fields are unsigned long in Kamailio. Up to 5.6 they are sent as
+// 32-bit integers, so that 4 GiB and more lose their upper half, and over
+// JSON-RPC those of later versions look the same. With the argument k the method
+// answers in KiB, from which the upper half is restored. fragments is a count in
+// both.
+var (
+	shmmemFields = []field{
+		{name: "total", unsigned: true, desc: gauge("kamailio_core_shmmem_total",
+			"Bytes of shared memory in total. Field total of core.shmmem.")},
+		{name: "free", unsigned: true, desc: gauge("kamailio_core_shmmem_free",
+			"Bytes of shared memory that are free. Field free of core.shmmem.")},
+		{name: "used", unsigned: true, desc: gauge("kamailio_core_shmmem_used",
+			"Bytes of shared memory in use, without the allocator's overhead. Field used of core.shmmem.")},
+		{name: "real_used", unsigned: true, desc: gauge("kamailio_core_shmmem_real_used",
+			"Bytes of shared memory in use, with the allocator's overhead. Field real_used of core.shmmem.")},
+		{name: "max_used", unsigned: true, desc: gauge("kamailio_core_shmmem_max_used",
+			"Bytes of shared memory in use at the peak, with the allocator's overhead. Field max_used of core.shmmem.")},
+		{name: shmmemFragments, unsigned: true, desc: gauge("kamailio_core_shmmem_fragments",
+			"Fragments of free shared memory. Field fragments of core.shmmem.")},
+	}
+	shmmemByName = byName(shmmemFields)
+)
+
+const (
+	shmmemFragments = "fragments"
+	shmmemKiB       = "k" // the argument
+)
 
 var coreShmmem = &Collector{
 	Method:  "core.shmmem",
@@ -141,7 +152,60 @@ var coreShmmem = &Collector{
 	Help:    "shared memory, 6 series",
 	Auto:    true,
 	Metrics: descsOf(shmmemFields),
-	collect: fields(shmmemFields),
+	calls: func(Settings) []rpc.Call {
+		return []rpc.Call{{Method: "core.shmmem"}, {Method: "core.shmmem", Args: []any{shmmemKiB}}}
+	},
+	collect: func(out *metric.Set, _ Settings, answers []Answer) {
+		var bytes, kib rpc.Value
+		for i := range answers {
+			if answers[i].argument(0) == shmmemKiB {
+				kib = answers[i].Value
+			} else {
+				bytes = answers[i].Value
+			}
+		}
+		collectShmmem(out, bytes, kib)
+	},
+}
+
+func collectShmmem(out *metric.Set, bytes, kib rpc.Value) {
+	total := bytes.Get("total")
+	inKiB := integer(total) == "" || integer(total) != integer(kib.Get("total")) // a server in a test may ignore the argument
+	for member := range bytes.All() {
+		f, ok := shmmemByName[member.Name()]
+		if !ok {
+			out.Skip(metric.UnknownField, member.Name())
+			continue
+		}
+		value, ok := number(member, true)
+		if !ok {
+			skipNumber(out, f.name, member)
+			continue
+		}
+		if inKiB && member.Kind() == rpc.KindInt && f.name != shmmemFragments {
+			if value, ok = restoreUpperHalf(uint64(value), kib.Get(f.name)); !ok {
+				out.Skip(metric.BadValue, f.name+" may lack its upper half")
+				continue
+			}
+		}
+		out.Add(f.desc, value)
+	}
+}
+
+// restoreUpperHalf returns the number of bytes whose lower 32 bits are known, and
+// which was about so many KiB a moment before or after; false if that is not
+// known.
+func restoreUpperHalf(bytes uint64, kib rpc.Value) (float64, bool) {
+	const half = 1 << 32
+	about, ok := number(kib, true)
+	if !ok {
+		return 0, false
+	}
+	if bytes >= half { // it was not cut
+		return float64(bytes), true
+	}
+	upper := math.Round((about*1024 - float64(bytes)) / half)
+	return float64(bytes) + max(upper, 0)*half, true
 }
 
 var tcpInfoFields = []field{

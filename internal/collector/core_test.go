@@ -1,6 +1,7 @@
 package collector
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -185,4 +186,51 @@ func TestNothingToTell(t *testing.T) {
 			t.Errorf("%s: %v", c.Method, err)
 		}
 	}
+}
+
+// TestSharedMemoryOf4GiB has what Kamailio 5.6 answered with -m 4200, in bytes and in KiB: the free bytes changed between the
+// two calls, those in use crossed the limit of 32 bits. Double and larger integers are those of later versions.
+func TestSharedMemoryOf4GiB(t *testing.T) {
+	const gib = 1 << 30
+	tests := []struct {
+		name       string
+		bytes, kib any
+		want       string // "" for no series
+	}{
+		{"total", int32(109051904), 4300800, "4.4040192e+09"},
+		{"negative as 32 bits", int32(-1), 8388607, "8.589934591e+09"},
+		{"crossed upwards", int32(100), 4*gib>>10 - 1, "4.294967396e+09"},
+		{"crossed downwards", int32(-100), 4 * gib >> 10, "4.294967196e+09"},
+		{"little", 5, 0, "5"},
+		{"less since", 5, 1000, "5"},
+		{"more since", 1000000, 0, "1e+06"},
+		{"4 GiB of KiB as a negative number", 0, int32(math.MinInt32), "2.199023255552e+12"},
+		{"a double", 5.0, 4300800, "5"},
+		{"a large integer", int64(5 * gib), 0, "5.36870912e+09"},
+		{"nothing in KiB", 5, nil, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			set := metric.NewSet()
+			err := coreShmmem.Collect(set, Settings{}, []Answer{
+				{Call: coreShmmem.Calls(Settings{})[1], Reply: reply(t, rpc.Members{{Name: "total", Value: 4300800}, {Name: "free", Value: test.kib}})},
+				{Call: coreShmmem.Calls(Settings{})[0], Reply: reply(t, rpc.Members{{Name: "total", Value: int32(109051904)}, {Name: "free", Value: test.bytes}})},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"kamailio_core_shmmem_total 4.4040192e+09"}
+			if test.want != "" {
+				want = []string{"kamailio_core_shmmem_free " + test.want, want[0]}
+			}
+			checkSamples(t, samples(t, set), want...)
+		})
+	}
+}
+
+// TestSharedMemoryNotVerified has no answer in KiB: what may be cut has no sample.
+func TestSharedMemoryNotVerified(t *testing.T) {
+	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: 109051904}, {Name: "free", Value: 8.0}, {Name: "fragments", Value: 3}}))
+	checkSamples(t, got, "kamailio_core_shmmem_fragments 3", "kamailio_core_shmmem_free 8")
+	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.BadValue, Count: 1, Example: "total may lack its upper half"})
 }

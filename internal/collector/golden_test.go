@@ -128,7 +128,7 @@ func collectorOf(name string) (found *Collector, args []any) {
 func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, golden string) {
 	t.Helper()
 	set := metric.NewSet()
-	if err := c.Collect(set, settings, []Answer{answer}); err != nil {
+	if err := c.Collect(set, settings, answersWith(t, c, answer)); err != nil {
 		t.Fatal(err)
 	}
 	if skips := set.Skips(); len(skips) > 0 {
@@ -140,6 +140,20 @@ func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, go
 		}
 	}
 	checkGolden(t, golden, exposition(t, set))
+}
+
+// answersWith returns an answer and what else its collector needs: core.shmmem the same numbers in KiB.
+func answersWith(t *testing.T, c *Collector, answer Answer) []Answer {
+	t.Helper()
+	if c != coreShmmem {
+		return []Answer{answer}
+	}
+	var kib rpc.Members
+	for member := range answer.Value.All() {
+		bytes, _ := number(member, true)
+		kib = append(kib, rpc.Member{Name: member.Name(), Value: int64(bytes) >> 10})
+	}
+	return []Answer{answer, {Call: rpc.Call{Method: c.Method, Args: []any{"k"}}, Reply: reply(t, kib)}}
 }
 
 func readReply(tb testing.TB, file string, when time.Time) rpc.Reply {

@@ -101,3 +101,33 @@ func TestLiveDestinationsThatDiffer(t *testing.T) {
 		})
 	}
 }
+
+// TestLiveSharedMemoryOf4GiB compares the series of versions 0 to 2 with Kamailio's own statistics, which are not cut.
+func TestLiveSharedMemoryOf4GiB(t *testing.T) {
+	for _, suite := range lab.Suites() {
+		t.Run(suite, func(t *testing.T) {
+			k := lab.StartTest(t, lab.Options{Suite: suite, SharedMemory: 4200})
+			for _, uri := range []string{k.URI("unix"), k.JSONRPCURL()} {
+				got, skips, err := live(t, uri, coreShmmem, Settings{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				checkSkips(t, skips)
+				values := map[string]float64{}
+				for _, sample := range got {
+					name, value, _ := strings.Cut(sample, " ")
+					values[strings.TrimPrefix(name, "kamailio_core_shmmem_")], _ = strconv.ParseFloat(value, 64)
+				}
+				if total := values["total"]; total != 4200<<20 {
+					t.Errorf("%s: the total is %v", uri, total)
+				}
+				if sum := values["free"] + values["real_used"]; sum != values["total"] {
+					t.Errorf("%s: free and used are %v together", uri, sum)
+				}
+				if len(values) != 6 || values["used"] > values["real_used"] || values["real_used"] > values["max_used"] || values["max_used"] > 64<<20 {
+					t.Errorf("%s: %v", uri, values)
+				}
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@
 package lab
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,8 @@ type Options struct {
 	Destinations int
 	// NoDestinations leaves the dispatcher's list empty, which makes dispatcher.list fault.
 	NoDestinations bool
+	// SharedMemory is the size of Kamailio's shared memory in MiB. The default is 128. It is taken from the machine as it is used.
+	SharedMemory int
 	// UASPort is the UDP port that calls are relayed to. The default is a free port, where [Traffic] listens.
 	UASPort int
 	// Config is added to kamailio.cfg after the module parameters, so that it can add some or set them again.
@@ -162,7 +165,7 @@ func (k *Kamailio) launch(ctx context.Context) error {
 	defer log.Close() //nolint:errcheck // Kamailio writes it, not we
 	life, cancel := context.WithCancel(ctx)
 	cmd := exec.CommandContext(life, k.install.kamailio,
-		"-DD", "-E", "-f", k.path("kamailio.cfg"), "-w", k.Dir, "-Y", k.Dir, "-m", "128", "-M", "16")
+		"-DD", "-E", "-f", k.path("kamailio.cfg"), "-w", k.Dir, "-Y", k.Dir, "-m", strconv.Itoa(cmp.Or(k.options.SharedMemory, 128)), "-M", "16")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = stopGrace
 	process, err := child.Start(cmd, k.Dir)
