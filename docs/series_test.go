@@ -34,12 +34,19 @@ var placeholders = strings.NewReplacer("CLASS", "(?P<CLASS>[1-6]xx)", "CODE", "(
 
 var methodLabel = regexp.MustCompile(`method="[a-z]+"`)
 
-// find returns the series that the table has for a statistic of xhttp_prom, "" for none.
+// noSeries begins the cell of a statistic that has no series.
+const noSeries = "none"
+
+// find returns the series that the table has for a statistic of xhttp_prom, noSeries if it says that there is none, "" if it
+// does not have the statistic.
 func find(statistics [][]string, theirs string) string {
 	for _, cells := range statistics {
 		match := regexp.MustCompile("^" + placeholders.Replace(quoted(cells[0])[0]) + "$")
 		if !match.MatchString(theirs) {
 			continue
+		}
+		if strings.HasPrefix(strings.TrimSpace(cells[1]), noSeries) {
+			return noSeries
 		}
 		ours := regexp.MustCompile(`"([A-Z]+)"`).ReplaceAllString(quoted(cells[1])[0], `"$${$1}"`)
 		ours = methodLabel.ReplaceAllStringFunc(match.ReplaceAllString(theirs, ours), func(label string) string {
@@ -85,8 +92,8 @@ func differences(statistics [][]string, ours, theirs map[string]float64) []strin
 			value -= 1 << 64
 		}
 		want := find(statistics, name)
-		if strings.HasSuffix(want, "_ratio") {
-			value /= 100 // a percentage
+		if want == noSeries {
+			continue
 		}
 		got, ok := ours[want]
 		// Between the two pages Kamailio pings, counts the request for one of them, and uses memory.

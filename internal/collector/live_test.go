@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -129,5 +130,71 @@ func TestLiveSharedMemoryOf4GiB(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestLiveWrongStatistics compares some of the statistics that are not shown with what Kamailio does: it answered a request with
+// 403, has a disabled account, and has a range of 25 %. A failure means that this Kamailio computes one of them correctly.
+func TestLiveWrongStatistics(t *testing.T) {
+	for _, suite := range lab.Suites() {
+		t.Run(suite, func(t *testing.T) {
+			k := lab.StartTest(t, lab.Options{Suite: suite, Config: `modparam("registrar", "default_expires_range", 25)`})
+			refuse(t, k.SIPAddr())
+			settings := Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"all"}}
+			statistic := func(group, name string, value int) string {
+				return fmt.Sprintf("kamailio_stats_fetch_value{group=%q,name=%q} %d", group, name, value)
+			}
+			again := time.NewTicker(50 * time.Millisecond) // Kamailio updates these statistics once a second
+			defer again.Stop()
+			var got []string
+			for !slices.Contains(got, statistic("sl", "403_replies", 1)) {
+				select {
+				case <-t.Context().Done():
+					t.Fatal("403 is not counted")
+				case <-again.C:
+				}
+				var err error
+				if got, _, err = live(t, k.URI("unix"), statsFetch, settings); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, wrong := range []string{
+				statistic("sl", "sent_err_replies", 0), statistic("uac", "regdisabled", 0), statistic("registrar", "default_expires_range", 0),
+			} {
+				if !slices.Contains(got, wrong) {
+					t.Errorf("%s is not what Kamailio says", wrong)
+				}
+			}
+			registrations, _, err := live(t, k.URI("unix"), uacRegDump, Settings{})
+			if err != nil || !slices.Contains(registrations, `kamailio_uac_registrations{state="disabled"} 1`) {
+				t.Errorf("registrations %q, %v", registrations, err)
+			}
+		})
+	}
+}
+
+// refuse sends a request that the lab's Kamailio answers with 403, and waits for the reply.
+func refuse(t *testing.T, addr string) {
+	t.Helper()
+	conn, err := net.Dial("udp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	from := conn.LocalAddr().String()
+	request := strings.Join([]string{
+		"INFO sip:" + addr + " SIP/2.0", "Via: SIP/2.0/UDP " + from + ";branch=z9hG4bKrefuse", "From: <sip:a@" + from + ">;tag=1",
+		"To: <sip:" + addr + ">", "Call-ID: refuse@" + from, "CSeq: 1 INFO", "Max-Forwards: 70", "Content-Length: 0", "", "",
+	}, "\r\n")
+	if _, err := conn.Write([]byte(request)); err != nil {
+		t.Fatal(err)
+	}
+	reply := make([]byte, 4096)
+	n, err := conn.Read(reply)
+	if err != nil || !strings.HasPrefix(string(reply[:n]), "SIP/2.0 403 ") {
+		t.Fatalf("reply %q, %v", reply[:n], err)
 	}
 }

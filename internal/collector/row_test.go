@@ -107,8 +107,10 @@ func TestRowsWithoutTheirKey(t *testing.T) {
 		switch {
 		case test.sum:
 			want = nil
-		case len(test.settings.Short) > 0: // no other state is sure to have none
-			want = slices.DeleteFunc(want, func(sample string) bool { return strings.HasSuffix(sample, " 0") })
+		default: // no other state is sure to have none
+			want = slices.DeleteFunc(want, func(sample string) bool {
+				return strings.HasSuffix(sample, " 0") && (len(test.settings.Short) > 0 || strings.HasPrefix(sample, "kamailio_uac_registrations"))
+			})
 		}
 		for _, key := range test.keys {
 			i := slices.IndexFunc(test.row, func(m rpc.Member) bool { return m.Name == key })

@@ -25,8 +25,8 @@ import (
 const statsFetchMethod = "stats.fetch"
 
 var statsFetchValue = gauge("kamailio_stats_fetch_value",
-	"A statistic as Kamailio has it. If stats.fetch is named among the methods, those that --kamailio.stats-groups asks for, "+
-		"otherwise those that have no metric of their own. Every field of stats.fetch.",
+	"Value of a statistic as Kamailio gives it. If stats.fetch is named among the methods, the statistics selected by "+
+		"--kamailio.stats-groups, otherwise those that have no metric of their own. Every field of stats.fetch.",
 	"group", "name")
 
 var statsFetch = &Collector{
@@ -95,15 +95,17 @@ func collectStatistic(out *metric.Set, settings Settings, member rpc.Value) {
 	if s != nil {
 		s.add(out, member.Name(), value, labels)
 	}
-	if settings.wantsStatistic(group, name, s != nil) {
+	_, wrong := wrongStatistics[member.Name()]
+	if settings.wantsStatistic(group, name, s != nil || wrong) {
 		out.Add(statsFetchValue, float64(value), group, name)
 	}
 }
 
-// wantsStatistic tells whether to show a statistic as it is.
-func (s Settings) wantsStatistic(group, name string, typed bool) bool {
+// wantsStatistic reports whether to give a statistic as it is. One that is known
+// has a metric of its own, or is known to be wrong.
+func (s Settings) wantsStatistic(group, name string, known bool) bool {
 	if !slices.Contains(s.Named, statsFetchMethod) {
-		return !typed
+		return !known
 	}
 	return slices.ContainsFunc(s.StatsGroups, func(asked string) bool {
 		askedGroup, askedName := cutStatistic(asked)

@@ -50,6 +50,25 @@ var statisticFamilies = slices.Concat(
 	dialogStatistics, messageStatistics, clientStatistics, imsStatistics,
 )
 
+// wrongStatistics are those that Kamailio never updates or computes wrongly, in
+// all versions from 5.6 to 6.1, with the reason. They have no family, and are
+// given as they are only if stats.fetch is named and they are asked for.
+var wrongStatistics = map[string]string{
+	"imc.active_rooms":                          "never updated",
+	"ims_registrar_scscf.default_expires_range": "not set at the start",
+	"ims_usrloc_pcscf.registered_impus":         "the contacts that expired",
+	"msilo.dumped_messages":                     "the reminders",
+	"msilo.dumped_reminders":                    "the messages",
+	"p_usrloc.registered_users":                 "always 0",
+	"registrar.default_expires_range":           "not set at the start",
+	"registrar.expires_range":                   "not set at the start",
+	"sl.sent_err_replies":                       "never summed up",
+	"sst.expired_sst":                           "never updated",
+	"uac.regactive":                             "one less for each attempt, one more for each reply, whatever its code",
+	"uac.regdisabled":                           "one less each time that an account is enabled, disabled or not",
+	"uac.regtotal":                              "reset to 0 some minutes after a reload, whatever accounts there are",
+}
+
 var coreStatistics = []statisticFamily{
 	// core: modules/kex/core_stats.c. HTTP requests count among the requests.
 	{kind: metric.Counter, name: "kamailio_core_received_messages_total", labels: []string{"type"},
@@ -243,16 +262,18 @@ var transportStatistics = []statisticFamily{
 		help: "Most WebSocket connections of a protocol that were ever open at once.",
 		from: [][]string{{"websocket.ws_{protocol}_max_concurrent_connections", "{protocol}"}}},
 	{kind: metric.Counter, name: "kamailio_websocket_failed_connections_total",
-		help: "WebSocket connections that failed while something was sent.",
+		help: "WebSocket connections that failed while Kamailio sent a frame; a client that goes away at another time is not counted.",
 		from: [][]string{{"websocket.ws_failed_connections"}}},
 	{kind: metric.Counter, name: "kamailio_websocket_failed_connections_by_protocol_total", labels: []string{"protocol"},
-		help: "WebSocket connections that failed while something was sent, by protocol.",
+		help: "WebSocket connections that failed while Kamailio sent a frame, by protocol; " +
+			"a client that goes away at another time is not counted.",
 		from: [][]string{{"websocket.ws_{protocol}_failed_connections", "{protocol}"}}},
 	{kind: metric.Counter, name: "kamailio_websocket_closed_connections_total", labels: []string{"side"},
-		help: "WebSocket connections closed, by who closed them.",
+		help: "WebSocket connections closed with a Close frame, by the side that closed them; a client that goes away without one is not counted.",
 		from: [][]string{{"websocket.ws_local_closed_connections", "local"}, {"websocket.ws_remote_closed_connections", "remote"}}},
 	{kind: metric.Counter, name: "kamailio_websocket_closed_connections_by_protocol_total", labels: []string{"protocol", "side"},
-		help: "WebSocket connections closed, by protocol and by who closed them.",
+		help: "WebSocket connections closed with a Close frame, by protocol and by the side that closed them; " +
+			"a client that goes away without one is not counted.",
 		from: [][]string{
 			{"websocket.ws_{protocol}_local_closed_connections", "{protocol}", "local"},
 			{"websocket.ws_{protocol}_remote_closed_connections", "{protocol}", "remote"},
@@ -283,9 +304,6 @@ var transactionStatistics = []statisticFamily{
 	{kind: metric.Counter, name: "kamailio_sl_sent_replies_total",
 		help: "Replies sent without a transaction, of whatever code.",
 		from: [][]string{{"sl.sent_replies"}}},
-	{kind: metric.Counter, name: "kamailio_sl_sent_error_replies_total",
-		help: "Error replies sent without a transaction.",
-		from: [][]string{{"sl.sent_err_replies"}}},
 	{kind: metric.Counter, name: "kamailio_sl_failures_total",
 		help: "Replies without a transaction that could not be sent.",
 		from: [][]string{{"sl.failures"}}},
@@ -346,8 +364,7 @@ var transactionStatistics = []statisticFamily{
 }
 
 var registrationStatistics = []statisticFamily{
-	// registrar: modules/registrar/registrar.c. The settings are what the module
-	// was loaded with; a change by RPC is added to the old value there.
+	// registrar: modules/registrar/registrar.c.
 	{kind: metric.Counter, name: "kamailio_registrar_registrations_total", labels: []string{"result"},
 		help: "REGISTER requests.",
 		from: [][]string{{"registrar.accepted_regs", "accepted"}, {"registrar.rejected_regs", "rejected"}}},
@@ -355,48 +372,26 @@ var registrationStatistics = []statisticFamily{
 		help: "Most contacts that a user may register, 0 for any number.",
 		from: [][]string{{"registrar.max_contacts"}}},
 	{kind: metric.Gauge, name: "kamailio_registrar_max_expires_seconds",
-		help: "Longest time that a registration may last, 0 for any time.",
+		help: "Longest time that a registration may last, 0 for any time; if it is changed by RPC, Kamailio adds the new value to the old one.",
 		from: [][]string{{"registrar.max_expires"}}},
 	{kind: metric.Gauge, name: "kamailio_registrar_default_expires_seconds",
-		help: "How long a registration lasts that does not ask for a time.",
+		help: "How long a registration lasts that does not ask for a time; if it is changed by RPC, Kamailio adds the new value to the old one.",
 		from: [][]string{{"registrar.default_expire"}}},
-	{kind: metric.Gauge, name: "kamailio_registrar_default_expires_range_ratio", scale: percent,
-		help: "How far the time may be off, by chance, that a registration lasts which does not ask for one.",
-		from: [][]string{{"registrar.default_expires_range"}}},
-	{kind: metric.Gauge, name: "kamailio_registrar_expires_range_ratio", scale: percent,
-		help: "How far the time may be off, by chance, that a registration lasts which asks for one.",
-		from: [][]string{{"registrar.expires_range"}}},
 
 	// usrloc: modules/usrloc/usrloc_mod.c and udomain.c; those by domain are also
 	// of p_usrloc and ims_usrloc_pcscf.
 	{kind: metric.Gauge, name: "kamailio_usrloc_registered_users",
-		help: "Addresses of record that are registered, in all domains.",
+		help: "Addresses of record that are registered, in all domains; always 0 with db_mode 3 (database only).",
 		from: [][]string{{"usrloc.registered_users"}}},
 	{kind: metric.Gauge, name: "kamailio_usrloc_users", labels: []string{"domain"},
-		help: "Addresses of record that are registered, by usrloc's domain, which is a table.",
+		help: "Addresses of record that are registered, by usrloc's domain, which is a table; always 0 with db_mode 3 (database only).",
 		from: [][]string{{"usrloc.{domain}{sep}users", "{domain}"}}},
 	{kind: metric.Gauge, name: "kamailio_usrloc_contacts", labels: []string{"domain"},
-		help: "Contacts that are registered, by usrloc's domain, which is a table.",
+		help: "Contacts that are registered, by usrloc's domain, which is a table; always 0 with db_mode 3 (database only).",
 		from: [][]string{{"usrloc.{domain}{sep}contacts", "{domain}"}}},
 	{kind: metric.Counter, name: "kamailio_usrloc_expired_contacts_total", labels: []string{"domain"},
-		help: "Contacts that expired, by usrloc's domain, which is a table.",
+		help: "Contacts that expired, by usrloc's domain, which is a table; always 0 with db_mode 3 (database only).",
 		from: [][]string{{"usrloc.{domain}{sep}expires", "{domain}"}}},
-
-	// p_usrloc: modules/p_usrloc/p_usrloc_mod.c, which does not know and says 0.
-	{kind: metric.Gauge, name: "kamailio_p_usrloc_registered_users",
-		help: "Addresses of record that are registered; 0, for the module does not know.",
-		from: [][]string{{"p_usrloc.registered_users"}}},
-
-	// uac: modules/uac/uac_reg.c.
-	{kind: metric.Gauge, name: "kamailio_uac_accounts",
-		help: "Accounts for which Kamailio registers elsewhere.",
-		from: [][]string{{"uac.regtotal"}}},
-	{kind: metric.Gauge, name: "kamailio_uac_active_accounts",
-		help: "Accounts that Kamailio is registered for elsewhere.",
-		from: [][]string{{"uac.regactive"}}},
-	{kind: metric.Gauge, name: "kamailio_uac_disabled_accounts",
-		help: "Accounts for which Kamailio does not register elsewhere, because that failed or was switched off.",
-		from: [][]string{{"uac.regdisabled"}}},
 
 	// nat_traversal: modules/nat_traversal/nat_traversal.c. An endpoint may be
 	// kept alive for several reasons.
@@ -447,36 +442,19 @@ var dialogStatistics = []statisticFamily{
 	{kind: metric.Counter, name: "kamailio_dlgs_final_total", labels: []string{"state"},
 		help: "Dialogs of dlgs removed from memory, by their last state.",
 		from: [][]string{{"dlgs.final_{state}", "{state}"}}},
-
-	// sst: modules/sst/sst.c, which never counts it up, as of 6.0.
-	{kind: metric.Counter, name: "kamailio_sst_expired_total",
-		help: "Dialogs whose session timer expired.",
-		from: [][]string{{"sst.expired_sst"}}},
 }
 
 var messageStatistics = []statisticFamily{
-	// msilo: modules/msilo/msilo.c, which counts messages delivered as reminders
-	// and the other way round, as of 6.0.
+	// msilo: modules/msilo/msilo.c.
 	{kind: metric.Counter, name: "kamailio_msilo_stored_messages_total",
 		help: "Messages stored.",
 		from: [][]string{{"msilo.stored_messages"}}},
-	{kind: metric.Counter, name: "kamailio_msilo_dumped_messages_total",
-		help: "Stored messages delivered; Kamailio 5.6 and 6.0 count reminders instead.",
-		from: [][]string{{"msilo.dumped_messages"}}},
 	{kind: metric.Counter, name: "kamailio_msilo_failed_messages_total",
 		help: "Stored messages that could not be delivered.",
 		from: [][]string{{"msilo.failed_messages"}}},
-	{kind: metric.Counter, name: "kamailio_msilo_dumped_reminders_total",
-		help: "Reminders delivered; Kamailio 5.6 and 6.0 count stored messages instead.",
-		from: [][]string{{"msilo.dumped_reminders"}}},
 	{kind: metric.Counter, name: "kamailio_msilo_failed_reminders_total",
 		help: "Reminders that could not be delivered.",
 		from: [][]string{{"msilo.failed_reminders"}}},
-
-	// imc: modules/imc/imc.c, which never changes it, as of 6.0.
-	{kind: metric.Gauge, name: "kamailio_imc_active_rooms",
-		help: "Chat rooms.",
-		from: [][]string{{"imc.active_rooms"}}},
 
 	// siptrace: modules/siptrace/siptrace.c.
 	{kind: metric.Counter, name: "kamailio_siptrace_traced_messages_total", labels: []string{"type"},
@@ -589,14 +567,11 @@ var imsStatistics = []statisticFamily{
 		help: "Most contacts that a user may register, 0 for any number.",
 		from: [][]string{{"ims_registrar_scscf.max_contacts"}}},
 	{kind: metric.Gauge, name: "kamailio_ims_registrar_scscf_max_expires_seconds",
-		help: "Longest time that a registration may last, 0 for any time.",
+		help: "Longest time that a registration may last, 0 for any time; if it is changed by RPC, Kamailio adds the new value to the old one.",
 		from: [][]string{{"ims_registrar_scscf.max_expires"}}},
 	{kind: metric.Gauge, name: "kamailio_ims_registrar_scscf_default_expires_seconds",
-		help: "How long a registration lasts that does not ask for a time.",
+		help: "How long a registration lasts that does not ask for a time; if it is changed by RPC, Kamailio adds the new value to the old one.",
 		from: [][]string{{"ims_registrar_scscf.default_expire"}}},
-	{kind: metric.Gauge, name: "kamailio_ims_registrar_scscf_default_expires_range_ratio", scale: percent,
-		help: "How far the time may be off, by chance, that a registration lasts which does not ask for one.",
-		from: [][]string{{"ims_registrar_scscf.default_expires_range"}}},
 	{kind: metric.Gauge, name: "kamailio_ims_registrar_scscf_queued_notifies",
 		help: "NOTIFY requests that wait to be sent.",
 		from: [][]string{{"ims_registrar_scscf.notifies_in_q"}}},
@@ -618,9 +593,6 @@ var imsStatistics = []statisticFamily{
 	{kind: metric.Gauge, name: "kamailio_ims_usrloc_pcscf_registered_contacts",
 		help: "Contacts that are registered, in all domains.",
 		from: [][]string{{"ims_usrloc_pcscf.registered_contacts"}}},
-	{kind: metric.Gauge, name: "kamailio_ims_usrloc_pcscf_registered_impus",
-		help: "Public identities that are registered; Kamailio 5.6 and 6.0 give the contacts that expired instead.",
-		from: [][]string{{"ims_usrloc_pcscf.registered_impus"}}},
 	{kind: metric.Counter, name: "kamailio_ims_usrloc_pcscf_expired_contacts_total",
 		help: "Contacts that expired, in all domains.",
 		from: [][]string{{"ims_usrloc_pcscf.expired_contacts"}}},

@@ -168,14 +168,12 @@ func TestStatisticScales(t *testing.T) {
 	got, _ := collect(t, statsFetch, reply(t, statisticsOf(
 		"cdp.replies_response_time", "1500",
 		"ims_qos.media_aar_avg_response_time", "20",
-		"registrar.default_expires_range", "25",
 		"ims_charging.billed_secs", "61",
 	)))
 	checkSamples(t, got,
 		"kamailio_cdp_response_seconds_total 1.5",
 		"kamailio_ims_charging_billed_seconds_total 61",
 		`kamailio_ims_qos_aar_average_response_seconds{type="media"} 0.02`,
-		"kamailio_registrar_default_expires_range_ratio 0.25",
 	)
 }
 
@@ -321,5 +319,23 @@ func TestManyNamesThatDifferEachTime(t *testing.T) {
 	}
 	if len(matches.byName) != mostMatched {
 		t.Errorf("%d are kept", len(matches.byName))
+	}
+}
+
+// TestWrongStatisticsAreNotShown has statistics that Kamailio never updates or computes wrongly: a number of accounts of -5 was
+// seen, and no rooms while there was one. They are shown only if they are asked for.
+func TestWrongStatisticsAreNotShown(t *testing.T) {
+	for name := range wrongStatistics {
+		r := reply(t, statisticsOf(name, "18446744073709551611", "tcp.established", "3"))
+		got, skips := collect(t, statsFetch, r)
+		checkSamples(t, got, "kamailio_tcp_established_total 3")
+		checkSkips(t, skips)
+
+		set := metric.NewSet()
+		if err := statsFetch.Collect(set, Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{name}}, []Answer{{Reply: r}}); err != nil {
+			t.Fatal(err)
+		}
+		group, short, _ := strings.Cut(name, ".")
+		checkSamples(t, samples(t, set), fmt.Sprintf("kamailio_stats_fetch_value{group=%q,name=%q} -5", group, short), "kamailio_tcp_established_total 3")
 	}
 }

@@ -20,18 +20,18 @@ func registrationMetric(name, help string) *metric.Desc {
 
 var (
 	registrationUp = registrationMetric("up",
-		"1 if Kamailio is registered and the registration has not run out, 0 if not, as while it is renewed. "+
+		"1 if Kamailio is registered and the registration has not expired, 0 if not; it is 0 while the registration is renewed. "+
 			"Fields flags and diff_expires of uac.reg_dump.")
 	registrationDisabled = registrationMetric("disabled",
-		"1 if Kamailio does not try to register, by command or since it failed and is not to try again, 0 if it does. "+
+		"1 if Kamailio does not try to register, because of a command or of a failure without retry, 0 if it does. "+
 			"Field flags of uac.reg_dump.")
 	registrationRemaining = registrationMetric("remaining_seconds",
-		"Seconds until the registration runs out; absent while Kamailio is not registered. Field diff_expires of uac.reg_dump.")
+		"Seconds until the registration expires; absent while Kamailio is not registered. Field diff_expires of uac.reg_dump.")
 	registrationInfo = gauge("kamailio_uac_registration_info",
-		"Always 1; the labels say what is registered where. Fields of the same names of uac.reg_dump.",
+		"Always 1; the labels describe the registration. Fields of the same names of uac.reg_dump.",
 		registrationLabels...)
 	registrations = gauge("kamailio_uac_registrations",
-		"Registrations by state; ongoing are those that Kamailio waits for an answer to. Fields flags and diff_expires of uac.reg_dump.",
+		"Registrations by state; ongoing means that Kamailio waits for a reply. Fields flags and diff_expires of uac.reg_dump.",
 		"state")
 )
 
@@ -62,47 +62,74 @@ var registrationStates = []string{
 var uacRegDump = &Collector{
 	Method: "uac.reg_dump",
 	Module: "uac",
-	Help: "registrations of Kamailio at other servers, up to 4 series for each registration. The short " +
-		"form has 4 in all",
+	Help: "registrations of Kamailio at other servers, up to 4 series for each registration and 4 in all. The short " +
+		"form has only the latter",
 	Auto:    true,
 	Large:   true,
 	Short:   true,
 	Metrics: []*metric.Desc{registrationUp, registrationDisabled, registrationRemaining, registrationInfo, registrations},
 	noRows:  "Not enabled", // the module is there for something else
 	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+		short := slices.Contains(settings.Short, "uac.reg_dump")
 		for _, answer := range answers {
-			if slices.Contains(settings.Short, "uac.reg_dump") {
-				countRegistrations(out, answer.Value)
-				continue
-			}
-			for registration := range answer.Value.Rows() {
-				collectRegistration(out, registration)
-			}
+			collectRegistrations(out, short, answer.Value)
 		}
 	},
 }
 
-func collectRegistration(out *metric.Set, registration rpc.Value) {
+// collectRegistrations adds each registration, unless short, and how many there
+// are in each state. A state has 0 only if all registrations could be read.
+func collectRegistrations(out *metric.Set, short bool, all rpc.Value) {
+	count, complete := map[string]float64{}, all.Kind() >= rpc.KindInt
+	for registration := range all.Rows() {
+		state, ok := collectRegistration(out, short, registration)
+		if !ok {
+			complete = false
+			continue
+		}
+		count[state]++
+	}
+	for _, state := range registrationStates {
+		if count[state] > 0 || complete {
+			out.Add(registrations, count[state], state)
+		}
+	}
+}
+
+// collectRegistration adds a registration, unless short, and returns its state;
+// false if that is not known.
+func collectRegistration(out *metric.Set, short bool, registration rpc.Value) (string, bool) {
 	uuid, ok := keys(out, registration, "l_uuid")
 	if !ok {
-		return
+		return "", false
 	}
-	info := make([]string, len(registrationLabels))
-	for i, name := range registrationLabels {
-		info[i] = registration.Get(name).Text()
+	if !short {
+		addRegistrationInfo(out, registration)
 	}
-	out.Add(registrationInfo, 1, info...)
 	flags, ok := registrationFlags(out, registration)
 	if !ok {
-		return
+		return "", false
+	}
+	state := registrationState(flags, registration)
+	if short {
+		return state, true
 	}
 	labels := []string{uuid[0], registration.Get("r_domain").Text(), registration.Get("r_username").Text()}
-	out.Add(registrationUp, is(registrationState(flags, registration) == registrationStateRegistered), labels...)
+	out.Add(registrationUp, is(state == registrationStateRegistered), labels...)
 	out.Add(registrationDisabled, is(flags&registrationFlagDisabled != 0), labels...)
 	if flags&registrationFlagOnline != 0 {
 		// Otherwise it is about the next try, or the time less 0.
 		addRemaining(out, registration.Get("diff_expires"), labels)
 	}
+	return state, true
+}
+
+func addRegistrationInfo(out *metric.Set, registration rpc.Value) {
+	info := make([]string, len(registrationLabels))
+	for i, name := range registrationLabels {
+		info[i] = registration.Get(name).Text()
+	}
+	out.Add(registrationInfo, 1, info...)
 }
 
 // addRemaining adds the time that is left of a registration. Kamailio computes
@@ -139,26 +166,5 @@ func registrationState(flags uint64, registration rpc.Value) string {
 		return registrationStateDisabled
 	default:
 		return registrationStateUnregistered
-	}
-}
-
-// countRegistrations is the short form. A state is 0 only if all registrations
-// could be read.
-func countRegistrations(out *metric.Set, all rpc.Value) {
-	count, complete := map[string]float64{}, all.Kind() >= rpc.KindInt
-	for registration := range all.Rows() {
-		_, ok := keys(out, registration, "l_uuid")
-		flags, known := registrationFlags(out, registration)
-		if !ok || !known {
-			complete = false
-			continue
-		}
-		count[registrationState(flags, registration)]++
-	}
-	for _, state := range registrationStates {
-		if count[state] == 0 && !complete {
-			continue
-		}
-		out.Add(registrations, count[state], state)
 	}
 }

@@ -70,7 +70,7 @@ func TestRegistrationStates(t *testing.T) {
 				want = append(want, "kamailio_uac_registration_remaining_seconds"+labels+test.remaining)
 			}
 			if test.up != "" {
-				want = append(want, "kamailio_uac_registration_up"+labels+test.up)
+				want = append(want, "kamailio_uac_registration_up"+labels+test.up, fmt.Sprintf("kamailio_uac_registrations{state=%q} 1", test.short))
 			}
 			checkSamples(t, got, want...)
 			skipped := 0
