@@ -66,7 +66,7 @@ func TestFaultNoSuchMethod(t *testing.T) {
 }
 
 func TestLimitsOfSize(t *testing.T) {
-	if size := (Limits{Size: math.MaxInt}).WithDefaults().Size; size != 1<<29-1 {
+	if size := (Limits{Size: math.MaxInt}).WithDefaults().Size; size != 1<<28-1 {
 		t.Errorf("a reply may have %d bytes", size)
 	}
 }

@@ -11,44 +11,57 @@ import (
 // earlier failure.
 var ErrClosed = errors.New("the connection is closed")
 
-// Limits bound what a reply may cost whoever receives it. What is not positive
-// means the default, for each of them.
+// ErrNoDatagram says that a request was sent over a datagram socket and that no
+// datagram arrived in reply before the time was over. One cause is a reply that is
+// larger than the server's socket takes: it is never sent, and only the server's
+// log says so. A stream socket, or HTTP, has no such limit.
+var ErrNoDatagram = errors.New("no datagram arrived in reply")
+
+// Limits bound what replies may cost the program that receives them. For each of
+// them, zero and negative numbers mean the default.
 type Limits struct {
-	// Size is the largest reply, in bytes without a packet's header; 16 MB
-	// (16,777,216) by default, and half a gigabyte at most.
+	// Size is the largest reply, in bytes without the header of a packet:
+	// 16,777,216 (16 MiB) by default, and 268,435,455 at most.
 	Size int
-	// Values is how many values a reply may have, structs and arrays among
-	// them; 1,000,000 by default. One takes 16 bytes of memory.
+	// Values is how many values one reply may have, structs and arrays included:
+	// 1,000,000 by default. Each takes 16 bytes of memory beside its text.
 	Values int
-	// Depth is how deep structs and arrays may nest; 64 by default.
+	// Depth is how deep structs and arrays may be nested: 64 by default.
 	Depth int
+	// TotalSize and TotalValues are like Size and Values for all replies of one
+	// batch together, that is of one call of Do or Stream. By default they are
+	// equal to Size and Values, so that a batch costs no more than one reply may.
+	TotalSize, TotalValues int
 }
 
-// WithDefaults are the limits with defaults for those that are not set.
+// WithDefaults returns the limits with defaults for those that are not set.
 func (l Limits) WithDefaults() Limits {
-	if l.Size <= 0 {
-		l.Size = 16 << 20
-	}
-	l.Size = min(l.Size, tape.LongestName) // nothing in a reply is longer than the reply
-	if l.Values <= 0 {
-		l.Values = 1_000_000
-	}
-	if l.Depth <= 0 {
-		l.Depth = 64
-	}
+	l.Size = min(orDefault(l.Size, 16<<20), tape.LongestName) // no name in a reply is longer than the reply
+	l.Values = orDefault(l.Values, 1_000_000)
+	l.Depth = orDefault(l.Depth, 64)
+	l.TotalSize = orDefault(l.TotalSize, l.Size)
+	l.TotalValues = orDefault(l.TotalValues, l.Values)
 	return l
 }
 
-// LimitError says that a reply is beyond one of the [Limits]. It may be a good
-// reply all the same.
+func orDefault(limit, otherwise int) int {
+	if limit <= 0 {
+		return otherwise
+	}
+	return limit
+}
+
+// LimitError says that a reply exceeds one of the [Limits]. The reply may be valid
+// all the same.
 type LimitError struct {
-	// What is what there is too much of, with its unit.
+	// What names the quantity that was exceeded, for example "bytes" or "values in
+	// all replies of a batch".
 	What string
 	// Limit is the number allowed.
 	Limit int
 }
 
-// Error says what there is too much of.
+// Error names the quantity and the limit.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("the reply is beyond the limit of %d %s", e.Limit, e.What)
 }

@@ -11,10 +11,13 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 )
 
 // Conn is a connection to ctl over a stream socket: unix or TCP. It is a
@@ -25,12 +28,13 @@ import (
 // A goroutine reads the socket from Dial to Close, whatever else goes on, because
 // ctl does not wait for a slow reader: it drops the rest of the reply.
 type Conn struct {
-	conn    net.Conn
-	options Options
-	turn    chan struct{} // holds a token while a batch is under way
-	cookie  uint32        // of the last request; owned by whoever has the turn
-	largest int           // bytes of the largest reply; owned by the reader
-	ended   chan struct{} // closed when the reader has ended, after err is set
+	conn     net.Conn
+	options  Options
+	turn     chan struct{} // holds a token while a batch is under way
+	cookie   uint32        // of the last request; owned by whoever has the turn
+	largest  int           // bytes of the largest reply; owned by the reader
+	answered atomic.Bool   // whether any reply has come
+	ended    chan struct{} // closed when the reader has ended, after err is set
 
 	mu    sync.Mutex
 	batch *pending
@@ -41,7 +45,8 @@ type Conn struct {
 type pending struct {
 	answers chan answer // has room for all, so the reader never waits
 	left    int
-	stall   time.Duration
+	stall   time.Duration // how long a reply may pause
+	budget  *budget.Budget
 }
 
 // answer is a reply with the cookie of the request that it answers.
@@ -124,13 +129,10 @@ func (s *Conn) read() {
 func (s *Conn) readOne(r *bufio.Reader) error {
 	first, err := r.Peek(1)
 	if err != nil { // between two replies: as long as it takes
-		if errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w by the server", rpc.ErrClosed)
-		}
-		return err
+		return s.closedByServer(err)
 	}
-	stall, due := s.expected()
-	if !due {
+	b := s.expected()
+	if b == nil {
 		if _, err := parseHeader(first); spoiled(err) { // whoever speaks first may not speak BINRPC at all
 			return fmt.Errorf("%w: %w", ErrOutOfStep, err)
 		}
@@ -139,35 +141,58 @@ func (s *Conn) readOne(r *bufio.Reader) error {
 	timed := false
 	waiting := func() error {
 		timed = true
-		return s.conn.SetReadDeadline(time.Now().Add(stall))
+		return s.conn.SetReadDeadline(time.Now().Add(b.stall))
 	}
 	// A server that sent a large reply may well send another one.
-	p, err := readPacket(r, s.options.Limits, max(s.largest, firstChunk), waiting)
+	p, err := readPacket(r, b.budget.Next(), max(s.largest, firstChunk), waiting)
 	if err != nil {
 		cut, ok := errors.AsType[*cutError](err)
 		if ok && errors.Is(err, os.ErrDeadlineExceeded) {
-			return &StallError{cut.have, cut.want, stall}
+			return &StallError{cut.have, cut.want, b.stall}
 		}
 		return err
 	}
-	s.largest = max(s.largest, p.length)
+	if p.wrong == nil {
+		s.largest = max(s.largest, p.length)
+		b.budget.Spend(p.length, p.values)
+	}
 	if timed {
 		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
 			return err
 		}
 	}
+	s.answered.Store(true)
 	s.deliver(answer{p.cookie, p.reply(time.Now())})
 	return nil
 }
 
-// expected tells how long a reply may stall, and whether one is due at all.
-func (s *Conn) expected() (time.Duration, bool) {
+// closedByServer is what an error in reading or writing means that may be the end
+// of the connection.
+func (s *Conn) closedByServer(err error) error {
+	closed := errors.Is(err, io.EOF)
+	reset := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	switch {
+	case !closed && !reset:
+		return err
+	case closed && s.answered.Load():
+		return fmt.Errorf("%w by the server", rpc.ErrClosed)
+	case closed:
+		return ErrClosedUnanswered
+	case s.answered.Load():
+		return fmt.Errorf("%w by the server: %w", rpc.ErrClosed, err)
+	default:
+		return fmt.Errorf("%w: %w", ErrClosedUnanswered, err)
+	}
+}
+
+// expected returns the batch to which a reply is due, nil if there is none.
+func (s *Conn) expected() *pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.batch == nil || s.batch.left == 0 {
-		return 0, false
+		return nil
 	}
-	return s.batch.stall, true
+	return s.batch
 }
 
 // deliver hands an answer to the batch under way, if that still is.
@@ -183,7 +208,12 @@ func (s *Conn) deliver(a answer) {
 
 // start announces a batch to the reader.
 func (s *Conn) start(ctx context.Context, n int) (*pending, error) {
-	b := &pending{answers: make(chan answer, n), left: n, stall: s.options.Stall}
+	b := &pending{
+		answers: make(chan answer, n),
+		left:    n,
+		stall:   s.options.Stall,
+		budget:  budget.Of(ctx, s.options.Limits),
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		b.stall = max(min(b.stall, time.Until(deadline)/2), time.Millisecond)
 	}
@@ -270,7 +300,7 @@ func (s *Conn) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc.R
 	defer s.finish(b)
 	written, err := s.write(ctx, requests)
 	if err != nil {
-		s.fail(err)
+		s.fail(s.closedByServer(err))
 	}
 	for len(due) > 0 {
 		a, err := s.next(ctx, b)
@@ -380,7 +410,7 @@ func (p packet) reply(received time.Time) rpc.Reply {
 	}
 }
 
-// spoiled tells whether a reply's content shows that the connection is out of
+// spoiled reports whether a reply's content shows that the connection is out of
 // step, though its header looked right.
 func spoiled(err error) bool {
 	_, syntax := errors.AsType[*SyntaxError](err)

@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -18,7 +19,11 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 )
+
+// unlimited is what a reply may cost by default.
+var unlimited = budget.ForOne(rpc.Limits{}.WithDefaults())
 
 // patience is how long a test waits for what should happen at once.
 const patience = 10 * time.Second
@@ -68,7 +73,7 @@ func newSocketPeer(t testing.TB) (*Conn, *peer) {
 // request reads one request. It is for the peer's goroutine, so it does not end
 // the test.
 func (p *peer) request() (uint32, rpc.Call) {
-	packet, err := readPacket(p.r, rpc.Limits{}.WithDefaults(), firstChunk, notWaiting)
+	packet, err := readPacket(p.r, unlimited, firstChunk, notWaiting)
 	if err != nil || packet.wrong != nil {
 		p.t.Errorf("read a request: %v, %v", err, packet.wrong)
 		return 0, rpc.Call{}
@@ -830,4 +835,142 @@ func TestConnMakesRoomForWhatArrives(t *testing.T) {
 	if third := allocated(ask); third > first-(4<<20) {
 		t.Errorf("%d bytes allocated for a first large reply, %d for the third", first, third)
 	}
+}
+
+func TestConnClosedBeforeAnyReply(t *testing.T) {
+	for name, play := range map[string]func(p *peer){
+		"at once":             func(p *peer) { _ = p.conn.Close() },
+		"with the requests":   func(p *peer) { p.request(); _ = p.conn.Close() },
+		"with unread bytes":   func(p *peer) { _, _ = p.r.ReadByte(); _ = p.conn.Close() },
+		"in the first header": func(p *peer) { p.request(); p.send([]byte{0xa1}); _ = p.conn.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, p := newSocketPeer(t)
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				play(p)
+			}()
+			if name == "at once" { // otherwise the request may be written before
+				<-done
+			}
+			for _, reply := range ask(deadline(t), s, "a", "b") {
+				unanswered := errors.Is(reply.Err, ErrClosedUnanswered)
+				if want := name != "in the first header"; unanswered != want {
+					t.Errorf("got %v, ErrClosedUnanswered is %t, want %t", reply.Err, unanswered, want)
+				}
+				if unanswered && !errors.Is(reply.Err, rpc.ErrClosed) {
+					t.Errorf("%v is no ErrClosed", reply.Err)
+				}
+			}
+		})
+	}
+	t.Run("after a reply", func(t *testing.T) {
+		s, p := newSocketPeer(t)
+		play(t, func() {
+			p.echo()
+			_ = p.conn.Close()
+		})
+		replies := ask(deadline(t), s, "a", "b")
+		if err := replies[1].Err; errors.Is(err, ErrClosedUnanswered) || !errors.Is(err, rpc.ErrClosed) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// TestConnSaysWhatWasNotSent has a peer take one and a half of three requests.
+func TestConnSaysWhatWasNotSent(t *testing.T) {
+	s, p := newPeer(t, Options{})
+	play(t, func() {
+		p.request()
+		_ = p.conn.Close()
+	})
+	p.r = bufio.NewReaderSize(io.LimitReader(p.conn, int64(len(requestOf(t, "first"))+5)), 16)
+	replies := ask(deadline(t), s, "first", "second", "third")
+	for i, want := range []bool{false, false, true} {
+		if replies[i].Err == nil || replies[i].NotSent != want {
+			t.Errorf("call %d: got %+v, want NotSent %t", i, replies[i], want)
+		}
+	}
+	for i, reply := range ask(deadline(t), s, "a", "b") {
+		if reply.Err == nil || !reply.NotSent {
+			t.Errorf("call %d on a connection that is closed: got %+v", i, reply)
+		}
+	}
+}
+
+// requestOf is a request with a cookie of four bytes.
+func requestOf(t *testing.T, method string) []byte {
+	packet, err := AppendRequest(nil, math.MaxUint32, rpc.Call{Method: method})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packet
+}
+
+func TestConnLimitsOfABatch(t *testing.T) {
+	limits := rpc.Limits{Size: 10_000, Values: 1000, TotalSize: 15_000, TotalValues: 1500}
+	large := strings.Repeat("x", 9000)
+	many := make([]any, 900)
+	for i := range many {
+		many[i] = 1
+	}
+	s, p := newPeer(t, Options{Limits: limits})
+	answers := map[string][]any{"large": {large}, "many": many, "small": {"x"}}
+	serve := func(n int) {
+		for range n {
+			cookie, call := p.request()
+			p.send(reply(t, cookie, answers[call.Method]...))
+		}
+	}
+	play(t, func() { serve(12) })
+	replies := ask(deadline(t), s, "large", "large", "small", "many", "many", "small")
+	for i, want := range []string{
+		"", "the reply is beyond the limit of 15000 bytes in all replies of a batch", "",
+		"", "the reply is beyond the limit of 1500 values in all replies of a batch", "",
+	} {
+		got := ""
+		if replies[i].Err != nil {
+			got = replies[i].Err.Error()
+		}
+		if _, ok := errors.AsType[*rpc.LimitError](replies[i].Err); got != want || ok != (want != "") {
+			t.Errorf("reply %d: got %q, want %q", i, got, want)
+		}
+	}
+	wantUsable(t, s, true)
+	// Each batch has its own.
+	if again := ask(deadline(t), s, "large", "many", "small", "small", "small", "small"); slices.ContainsFunc(again, func(r rpc.Reply) bool { return r.Err != nil }) {
+		t.Errorf("got %v", again)
+	}
+}
+
+// TestConnMemoryOfABatch has a server answer 45 calls with a million values each.
+func TestConnMemoryOfABatch(t *testing.T) {
+	record := []byte{0x10, 1} // the integer 1
+	records := bytes.Repeat(record, 1_000_000)
+	s, p := newSocketPeer(t)
+	const calls = 45
+	play(t, func() {
+		for range calls {
+			cookie, _ := p.request()
+			p.send(append(appendHeader(nil, KindReply, len(records), cookie), records...))
+		}
+	})
+	methods := slices.Repeat([]string{"m"}, calls)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	replies := ask(deadline(t), s, methods...)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	good := 0
+	for _, reply := range replies {
+		if reply.Err == nil {
+			good++
+		}
+	}
+	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); good != 1 || kept > 64<<20 {
+		t.Errorf("%d replies of %d were decoded, and take %d bytes", good, calls, kept)
+	}
+	runtime.KeepAlive(replies)
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"math/rand/v2"
 	"net"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
@@ -100,8 +100,9 @@ func (d *DatagramClient) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq
 			batch.Unsent(yield, len(calls), ctx.Err())
 			return
 		}
+		b := budget.Of(ctx, d.options.Limits)
 		for i, call := range calls {
-			if !yield(i, d.one(ctx, call)) {
+			if !yield(i, d.one(ctx, call, b)) {
 				return
 			}
 		}
@@ -109,7 +110,7 @@ func (d *DatagramClient) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq
 }
 
 // one makes one call.
-func (d *DatagramClient) one(ctx context.Context, call rpc.Call) rpc.Reply {
+func (d *DatagramClient) one(ctx context.Context, call rpc.Call, b *budget.Budget) rpc.Reply {
 	d.cookie++
 	request, err := AppendRequest(nil, d.cookie, call)
 	if err != nil {
@@ -119,9 +120,9 @@ func (d *DatagramClient) one(ctx context.Context, call rpc.Call) rpc.Reply {
 	if err != nil {
 		return rpc.Reply{Err: err, NotSent: true}
 	}
-	reply := d.exchange(ctx, socket, request)
+	reply := d.exchange(ctx, socket, request, b)
 	if reply.Received.IsZero() {
-		reply.Err = d.abandon(ctx, reply.Err)
+		reply.Err = d.abandon(ctx, reply)
 	}
 	return reply
 }
@@ -154,23 +155,26 @@ func (d *DatagramClient) open(ctx context.Context) (net.Conn, error) {
 	return socket, nil
 }
 
-// abandon closes the socket after an error, and returns the error to report.
-func (d *DatagramClient) abandon(ctx context.Context, err error) error {
+// abandon closes the socket after a call that got no reply, and returns the error
+// to report.
+func (d *DatagramClient) abandon(ctx context.Context, reply rpc.Reply) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	_ = d.closeSocket()
 	switch {
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case d.closed:
+	case d.closed && ctx.Err() == nil:
 		return rpc.ErrClosed
+	case ctx.Err() != nil && reply.NotSent:
+		return ctx.Err()
+	case ctx.Err() != nil:
+		return datagram.Timeout(ctx.Err())
 	default:
-		return err
+		return reply.Err
 	}
 }
 
 // exchange sends a request and reads its reply.
-func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request []byte) rpc.Reply {
+func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request []byte, b *budget.Budget) rpc.Reply {
 	deadline := time.Time{}
 	if end, ok := ctx.Deadline(); ok {
 		deadline = time.Now().Add(time.Until(end) / 2)
@@ -183,7 +187,8 @@ func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request 
 		stop()
 		return rpc.Reply{Err: err, NotSent: true}
 	}
-	h, records, err := d.readReply(socket, deadline)
+	allowed := b.Next()
+	h, records, err := d.readReply(socket, deadline, allowed)
 	if !stop() { // the socket is closed, or will be
 		return rpc.Reply{Err: ctx.Err()}
 	}
@@ -191,7 +196,10 @@ func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request 
 		return rpc.Reply{Err: err}
 	}
 	p := packet{header: h}
-	p.value, err = parseRecords(records, d.options.Limits)
+	p.value, p.values, err = parseRecords(records, allowed)
+	if err == nil {
+		b.Spend(h.length, p.values)
+	}
 	p.wrong = behindHeader(h, err)
 	reply := p.reply(time.Now())
 	if spoiled(reply.Err) {
@@ -202,27 +210,16 @@ func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request 
 
 // readReply reads the reply to the last request: datagrams until one starts
 // with its header, then as many as the header says.
-func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time) (header, []byte, error) {
-	var h header
+func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time, allowed budget.Allowance) (header, []byte, error) {
+	h, first, err := d.readFirst(socket)
+	if err != nil {
+		return h, nil, err
+	}
+	if h.length > allowed.Size {
+		return h, nil, allowed.SizeError()
+	}
 	var records bytes.Buffer
-	for {
-		n, err := socket.Read(d.buf)
-		if err != nil {
-			return h, nil, err
-		}
-		h, err = parseHeader(d.buf[:n])
-		if err == nil && h.cookie == d.cookie {
-			records.Write(d.buf[h.size:n])
-			break
-		}
-		if _, foreign := errors.AsType[*SyntaxError](err); foreign || errors.Is(err, io.ErrUnexpectedEOF) {
-			return h, nil, err
-		}
-		// A reply to somebody who had this address before: not ours.
-	}
-	if h.length > d.options.Limits.Size {
-		return h, nil, &rpc.LimitError{What: "bytes", Limit: d.options.Limits.Size}
-	}
+	records.Write(first)
 	for records.Len() < h.length {
 		stall := d.options.Stall
 		if !deadline.IsZero() { // a reply that dribbles must end too
@@ -244,4 +241,27 @@ func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time) (header,
 		return h, nil, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", records.Len()-h.length)}
 	}
 	return h, records.Bytes(), nil
+}
+
+// readFirst reads the datagram that starts with the header of the reply to the
+// last request, and returns what is behind the header. Replies to an earlier owner
+// of this address are ignored, but not for ever.
+func (d *DatagramClient) readFirst(socket net.Conn) (header, []byte, error) {
+	for range datagram.MaxForeign {
+		n, err := socket.Read(d.buf)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = datagram.Timeout(err)
+		}
+		if err != nil {
+			return header{}, nil, err
+		}
+		h, err := parseHeader(d.buf[:n])
+		if err != nil {
+			return h, nil, err
+		}
+		if h.cookie == d.cookie {
+			return h, d.buf[h.size:n], nil
+		}
+	}
+	return header{}, nil, datagram.ErrForeign
 }

@@ -3,6 +3,7 @@ package binrpc
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"math"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
 // datagramPeer is a datagram socket that a test plays the server on.
@@ -405,4 +407,74 @@ func TestDatagramCallsThatCannotBeSent(t *testing.T) {
 		}
 	}
 	wantTexts(t, replies[3:], "a")
+}
+
+// TestDatagramFlood has a server send datagrams that answer nothing, as many as the
+// client reads. It must give the socket up long before the deadline.
+func TestDatagramFlood(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	sent := make(chan int, 1)
+	go func() {
+		cookie, _ := p.request()
+		foreign := reply(t, cookie+1000, "foreign")
+		n := 0
+		for ; n < 1_000_000; n++ { // until the client closes its socket
+			if _, err := p.conn.WriteTo(foreign, p.from); err != nil {
+				break
+			}
+		}
+		sent <- n
+	}()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	replies := ask(ctx, d, "a")
+	if err := replies[0].Err; !errors.Is(err, datagram.ErrForeign) || ctx.Err() != nil {
+		t.Errorf("got %v, the context's error is %v", err, ctx.Err())
+	}
+	if n := <-sent; n == 1_000_000 {
+		t.Error("the socket stayed open")
+	}
+}
+
+func TestDatagramThatNeverComes(t *testing.T) {
+	overBoth(t, func(t *testing.T, network string) {
+		d, p := newDatagramPeer(t, network, Options{})
+		play(t, func() {
+			p.request()
+			p.request()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		for i, reply := range ask(ctx, d, "a", "b") {
+			timeout, isTimeout := errors.AsType[net.Error](reply.Err)
+			if !errors.Is(reply.Err, rpc.ErrNoDatagram) || !isTimeout || !timeout.Timeout() || reply.NotSent {
+				t.Errorf("call %d: got %+v", i, reply)
+			}
+		}
+	})
+}
+
+func TestDatagramNotSent(t *testing.T) {
+	d := NewDatagram("unixgram", t.TempDir()+"/none", Options{})
+	defer d.Close()
+	for i, reply := range ask(deadline(t), d, "a", "b") {
+		if !errors.Is(reply.Err, fs.ErrNotExist) || !reply.NotSent {
+			t.Errorf("call %d: got %+v", i, reply)
+		}
+	}
+}
+
+func TestDatagramLimitsOfABatch(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{Limits: rpc.Limits{TotalSize: 1000}})
+	play(t, func() {
+		for range 3 {
+			cookie, call := p.request()
+			p.send(reply(t, cookie, map[string]string{"large": strings.Repeat("x", 600), "small": "small"}[call.Method]))
+		}
+	})
+	replies := ask(deadline(t), d, "large", "large", "small")
+	if limit, ok := errors.AsType[*rpc.LimitError](replies[1].Err); !ok || limit.What != "bytes in all replies of a batch" || limit.Limit != 1000 {
+		t.Errorf("got %v", replies[1].Err)
+	}
+	wantTexts(t, replies[2:], "small")
 }

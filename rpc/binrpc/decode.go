@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
@@ -34,12 +35,15 @@ func guessValues(bytes int) int {
 	return bytes/24 + 16
 }
 
-// parseRecords decodes the records of a packet, of any kind.
-func parseRecords(records []byte, limits rpc.Limits) (rpc.Value, error) {
+// parseRecords decodes the records of a packet, of any kind, and returns how many
+// values there are.
+func parseRecords(records []byte, allowed budget.Allowance) (rpc.Value, int, error) {
 	var d decoder
-	d.start(len(records), len(records), limits)
+	d.start(len(records), len(records), allowed)
 	d.write(records)
-	return d.finish()
+	values := d.builder.Len()
+	value, err := d.finish()
+	return value, values, err
 }
 
 // decoder decodes the records of a packet as they come, so that a large reply is
@@ -50,7 +54,7 @@ type decoder struct {
 	text    string // what bytes has
 	length  int    // of the records, when all are there
 	at      int    // in text, where the next record starts
-	limits  rpc.Limits
+	allowed budget.Allowance
 	builder *tape.Builder
 	name    tape.Span // of the next value
 	named   bool      // whether name is to be used
@@ -58,9 +62,9 @@ type decoder struct {
 }
 
 // start prepares for records of that length, with room for so many of their bytes.
-func (d *decoder) start(length, room int, limits rpc.Limits) {
-	d.length, d.limits = length, limits
-	d.builder = tape.NewBuilder(min(guessValues(room), limits.Values))
+func (d *decoder) start(length, room int, allowed budget.Allowance) {
+	d.length, d.allowed = length, allowed
+	d.builder = tape.NewBuilder(min(guessValues(room), allowed.Values))
 	d.bytes.Grow(room)
 }
 
@@ -138,8 +142,8 @@ func (d *decoder) record() error {
 	if kind == typeName {
 		return d.setName(start, at, size)
 	}
-	if d.builder.Len() >= d.limits.Values {
-		return &rpc.LimitError{What: "values", Limit: d.limits.Values}
+	if d.builder.Len() >= d.allowed.Values {
+		return d.allowed.ValuesError()
 	}
 	return d.value(start, kind, at, size)
 }
@@ -229,11 +233,11 @@ func (d *decoder) container(start int, size, kind byte) error {
 	}
 	switch size {
 	case 0:
-		if d.builder.Depth() >= d.limits.Depth {
-			return &rpc.LimitError{What: "structs and arrays inside each other", Limit: d.limits.Depth}
+		if d.builder.Depth() >= d.allowed.Depth {
+			return d.allowed.DepthError()
 		}
-		if d.builder.Len() >= d.limits.Values {
-			return &rpc.LimitError{What: "values", Limit: d.limits.Values}
+		if d.builder.Len() >= d.allowed.Values {
+			return d.allowed.ValuesError()
 		}
 		d.builder.Open(opened, d.takeName())
 	case 8:

@@ -32,6 +32,11 @@ func (o Options) withDefaults() Options {
 // connection is closed after it, since nothing that follows could be trusted.
 var ErrOutOfStep = errors.New("the server's answers are out of step with the requests")
 
+// ErrClosedUnanswered says that the server closed the connection before it sent any
+// reply on it. ctl does so when it has 128 connections already. It is an
+// [rpc.ErrClosed] too.
+var ErrClosedUnanswered = fmt.Errorf("%w by the server before any reply", rpc.ErrClosed)
+
 // StallError says that a reply began and did not go on. It is a timeout in the
 // sense of [net.Error].
 type StallError struct {

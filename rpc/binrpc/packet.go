@@ -9,6 +9,7 @@ import (
 	"math/bits"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 )
 
 const (
@@ -125,8 +126,9 @@ func Parse(packet []byte, limits rpc.Limits) (Message, error) {
 		return Message{}, fmt.Errorf("a packet of %d bytes: %w", len(packet), err)
 	}
 	m := Message{Kind: h.kind, Cookie: h.cookie}
-	if h.length > limits.Size {
-		return m, &rpc.LimitError{What: "bytes", Limit: limits.Size}
+	allowed := budget.ForOne(limits)
+	if h.length > allowed.Size {
+		return m, allowed.SizeError()
 	}
 	have := len(packet) - h.size
 	if have < h.length {
@@ -135,7 +137,7 @@ func Parse(packet []byte, limits rpc.Limits) (Message, error) {
 	if have > h.length {
 		return m, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", have-h.length)}
 	}
-	m.Value, err = parseRecords(packet[h.size:], limits)
+	m.Value, _, err = parseRecords(packet[h.size:], allowed)
 	return m, behindHeader(h, err)
 }
 
@@ -145,7 +147,7 @@ func Parse(packet []byte, limits rpc.Limits) (Message, error) {
 // what is behind the header, Kind and Cookie are set, and after one about its
 // records another packet can be read.
 func Read(r *bufio.Reader, limits rpc.Limits) (Message, error) {
-	p, err := readPacket(r, limits.WithDefaults(), firstChunk, func() error { return nil })
+	p, err := readPacket(r, budget.ForOne(limits.WithDefaults()), firstChunk, func() error { return nil })
 	if err == nil {
 		err = p.wrong
 	}
@@ -207,35 +209,51 @@ const firstChunk = 64 << 10
 // packet is a packet that was read.
 type packet struct {
 	header
-	value rpc.Value
+	value  rpc.Value
+	values int // how many there are
 	// wrong is why there is no value: the records are not BINRPC, or too many.
 	wrong error
 }
 
 // readPacket reads one packet and decodes it as it comes; room is for how many
 // bytes of records it may make room at once. Before it reads something that is not
-// in r's buffer yet, it calls waiting. A packet whose records cannot be decoded is
-// read to its end.
-func readPacket(r *bufio.Reader, limits rpc.Limits, room int, waiting func() error) (packet, error) {
+// in r's buffer yet, it calls waiting. A packet whose records cannot be decoded, or
+// for which a batch has nothing left, is read to its end.
+func readPacket(r *bufio.Reader, allowed budget.Allowance, room int, waiting func() error) (packet, error) {
 	h, err := readHeader(r, waiting)
 	if err != nil {
 		return packet{header: h}, err
 	}
-	if h.length > limits.Size {
-		return packet{header: h}, &rpc.LimitError{What: "bytes", Limit: limits.Size}
+	if h.length > allowed.Limits().Size {
+		return packet{header: h}, &rpc.LimitError{What: "bytes", Limit: allowed.Limits().Size}
+	}
+	if h.length > allowed.Size {
+		return packet{header: h, wrong: allowed.SizeError()}, readRecords(r, h, waiting, nil)
 	}
 	var d decoder
-	d.start(h.length, min(h.length, room), limits)
+	d.start(h.length, min(h.length, room), allowed)
+	if err := readRecords(r, h, waiting, &d); err != nil {
+		return packet{header: h}, err
+	}
+	values := d.builder.Len()
+	value, err := d.finish()
+	return packet{h, value, values, behindHeader(h, err)}, nil
+}
+
+// readRecords hands the records of a packet to a decoder, piece by piece. Without a
+// decoder they are discarded.
+func readRecords(r *bufio.Reader, h header, waiting func() error, d *decoder) error {
 	for have := 0; have < h.length; {
 		chunk, err := readChunk(r, h.length-have, waiting)
 		if err != nil {
-			return packet{header: h}, &cutError{h.size + have, h.size + h.length, err}
+			return &cutError{h.size + have, h.size + h.length, err}
 		}
-		d.write(chunk)
+		if d != nil {
+			d.write(chunk)
+		}
 		have += len(chunk)
 	}
-	value, err := d.finish()
-	return packet{h, value, behindHeader(h, err)}, nil
+	return nil
 }
 
 // readChunk returns what is in r's buffer, at most so many bytes; if nothing is, it

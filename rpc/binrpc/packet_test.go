@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 )
 
 func TestHeader(t *testing.T) {
@@ -64,7 +65,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%+v: got %v, want a limit of %q", test.limits, err, test.what)
 		}
 	}
-	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64}); got != want {
+	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64, TotalSize: 16 << 20, TotalValues: 1_000_000}); got != want {
 		t.Errorf("the default limits are %+v, want %+v", got, want)
 	}
 }
@@ -128,19 +129,19 @@ func TestSyntaxErrorTellsWhere(t *testing.T) {
 }
 
 func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
-	limits := rpc.Limits{Size: 1 << 30}.WithDefaults()
+	allowed := budget.ForOne(rpc.Limits{Size: 1 << 30}.WithDefaults())
 	for _, test := range []struct {
 		name   string
 		stream []byte
 		most   uint64
 	}{
 		{"length of 4 GB", append([]byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 10_000},
-		{"length of half a GB, allowed", append([]byte{0xa1, 0x1c, 0x1f, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 3 * firstChunk},
-		{"a megabyte of a string", append([]byte{0xa1, 0x1c, 0x1f, 0xff, 0xff, 0xff, 7, 0xc1, 0x1f, 0xff, 0, 0}, make([]byte, 1<<20)...), 6 << 20},
+		{"length of a quarter of a GB, allowed", append([]byte{0xa1, 0x1c, 0x0f, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 3 * firstChunk},
+		{"a megabyte of a string", append([]byte{0xa1, 0x1c, 0x0f, 0xff, 0xff, 0xff, 7, 0xc1, 0x0f, 0xff, 0, 0}, make([]byte, 1<<20)...), 6 << 20},
 	} {
 		r := bufio.NewReader(bytes.NewReader(test.stream))
 		got := allocated(func() {
-			if _, err := readPacket(r, limits, firstChunk, notWaiting); err == nil {
+			if _, err := readPacket(r, allowed, firstChunk, notWaiting); err == nil {
 				t.Errorf("%s: it was read", test.name)
 			}
 		})
@@ -246,8 +247,8 @@ func FuzzReadPacket(f *testing.F) {
 		slow := bufio.NewReader(iotest.OneByteReader(bytes.NewReader(stream)))
 		rest := stream
 		for {
-			p, err := readPacket(whole, limits, firstChunk, notWaiting)
-			slowly, slowErr := readPacket(slow, limits, 0, notWaiting)
+			p, err := readPacket(whole, budget.ForOne(limits), firstChunk, notWaiting)
+			slowly, slowErr := readPacket(slow, budget.ForOne(limits), 0, notWaiting)
 			if (err == nil) != (slowErr == nil) {
 				t.Fatalf("%v, but byte by byte %v", err, slowErr)
 			}

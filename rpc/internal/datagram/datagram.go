@@ -1,4 +1,4 @@
-// Package datagram opens datagram sockets that Kamailio can answer to.
+// Package datagram has what the clients share that use datagram sockets.
 package datagram
 
 import (
@@ -10,7 +10,21 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
+
+// MaxForeign is how many datagrams that are no reply to the last request a client
+// reads before it gives the socket up. A few may be left of an earlier owner of its
+// address.
+const MaxForeign = 100
+
+// ErrForeign says that too many datagrams arrived that are no reply to the request.
+var ErrForeign = fmt.Errorf("%d datagrams arrived that are no reply to the request", MaxForeign)
+
+// Timeout is the error of a request that was sent and got no datagram in reply; err
+// says that its time is over.
+func Timeout(err error) error { return fmt.Errorf("%w: %w", rpc.ErrNoDatagram, err) }
 
 // Dial opens a socket towards a datagram socket; network is "unixgram" or
 // "udp". It sends nothing. Closing it removes what it left in the file system.
