@@ -24,7 +24,7 @@ func TestMarshalJSON(t *testing.T) {
 		{[]byte("x"), `"x"`},
 		{Members{}, "[]"},
 		{Members{{"", 1}, {"", "a"}}, `[1,"a"]`},
-		{Members{{"a", 1}, {"a", 2}, {"", 3}}, `{"a":1,"a":2,"":3}`},
+		{Members{{"a", 1}, {"a", 2}, {"", 3}}, `[{"a":1},{"a":2},3]`},
 		{[]any{}, "[]"},
 		{[]any{Members{{`"`, []any{nil}}}}, `[{"\"":[null]}]`},
 	} {

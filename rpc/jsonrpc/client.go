@@ -12,12 +12,15 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	neturl "net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
@@ -45,10 +48,10 @@ type Client struct {
 
 // exchange sends a request and returns the whole reply to it. If it fails, sent
 // reports whether a byte of the request may have been written.
-type exchange func(ctx context.Context, request []byte, id uint64) (reply []byte, sent bool, err error)
+type exchange func(ctx context.Context, request []byte, id uint64, allowed budget.Allowance) (reply []byte, sent bool, err error)
 
-func newClient(limits rpc.Limits, exchange exchange, end func()) *Client {
-	return &Client{exchange: exchange, limits: limits.WithDefaults(), turn: make(chan struct{}, 1), end: end}
+func newClient(options Options, exchange exchange, end func()) *Client {
+	return &Client{exchange: exchange, limits: options.Limits.WithDefaults(), turn: make(chan struct{}, 1), end: end}
 }
 
 // Usable reports whether the client can make calls: it can until Close.
@@ -78,8 +81,9 @@ func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 			batch.Unsent(yield, len(calls), ctx.Err())
 			return
 		}
+		b := budget.Of(ctx, c.limits)
 		for i, call := range calls {
-			if !yield(i, c.one(ctx, call, len(calls)-i)) {
+			if !yield(i, c.one(ctx, call, len(calls)-i, b)) {
 				return
 			}
 		}
@@ -87,7 +91,7 @@ func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 }
 
 // one makes one call, the first of those that are left.
-func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
+func (c *Client) one(ctx context.Context, call rpc.Call, left int, b *budget.Budget) rpc.Reply {
 	if err := ctx.Err(); err != nil {
 		return rpc.Reply{Err: err, NotSent: true}
 	}
@@ -101,33 +105,35 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int) rpc.Reply {
 	}
 	share, cancel := withShare(ctx, left)
 	defer cancel()
-	body, sent, err := c.exchange(share, request, id)
+	allowed := b.Next()
+	body, sent, err := c.exchange(share, request, id, allowed)
 	if err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
-		}
 		return rpc.Reply{Err: err, NotSent: !sent}
 	}
-	return c.reply(body, id)
-}
-
-// reply is what the body of a reply says to the call with that id.
-func (c *Client) reply(body []byte, id uint64) rpc.Reply {
 	received := time.Now()
-	message, err := Parse(body, c.limits)
+	message, values, err := parseReply(body, id, allowed)
 	_, syntax := errors.AsType[*SyntaxError](err)
 	switch {
-	case syntax: // whatever sent this, it is no reply
+	case syntax: // whatever sent this, it is no reply of Kamailio's
 		return rpc.Reply{Err: err}
 	case err != nil:
 		return rpc.Reply{Err: err, Received: received}
 	case message.Fault != nil:
 		return rpc.Reply{Err: message.Fault, Received: received}
-	case message.ID != id:
-		return rpc.Reply{Err: &SyntaxError{"the reply is to another request"}}
 	default:
+		b.Spend(len(body), values)
 		return rpc.Reply{Value: message.Value, Received: received}
 	}
+}
+
+// parseReply decodes the reply to the request with that id. Kamailio copies the id
+// into faults too, so that a body without it is no reply of Kamailio's.
+func parseReply(body []byte, id uint64, allowed budget.Allowance) (Message, int, error) {
+	message, values, err := parse(body, allowed)
+	if err == nil && message.ID != id {
+		err = &SyntaxError{"the reply is to another request"}
+	}
+	return message, values, err
 }
 
 func withShare(ctx context.Context, left int) (context.Context, context.CancelFunc) {
@@ -162,69 +168,109 @@ func omitEmpty(params rpc.Value) rpc.Value {
 
 // NewHTTP makes a client for the URL of a Kamailio whose xhttp module hands
 // requests to jsonrpc_dispatch(), such as http://127.0.0.1:5060/RPC. It connects
-// when it is used.
+// when it is used. Redirects are never followed, whatever the http.Client says: a
+// call must not reach a server that was not named.
 func NewHTTP(url string, options Options) *Client {
-	client := options.HTTP
-	if client == nil {
-		client = &http.Client{Transport: &http.Transport{DisableCompression: true}}
+	client := http.Client{Transport: &http.Transport{DisableCompression: true}}
+	if options.HTTP != nil {
+		client = *options.HTTP
 	}
-	limits := options.Limits.WithDefaults()
-	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, bool, error) {
-		connected := false
-		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-			GotConn: func(httptrace.GotConnInfo) { connected = true },
-		})
-		reply, err := post(traced, client, url, request, limits)
-		return reply, connected, err
-	}, client.CloseIdleConnections)
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	h := &httpClient{client: &client, url: url}
+	return newClient(options, h.exchange, client.CloseIdleConnections)
 }
 
-func post(ctx context.Context, client *http.Client, url string, body []byte, limits rpc.Limits) ([]byte, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+// httpClient sends requests to a URL.
+type httpClient struct {
+	client *http.Client
+	url    string
+}
+
+func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allowed budget.Allowance) (reply []byte, sent bool, err error) {
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { sent = true },
+	})
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {
-		return nil, err
+		return nil, false, withoutURL(err)
 	}
 	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
-	if failed, ok := errors.AsType[*neturl.Error](err); ok {
-		return nil, fmt.Errorf("ask %s: %w", withoutQuery(request.URL), failed.Err)
-	}
+	where := withoutQuery(request.URL)
+	response, err := h.client.Do(request)
 	if err != nil {
-		return nil, err
+		return nil, sent, fmt.Errorf("ask %s: %w", where, withoutURL(err))
 	}
 	defer response.Body.Close()
-	reply, err := readAll(response.Body, limits)
+	reply, err = readAll(response.Body, allowed)
 	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", withoutQuery(request.URL), err)
+		return nil, sent, fmt.Errorf("read the answer of %s: %w", where, err)
+	}
+	if response.StatusCode == http.StatusOK {
+		return reply, sent, nil
 	}
 	// A fault's code is the status too, so only the body tells what it is.
-	if response.StatusCode != http.StatusOK && !json.Valid(reply) {
-		return nil, &StatusError{withoutQuery(request.URL), response.Status, response.StatusCode}
+	_, _, err = parseReply(reply, id, allowed)
+	if _, syntax := errors.AsType[*SyntaxError](err); syntax {
+		return nil, sent, newStatusError(where, response)
 	}
-	return reply, nil
+	return reply, sent, nil
 }
 
-// withoutQuery is a URL that can be shown: a query may be a password.
+// withoutURL is an error of package http without the URL, whose query may have a
+// password.
+func withoutURL(err error) error {
+	if failed, ok := errors.AsType[*neturl.Error](err); ok {
+		return failed.Err
+	}
+	return err
+}
+
+// withoutQuery is a URL that can be shown: a query may have a password.
 func withoutQuery(u *neturl.URL) string {
 	return (&neturl.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
 // StatusError is an answer over HTTP that is no JSON-RPC.
 type StatusError struct {
-	// URL is what was asked, without its query, Status the answer's, Code the number in it.
+	// URL is what was asked, without its query, Status the status line of the answer
+	// without its protocol, for example "404 Not Found", and Code the number in it.
 	URL, Status string
 	Code        int
+	// Location is where a redirect leads, without its query; "" if the answer is no
+	// redirect.
+	Location string
+}
+
+func newStatusError(where string, response *http.Response) *StatusError {
+	e := &StatusError{URL: where, Status: printable(response.Status), Code: response.StatusCode}
+	if location, err := response.Location(); err == nil && e.Code/100 == 3 {
+		e.Location = withoutQuery(location)
+	}
+	return e
+}
+
+// printable replaces what a terminal would not show as text.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, s)
 }
 
 // Error says what was answered.
 func (e *StatusError) Error() string {
+	if e.Location != "" {
+		return fmt.Sprintf("%s answered %s, a redirect to %s; redirects are not followed, so the URL must be that of Kamailio itself", e.URL, e.Status, e.Location)
+	}
 	return fmt.Sprintf("%s answered %s, and not by JSON-RPC", e.URL, e.Status)
 }
 
-func readAll(r io.Reader, limits rpc.Limits) ([]byte, error) {
-	reply, err := io.ReadAll(io.LimitReader(r, int64(limits.Size)+1))
-	if err == nil && len(reply) > limits.Size {
-		err = &rpc.LimitError{What: "bytes", Limit: limits.Size}
+func readAll(r io.Reader, allowed budget.Allowance) ([]byte, error) {
+	reply, err := io.ReadAll(io.LimitReader(r, int64(allowed.Size)+1))
+	if err == nil && len(reply) > allowed.Size {
+		err = allowed.SizeError()
 	}
 	return reply, err
 }
@@ -233,8 +279,7 @@ func readAll(r io.Reader, limits rpc.Limits) ([]byte, error) {
 // Kamailio 6.0 and newer). Kamailio closes each connection after one reply, so
 // there is one for each call.
 func NewTCP(address string, options Options) *Client {
-	limits := options.Limits.WithDefaults()
-	return newClient(limits, func(ctx context.Context, request []byte, _ uint64) ([]byte, bool, error) {
+	exchange := func(ctx context.Context, request []byte, _ uint64, allowed budget.Allowance) ([]byte, bool, error) {
 		var dialer net.Dialer
 		conn, err := dialer.DialContext(ctx, "tcp", address)
 		if err != nil {
@@ -243,20 +288,32 @@ func NewTCP(address string, options Options) *Client {
 		defer conn.Close()
 		stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 		defer stop()
-		if written, err := conn.Write(request); err != nil {
-			return nil, written > 0, err
+		written, err := conn.Write(request)
+		if err != nil {
+			return nil, written > 0, contextError(ctx, err)
 		}
-		reply, err := readAll(conn, limits)
-		return reply, true, err
-	}, func() {})
+		reply, err := readAll(conn, allowed)
+		return reply, true, contextError(ctx, err)
+	}
+	return newClient(options, exchange, func() {})
+}
+
+// contextError is ctx's error if there is an error and ctx is done, which then is
+// the cause.
+func contextError(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 // NewDatagram makes a client for jsonrpcs' datagram socket (its parameter
-// dgram_socket); network is "unixgram" or "udp". A reply is one datagram: one
-// that is too large for the socket never comes.
+// dgram_socket); network is "unixgram" or "udp". A reply is one datagram: one that
+// is larger than the server's socket takes is never sent, and the call ends with
+// [rpc.ErrNoDatagram].
 func NewDatagram(network, address string, options Options) *Client {
 	d := &datagrams{network: network, address: address}
-	return newClient(options.Limits, d.exchange, d.close)
+	return newClient(options, d.exchange, d.close)
 }
 
 // datagrams is a datagram socket, made anew after each failure, since what may
@@ -268,33 +325,37 @@ type datagrams struct {
 	conn net.Conn
 }
 
-// largestDatagram is beyond what a unix datagram socket takes by default.
-const largestDatagram = 1 << 20
+// buffers have room for a datagram: more than a unix socket takes by default, some
+// 200 KB.
+var buffers = sync.Pool{New: func() any { return make([]byte, 1<<20) }}
 
-func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64) (reply []byte, sent bool, err error) {
+func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64, _ budget.Allowance) (reply []byte, sent bool, err error) {
 	conn, err := d.open(ctx)
 	if err != nil {
 		return nil, false, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	if _, err = conn.Write(request); err == nil { // a datagram is written as a whole or not at all
-		sent = true
-		reply, err = receive(conn, id)
+	if _, err = conn.Write(request); err != nil { // a datagram is written as a whole or not at all
+		d.close()
+		return nil, false, contextError(ctx, err)
 	}
+	reply, err = receive(conn, id)
 	if err != nil {
 		d.close()
-		if ctx.Err() != nil {
-			err = ctx.Err()
+		if err = contextError(ctx, err); errors.Is(err, context.DeadlineExceeded) {
+			err = datagram.Timeout(err)
 		}
 	}
-	return reply, sent, err
+	return reply, true, err
 }
 
-// receive reads the reply with that id.
+// receive reads the reply with that id. Replies to an earlier owner of this address
+// are ignored, but not for ever.
 func receive(conn net.Conn, id uint64) ([]byte, error) {
-	buf := make([]byte, largestDatagram)
-	for {
+	buf := buffers.Get().([]byte) //nolint:errcheck // nothing else is in it
+	defer buffers.Put(buf)        //nolint:staticcheck // the slice header is small
+	for range datagram.MaxForeign {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return nil, err
@@ -302,11 +363,12 @@ func receive(conn net.Conn, id uint64) ([]byte, error) {
 		var reply struct {
 			ID uint64 `json:"id"`
 		}
-		// A reply to somebody who had this address before is not ours.
-		if err := json.Unmarshal(buf[:n], &reply); err != nil || reply.ID == id {
-			return buf[:n], nil //nolint:nilerr // Parse will say it better
+		notJSON := json.Unmarshal(buf[:n], &reply) != nil // the parser says what is wrong
+		if notJSON || reply.ID == id {
+			return bytes.Clone(buf[:n]), nil
 		}
 	}
+	return nil, datagram.ErrForeign
 }
 
 func (d *datagrams) open(ctx context.Context) (net.Conn, error) {
@@ -316,8 +378,11 @@ func (d *datagrams) open(ctx context.Context) (net.Conn, error) {
 		return d.conn, nil
 	}
 	conn, err := datagram.Dial(ctx, d.network, d.address)
+	if err != nil {
+		return nil, err
+	}
 	d.conn = conn
-	return conn, err
+	return conn, nil
 }
 
 func (d *datagrams) close() {

@@ -11,10 +11,12 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
 // answer is a Kamailio that knows a few methods.
@@ -246,5 +248,222 @@ func TestReplyBeyondTheLimit(t *testing.T) {
 	_, err := rpc.One(t.Context(), client, "core.uptime")
 	if _, ok := errors.AsType[*rpc.LimitError](err); !ok {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestRedirectsAreNotFollowed has a server redirect to another one, and to itself
+// for ever. No call may reach a server that was not named, or any server twice.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	var others atomic.Int32
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others.Add(1) }))
+	defer other.Close()
+	followsAll := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+	for _, status := range []int{301, 302, 303, 307, 308} {
+		for name, location := range map[string]string{"another host": other.URL + "/RPC?token=secret", "itself": "/RPC"} {
+			for _, client := range []*http.Client{nil, followsAll} {
+				var asked atomic.Int32
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					asked.Add(1)
+					http.Redirect(w, r, location, status)
+				}))
+				c := NewHTTP(server.URL+"/RPC", Options{HTTP: client})
+				_, err := rpc.One(t.Context(), c, "core.kill")
+				redirect, ok := errors.AsType[*StatusError](err)
+				if !ok || redirect.Code != status || !strings.HasSuffix(redirect.Location, "/RPC") || !strings.Contains(err.Error(), "redirects are not followed") {
+					t.Errorf("%d to %s: error %v", status, name, err)
+				}
+				if strings.Contains(fmt.Sprint(err), "secret") {
+					t.Errorf("%d to %s: the error shows a query: %v", status, name, err)
+				}
+				if n := asked.Load(); n != 1 {
+					t.Errorf("%d to %s: the call was delivered %d times", status, name, n)
+				}
+				c.Close()
+				server.Close()
+			}
+		}
+	}
+	if n := others.Load(); n != 0 {
+		t.Errorf("%d calls were delivered to another server", n)
+	}
+	if followsAll.CheckRedirect(nil, nil) != nil {
+		t.Error("the user's client was changed")
+	}
+}
+
+// TestWhatIsNoReplyOfKamailios has answers of gateways that look like faults. Each
+// of Kamailio's own has the version and the id, as the captured ones show.
+func TestWhatIsNoReplyOfKamailios(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+	}{
+		"an error without anything":   {200, `{"error":{}}`},
+		"a gateway's error":           {502, `{"error":{"code":502,"message":"Bad Gateway"}}`},
+		"an error as text":            {503, `{"jsonrpc":"2.0","error":"down","id":1}`},
+		"a fault without an id":       {500, `{"jsonrpc":"2.0","error":{"code":500,"message":"x"}}`},
+		"a fault with a null id":      {500, `{"jsonrpc":"2.0","error":{"code":500,"message":"x"},"id":null}`},
+		"a fault with another id":     {500, `{"jsonrpc":"2.0","error":{"code":500,"message":"x"},"id":2}`},
+		"a fault without a version":   {500, `{"error":{"code":500,"message":"x"},"id":1}`},
+		"a fault without a code":      {500, `{"jsonrpc":"2.0","error":{"message":"x"},"id":1}`},
+		"a result without a version":  {200, `{"result":{"uptime":1},"id":1}`},
+		"a result with an id as text": {200, `{"jsonrpc":"2.0","result":{"uptime":1},"id":"1"}`},
+		"a page":                      {502, `<html>Bad Gateway</html>`},
+		"nothing":                     {204, ``},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			defer server.Close()
+			client := NewHTTP(server.URL, Options{})
+			defer client.Close()
+			reply := client.Do(t.Context(), rpc.Call{Method: "core.uptime"})[0]
+			status, isStatus := errors.AsType[*StatusError](reply.Err)
+			_, isSyntax := errors.AsType[*SyntaxError](reply.Err)
+			if _, isFault := errors.AsType[*rpc.Fault](reply.Err); isFault || !reply.Received.IsZero() {
+				t.Errorf("taken for Kamailio's: %+v", reply)
+			}
+			if test.status == http.StatusOK && !isSyntax || test.status != http.StatusOK && (!isStatus || status.Code != test.status) {
+				t.Errorf("error %v", reply.Err)
+			}
+		})
+	}
+}
+
+func TestStatusIsPrintable(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		_, _ = conn.Read(make([]byte, 1000))
+		_, _ = io.WriteString(conn, "HTTP/1.1 404 \x1b[31mno\r\nContent-Length: 0\r\n\r\n")
+	}()
+	client := NewHTTP("http://"+listener.Addr().String(), Options{})
+	defer client.Close()
+	if _, err := rpc.One(t.Context(), client, "core.uptime"); err == nil || strings.Contains(err.Error(), "\x1b") || !strings.Contains(err.Error(), "404") {
+		t.Errorf("error %q", err)
+	}
+}
+
+// TestFloodOfForeignDatagrams has a server send datagrams that answer nothing, as
+// many as the client reads. It must give the socket up long before the deadline.
+func TestFloodOfForeignDatagrams(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "rpc")
+	conn, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	sent := make(chan int, 1)
+	go func() {
+		_, from, err := conn.ReadFrom(make([]byte, 65536))
+		n := 0
+		for ; err == nil && n < 1_000_000; n++ { // until the client closes its socket
+			_, err = conn.WriteTo([]byte(`{"jsonrpc":"2.0","result":"foreign","id":999999}`), from)
+		}
+		sent <- n
+	}()
+	client := NewDatagram("unixgram", path, Options{})
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	_, err = rpc.One(ctx, client, "core.uptime")
+	if !errors.Is(err, datagram.ErrForeign) || ctx.Err() != nil {
+		t.Errorf("error %v, the context's is %v", err, ctx.Err())
+	}
+	if n := <-sent; n == 1_000_000 {
+		t.Error("the socket stayed open")
+	}
+}
+
+// TestADatagramThatNeverComes tells its timeout from that of other transports.
+func TestADatagramThatNeverComes(t *testing.T) {
+	for name, client := range servers(t) {
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		replies := client.Do(ctx, rpc.Call{Method: "never"}, rpc.Call{Method: "never"})
+		cancel()
+		isDatagram := name == "unixgram" || name == "udp"
+		if err := replies[0].Err; errors.Is(err, rpc.ErrNoDatagram) != isDatagram || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: error %v", name, err)
+		}
+		if replies[0].NotSent {
+			t.Errorf("%s: it was sent", name)
+		}
+	}
+}
+
+func TestNotSent(t *testing.T) {
+	closed := NewTCP("127.0.0.1:1", Options{})
+	closed.Close()
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, reply := range map[string]rpc.Reply{
+		"no TCP server":      NewTCP(unused(t), Options{}).Do(t.Context(), rpc.Call{Method: "x"})[0],
+		"no HTTP server":     NewHTTP("http://"+unused(t), Options{}).Do(t.Context(), rpc.Call{Method: "x"})[0],
+		"no datagram server": NewDatagram("unixgram", t.TempDir()+"/none", Options{}).Do(t.Context(), rpc.Call{Method: "x"})[0],
+		"a closed client":    closed.Do(t.Context(), rpc.Call{Method: "x"})[0],
+		"a bad argument":     NewTCP("127.0.0.1:1", Options{}).Do(t.Context(), rpc.Call{Method: "x", Args: []any{func() {}}})[0],
+		"no time":            NewTCP("127.0.0.1:1", Options{}).Do(cancelled, rpc.Call{Method: "x"})[0],
+	} {
+		if reply.Err == nil || !reply.NotSent {
+			t.Errorf("%s: got %+v", name, reply)
+		}
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer server.Close()
+	if reply := NewHTTP(server.URL, Options{}).Do(t.Context(), rpc.Call{Method: "x"})[0]; reply.Err == nil || reply.NotSent {
+		t.Errorf("a server that hangs up: got %+v", reply)
+	}
+}
+
+// unused is an address at which nothing listens.
+func unused(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	return listener.Addr().String()
+}
+
+func TestLimitsOfABatch(t *testing.T) {
+	const size = 100_000
+	large := strings.Repeat("x", size)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call struct {
+			Method string
+			ID     int
+		}
+		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
+			t.Error(err)
+		}
+		result := map[string]string{"large": `"` + large + `"`, "small": "1", "many": "[1" + strings.Repeat(",1", 899) + "]"}[call.Method]
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","result":%s,"id":%d}`, result, call.ID)
+	}))
+	defer server.Close()
+	client := NewHTTP(server.URL, Options{Limits: rpc.Limits{Size: size + 1000, Values: 1000, TotalSize: size * 3 / 2, TotalValues: 1500}})
+	defer client.Close()
+	for range 2 { // each batch has its own
+		var calls []rpc.Call
+		for _, method := range []string{"large", "large", "small", "many", "many", "small"} {
+			calls = append(calls, rpc.Call{Method: method})
+		}
+		for i, reply := range client.Do(t.Context(), calls...) {
+			want := map[int]string{1: "bytes in all replies of a batch", 4: "values in all replies of a batch"}[i]
+			limit, _ := errors.AsType[*rpc.LimitError](reply.Err)
+			if want == "" && reply.Err != nil || want != "" && (limit == nil || limit.What != want) {
+				t.Errorf("reply %d: error %v, want %q", i, reply.Err, want)
+			}
+		}
 	}
 }

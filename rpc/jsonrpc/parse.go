@@ -6,11 +6,14 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
-// SyntaxError says that bytes are no JSON-RPC reply.
+// SyntaxError says that bytes are no JSON-RPC 2.0 reply.
 type SyntaxError struct {
 	// Problem is what is wrong with them.
 	Problem string
@@ -21,10 +24,10 @@ func (e *SyntaxError) Error() string { return "not JSON-RPC: " + e.Problem }
 
 // Message is a parsed reply.
 type Message struct {
-	// ID is the number that the reply has from its request.
+	// ID is the number that the reply has from its request, 0 if it has none.
 	ID uint64
-	// Value is the result: the record itself where there is one record, an
-	// Array of the records where there are none or several.
+	// Value is the result: the record itself if there is one record, an Array of
+	// the records if there are none or several.
 	Value rpc.Value
 	// Fault is Kamailio's refusal, nil if there is a result.
 	Fault *rpc.Fault
@@ -32,212 +35,231 @@ type Message struct {
 
 // Parse decodes a reply. The errors are [*SyntaxError] and [*rpc.LimitError].
 func Parse(reply []byte, limits rpc.Limits) (Message, error) {
-	limits = limits.WithDefaults()
-	if len(reply) > limits.Size {
-		return Message{}, &rpc.LimitError{What: "bytes", Limit: limits.Size}
+	message, _, err := parse(reply, budget.ForOne(limits.WithDefaults()))
+	return message, err
+}
+
+// parse decodes a reply, and returns how many values its result has.
+func parse(reply []byte, allowed budget.Allowance) (Message, int, error) {
+	if len(reply) > allowed.Size {
+		return Message{}, 0, allowed.SizeError()
 	}
-	d := decoder{json: json.NewDecoder(bytes.NewReader(reply)), limits: limits}
-	d.json.UseNumber()
-	envelope, err := d.envelope()
-	if err != nil {
-		return Message{}, err
+	input := json.NewDecoder(bytes.NewReader(reply))
+	input.UseNumber()
+	e := envelope{
+		result: decoder{json: input, allowed: allowed, builder: tape.NewBuilder(min(len(reply)/40, allowed.Values))},
+		rest:   decoder{json: input, allowed: allowed, builder: tape.NewBuilder(8)},
 	}
-	return envelope.message()
+	if err := e.read(); err != nil {
+		return Message{}, 0, err
+	}
+	message, err := e.message()
+	return message, e.result.builder.Len(), err
 }
 
 // envelope is the outermost object of a reply.
 type envelope struct {
-	id      any
-	result  any
-	fault   any
-	results int // how many members are called result
+	result  decoder
+	results int     // how many members are called result
+	rest    decoder // the other members
 }
 
-func (d *decoder) envelope() (envelope, error) {
-	var e envelope
-	value, err := d.value()
+func (e *envelope) read() error {
+	open, err := e.rest.token()
 	if err != nil {
-		return e, err
+		return err
 	}
-	if _, err := d.json.Token(); !errors.Is(err, io.EOF) {
-		return e, &SyntaxError{"there is something behind the reply"}
+	if open != json.Delim('{') {
+		return &SyntaxError{"a reply must be an object"}
 	}
-	members, ok := value.(rpc.Members)
-	if !ok {
-		return e, &SyntaxError{"a reply must be an object"}
-	}
-	for _, member := range members {
-		switch member.Name {
-		case "id":
-			e.id = member.Value
-		case "error":
-			e.fault = member.Value
-		case "result":
-			e.result = member.Value
+	e.rest.builder.Open(tape.Struct, tape.Span{})
+	for e.rest.json.More() {
+		name, err := e.rest.memberName()
+		if err != nil {
+			return err
+		}
+		if name == "result" {
 			e.results++
+			err = e.result.value(tape.Span{})
+		} else {
+			err = e.rest.value(e.rest.add(name))
+		}
+		if err != nil {
+			return err
 		}
 	}
-	return e, nil
+	if _, err := e.rest.token(); err != nil { // the closing brace
+		return err
+	}
+	e.rest.builder.Close()
+	if _, err := e.rest.json.Token(); !errors.Is(err, io.EOF) {
+		return &SyntaxError{"there is something behind the reply"}
+	}
+	return nil
 }
 
-func (e envelope) message() (Message, error) {
-	var m Message
-	id, ok := e.id.(int64)
-	if ok && id >= 0 {
-		m.ID = uint64(id)
+func (e *envelope) message() (Message, error) {
+	rest := e.rest.finish()
+	if rest.Get("jsonrpc").Text() != "2.0" {
+		return Message{}, &SyntaxError{`the reply has no "jsonrpc":"2.0", as Kamailio's has`}
 	}
-	if members, ok := e.fault.(rpc.Members); ok {
-		m.Fault = &rpc.Fault{}
-		for _, member := range members {
-			switch value := member.Value.(type) {
-			case int64:
-				m.Fault.Code = int(value)
-			case string:
-				m.Fault.Reason = value
-			}
+	var m Message
+	if id := rest.Get("id"); id.Kind() == rpc.KindInt {
+		m.ID, _ = id.Uint()
+	}
+	if failure := rest.Get("error"); failure.Kind() > rpc.KindNull {
+		code, isInt := failure.Get("code").Int()
+		reason := failure.Get("message")
+		if !isInt || reason.Kind() != rpc.KindString {
+			return m, &SyntaxError{"the error of the reply has no code and message"}
 		}
+		m.Fault = &rpc.Fault{Code: int(code), Reason: reason.Text()}
 		return m, nil
 	}
 	if e.results != 1 {
 		return m, &SyntaxError{"the reply has neither a result nor an error"}
 	}
-	result := namedLists(e.result)
-	records, ok := result.([]any)
-	if !ok {
-		records = []any{result}
-	}
-	var err error
-	m.Value, err = rpc.ValueOf(records...)
-	return m, err
+	m.Value = record(e.result.finish())
+	return m, nil
 }
 
-// namedLists makes structs of the arrays inside a value that are lists of named
-// values: arrays of objects with one member each.
-func namedLists(value any) any {
-	switch value := value.(type) {
-	case rpc.Members:
-		for i, member := range value {
-			value[i].Value = namedLists(member.Value)
+// record is the only record of a result, or the Array of its records.
+func record(result rpc.Value) rpc.Value {
+	if result.Kind() == rpc.KindArray && result.Len() == 1 {
+		for only := range result.All() {
+			return only
 		}
-		return value
-	case []any:
-		for i, element := range value {
-			value[i] = namedLists(element)
-		}
-		return namedList(value)
-	default:
-		return value
 	}
+	return result
 }
 
-func namedList(elements []any) any {
-	members := make(rpc.Members, len(elements))
-	for i, element := range elements {
-		object, ok := element.(rpc.Members)
-		if !ok || len(object) != 1 {
-			return elements
-		}
-		members[i] = object[0]
-	}
-	if len(members) == 0 {
-		return elements
-	}
-	return members
-}
-
-// decoder reads JSON with the members of objects in order, repeated or not,
-// which encoding/json's own values cannot hold.
+// decoder turns JSON into a tape as it reads it.
 type decoder struct {
-	json   *json.Decoder
-	limits rpc.Limits
-	values int
-	depth  int
+	json    *json.Decoder
+	allowed budget.Allowance
+	builder *tape.Builder
+	text    strings.Builder
+	depth   int
 }
 
-func (d *decoder) value() (any, error) {
+func (d *decoder) finish() rpc.Value { return rpc.Value(d.builder.Finish(d.text.String())) }
+
+// add keeps a name or a text.
+func (d *decoder) add(text string) tape.Span {
+	span := tape.Span{At: uint32(d.text.Len()), Len: uint32(len(text))}
+	d.text.WriteString(text)
+	return span
+}
+
+func (d *decoder) token() (json.Token, error) {
 	token, err := d.json.Token()
-	if err != nil {
-		return nil, syntax(err)
-	}
-	if d.values++; d.values > d.limits.Values {
-		return nil, &rpc.LimitError{What: "values", Limit: d.limits.Values}
-	}
-	switch token := token.(type) {
-	case json.Delim:
-		return d.container(token)
-	case json.Number:
-		return number(token)
-	default: // string, bool or nil
-		return token, nil
-	}
-}
-
-func syntax(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return &SyntaxError{err.Error()}
+	if err != nil {
+		return nil, &SyntaxError{err.Error()}
+	}
+	return token, nil
 }
 
-// number is an int64 where it can be one. Kamailio prints doubles with six
-// decimals, and unsigned ones beyond int64 as they are.
-func number(n json.Number) (any, error) {
+func (d *decoder) memberName() (string, error) {
+	token, err := d.token()
+	if err != nil {
+		return "", err
+	}
+	name, ok := token.(string)
+	if !ok {
+		return "", &SyntaxError{"a member of an object without a name"}
+	}
+	return name, nil
+}
+
+// value reads one value.
+func (d *decoder) value(name tape.Span) error {
+	token, err := d.token()
+	if err != nil {
+		return err
+	}
+	if d.builder.Len() >= d.allowed.Values {
+		return d.allowed.ValuesError()
+	}
+	switch token := token.(type) {
+	case json.Delim:
+		return d.container(name, token)
+	case json.Number:
+		return d.number(name, token)
+	case string:
+		d.builder.Text(tape.String, name, d.add(token))
+	case bool: // is an int over BINRPC
+		d.builder.Int(name, bit(token))
+	default:
+		d.builder.Null(name)
+	}
+	return nil
+}
+
+func bit(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// number is an Int if it can be one. Kamailio prints doubles with six decimals, and
+// unsigned numbers beyond int64 as they are.
+func (d *decoder) number(name tape.Span, n json.Number) error {
 	if i, err := n.Int64(); err == nil {
-		return i, nil
+		d.builder.Int(name, i)
+		return nil
 	}
 	f, err := strconv.ParseFloat(n.String(), 64)
 	if err != nil {
-		return nil, &SyntaxError{"a number out of range"}
+		return &SyntaxError{"a number out of range"}
 	}
-	return f, nil
+	d.builder.Double(name, f)
+	return nil
 }
 
-func (d *decoder) container(open json.Delim) (any, error) {
-	if d.depth++; d.depth > d.limits.Depth+1 { // the envelope does not count
-		return nil, &rpc.LimitError{What: "structs and arrays inside each other", Limit: d.limits.Depth}
+func (d *decoder) container(name tape.Span, open json.Delim) error {
+	if d.depth >= d.allowed.Depth {
+		return d.allowed.DepthError()
 	}
+	d.depth++
 	defer func() { d.depth-- }()
 	if open == '[' {
-		return d.array()
+		return d.array(name)
 	}
-	return d.object()
+	return d.object(name)
 }
 
-func (d *decoder) array() (any, error) {
-	elements := []any{}
+func (d *decoder) array(name tape.Span) error {
+	d.builder.Open(tape.Array, name)
 	for d.json.More() {
-		element, err := d.value()
-		if err != nil {
-			return nil, err
+		if err := d.value(tape.Span{}); err != nil {
+			return err
 		}
-		elements = append(elements, element)
 	}
-	_, err := d.json.Token()
-	if err != nil {
-		return nil, syntax(err)
+	if _, err := d.token(); err != nil { // the closing bracket
+		return err
 	}
-	return elements, nil
+	d.builder.CloseList()
+	return nil
 }
 
-func (d *decoder) object() (any, error) {
-	members := rpc.Members{}
+func (d *decoder) object(name tape.Span) error {
+	d.builder.Open(tape.Struct, name)
 	for d.json.More() {
-		token, err := d.json.Token()
+		member, err := d.memberName()
 		if err != nil {
-			return nil, syntax(err)
+			return err
 		}
-		name, ok := token.(string)
-		if !ok {
-			return nil, &SyntaxError{"a member of an object without a name"}
+		if err := d.value(d.add(member)); err != nil {
+			return err
 		}
-		value, err := d.value()
-		if err != nil {
-			return nil, err
-		}
-		members = append(members, rpc.Member{Name: name, Value: value})
 	}
-	if _, err := d.json.Token(); err != nil {
-		return nil, syntax(err)
+	if _, err := d.token(); err != nil { // the closing brace
+		return err
 	}
-	return members, nil
+	d.builder.Close()
+	return nil
 }

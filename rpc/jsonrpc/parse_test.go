@@ -68,7 +68,12 @@ func TestParseWhatIsNoReply(t *testing.T) {
 		"HTML":              "<html></html>",
 		"an array":          "[]",
 		"an empty object":   "{}",
-		"two results":       `{"result":1,"result":2,"id":1}`,
+		"two results":       `{"jsonrpc":"2.0","result":1,"result":2,"id":1}`,
+		"no result":         `{"jsonrpc":"2.0","id":1}`,
+		"no version":        `{"result":1,"id":1}`,
+		"another version":   `{"jsonrpc":"1.0","result":1,"id":1}`,
+		"an empty error":    `{"jsonrpc":"2.0","error":{},"id":1}`,
+		"an error of text":  `{"jsonrpc":"2.0","error":"x","id":1}`,
 		"cut short":         `{"jsonrpc":"2.0","result":{"a":1`,
 		"cut in a name":     `{"jsonrpc":"2.0","resu`,
 		"something behind":  result("1") + "x",
@@ -95,7 +100,7 @@ func TestLimits(t *testing.T) {
 		"wide":          {result(wide), rpc.Limits{Values: 1000}},
 		"long":          {result(`"` + strings.Repeat("x", 17<<20) + `"`), rpc.Limits{}},
 		"own depth":     {result(`[[[1]]]`), rpc.Limits{Depth: 2}},
-		"own width":     {result(`[1,2,3]`), rpc.Limits{Values: 4}},
+		"own width":     {result(`[1,2,3]`), rpc.Limits{Values: 3}},
 		"own size":      {result(`[1,2,3]`), rpc.Limits{Size: 20}},
 		"struct inside": {result(`{"a":{"b":{"c":1}}}`), rpc.Limits{Depth: 2}},
 	} {
@@ -104,7 +109,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
-	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64}); got != want {
+	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64, TotalSize: 16 << 20, TotalValues: 1_000_000}); got != want {
 		t.Errorf("defaults %+v, documented are %+v", got, want)
 	}
 	if _, err := Parse([]byte(result(`[[1]]`)), rpc.Limits{Depth: 2}); err != nil {

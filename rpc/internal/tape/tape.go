@@ -36,19 +36,22 @@ type node struct {
 	// starts.
 	bits   uint64
 	nameAt uint32
-	// named is the length of the name and, in the lowest three bits, the kind.
+	// named is the kind in the lowest three bits, whether a Struct is a list in the
+	// fourth, and the length of the name above them.
 	named uint32
 }
 
 const (
 	kindBits = 3
-	// LongestName is the most bytes that a name may have, half a gigabyte.
-	LongestName = 1<<(32-kindBits) - 1
+	listBit  = 1 << kindBits
+	nameAt   = kindBits + 1 // the lowest bit of the length of the name
+	// LongestName is the most bytes that a name may have, a quarter of a gigabyte.
+	LongestName = 1<<(32-nameAt) - 1
 )
 
 func (n *node) kind() Kind { return Kind(n.named & (1<<kindBits - 1)) }
 
-func (n *node) nameLen() uint32 { return n.named >> kindBits }
+func (n *node) nameLen() uint32 { return n.named >> nameAt }
 
 // end is where the next sibling of the value at an index starts.
 func (n *node) end(at uint32) uint32 {
@@ -79,6 +82,10 @@ func (n Node) Kind() Kind {
 
 // HasName reports whether the value has a name that is not empty.
 func (n Node) HasName() bool { return n.tape != nil && n.node().nameLen() > 0 }
+
+// IsList reports whether the value is a Struct that was sent as a list of named
+// values; see [Builder.CloseList].
+func (n Node) IsList() bool { return n.tape != nil && n.node().named&listBit != 0 }
 
 // Name returns the name of the value, or "".
 func (n Node) Name() string {
@@ -159,9 +166,9 @@ func (b *Builder) Inside() Kind {
 
 func (b *Builder) add(kind Kind, name Span, bits uint64) {
 	if name.Len > LongestName {
-		panic("rpc: a name of more than half a gigabyte")
+		panic("rpc: a name of more than a quarter of a gigabyte")
 	}
-	b.nodes = append(b.nodes, node{bits, name.At, name.Len<<kindBits | uint32(kind)})
+	b.nodes = append(b.nodes, node{bits, name.At, name.Len<<nameAt | uint32(kind)})
 }
 
 // Null adds a null.
@@ -191,6 +198,47 @@ func (b *Builder) Close() {
 	closed := &b.nodes[b.inner]
 	b.inner, closed.bits = uint32(closed.bits), uint64(len(b.nodes))
 	b.depth--
+}
+
+// CloseList ends the innermost Array. If each of its elements is a struct with one
+// named value, which is how JSON shows a list of named values, it becomes a Struct
+// of these values that is marked as a list.
+func (b *Builder) CloseList() {
+	at := b.inner
+	b.Close()
+	if !b.isNamedList(at) {
+		return
+	}
+	to := at + 1
+	for from := at + 1; from < uint32(len(b.nodes)); {
+		end := b.nodes[from].end(from)
+		moved := uint64(from + 1 - to)
+		for _, n := range b.nodes[from+1 : end] {
+			if n.kind() >= Struct {
+				n.bits -= moved
+			}
+			b.nodes[to] = n
+			to++
+		}
+		from = end
+	}
+	b.nodes = b.nodes[:to]
+	list := &b.nodes[at]
+	list.bits = uint64(to)
+	list.named = list.named&^uint32(Array) | uint32(Struct) | listBit
+}
+
+// isNamedList reports whether the elements of the Array at an index, the last
+// value so far, are structs with one named value each.
+func (b *Builder) isNamedList(at uint32) bool {
+	for i := at + 1; i < uint32(len(b.nodes)); i = b.nodes[i].end(i) {
+		element := &b.nodes[i]
+		end := element.end(i)
+		if element.kind() != Struct || end == i+1 || b.nodes[i+1].end(i+1) != end || b.nodes[i+1].nameLen() == 0 {
+			return false
+		}
+	}
+	return uint32(len(b.nodes)) > at+1
 }
 
 // Finish returns what was built, over the text that the spans refer to: the
