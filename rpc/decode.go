@@ -303,6 +303,7 @@ func allocate(v reflect.Value, index []int) reflect.Value {
 // fields says which field of a struct type takes which name.
 type fields struct {
 	index  [][]int
+	names  []string // of the values for them
 	exact  map[string]int
 	folded map[string]int // fields without a tag, by lower case
 }
@@ -342,9 +343,11 @@ func (f *fields) add(t reflect.Type, field reflect.StructField) {
 	i := len(f.index)
 	f.index = append(f.index, field.Index)
 	if tagged && name != "" {
+		f.names = append(f.names, name)
 		f.claim(f.exact, name, i)
 		return
 	}
+	f.names = append(f.names, field.Name)
 	f.claim(f.exact, field.Name, i)
 	f.claim(f.folded, strings.ToLower(field.Name), i)
 }

@@ -286,10 +286,5 @@ func ExampleValueOf() {
 		{Name: "list", Value: []any{0.5, nil}},
 	})
 	fmt.Println(v, err)
-
-	_, err = rpc.ValueOf(map[string]int{"a": 1}) // has no order
-	fmt.Println(err)
-	// Output:
-	// {"name":"a","name":1,"list":[0.5,null]} <nil>
-	// a value of Go type map[string]int has no RPC form
+	// Output: [{"name":"a"},{"name":1},{"list":[0.5,null]}] <nil>
 }

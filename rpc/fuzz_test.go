@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
@@ -31,6 +32,9 @@ func FuzzDecode(f *testing.F) {
 		}
 		for _, dst := range decodeTargets() {
 			_ = message.Value.Decode(dst)
+		}
+		if got, want := plainScalars(message.Value.Plain()), scalars(message.Value); got != want {
+			t.Fatalf("%d values of %d are in the plain form of %s", got, want, message.Value)
 		}
 		text, err := json.Marshal(message.Value)
 		if err != nil || !json.Valid([]byte(message.Value.String())) {
@@ -72,4 +76,37 @@ func decodeTargets() []any {
 		new(any), new(tree), new([]tree), new(dispatcher), new(map[string]any), new(map[string][]float64),
 		new([]map[string]string), new([]string), new(string), new([]byte), new(int8), new(uint32), new(float32), new(bool), new(rpc.Value),
 	}
+}
+
+// FuzzEncode: what is encoded can be decoded again, and is the same.
+func FuzzEncode(f *testing.F) {
+	type value struct {
+		Bool   bool
+		Int    int64             `rpc:"int"`
+		Small  int8              `rpc:"small"`
+		Uint   uint32            `rpc:"uint"`
+		Float  float64           `rpc:"float"`
+		Text   string            `rpc:"text"`
+		Raw    []byte            `rpc:"raw"`
+		Number *int              `rpc:"number"`
+		Rows   []value           `rpc:"rows"`
+		Lists  [][]string        `rpc:"lists"`
+		Map    map[string][]int  `rpc:"map"`
+		Inside map[string]*value `rpc:"inside"`
+	}
+	f.Add([]byte(`{"Bool":true,"Int":-1,"Small":-128,"Uint":4294967295,"Float":1e300,"Text":"a","Raw":"AAE=","Number":7}`))
+	f.Add([]byte(`{"Rows":[{"Text":"only"}],"Lists":[["a"]],"Map":{"":[1],"b":[]},"Inside":{"x":null,"y":{"Rows":[]}}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var want, got value
+		if json.Unmarshal(text, &want) != nil {
+			return
+		}
+		v, err := rpc.Encode(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := v.Decode(&got); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%+v became %+v, %v", want, got, err)
+		}
+	})
 }
