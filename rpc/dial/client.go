@@ -14,6 +14,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/batch"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
@@ -143,6 +144,7 @@ func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 			batch.Unsent(yield, len(calls), ctx.Err())
 			return
 		}
+		ctx = budget.With(ctx, budget.New(c.options.Limits.WithDefaults()))
 		b := &attempts{calls: calls, sent: make([]bool, len(calls)), yield: yield}
 		all := make([]int, len(calls))
 		for i := range all {
@@ -211,7 +213,9 @@ func mayRetry(call rpc.Call, reply rpc.Reply) bool {
 	_, fault := errors.AsType[*rpc.Fault](reply.Err)
 	_, limit := errors.AsType[*rpc.LimitError](reply.Err)
 	over := errors.Is(reply.Err, context.Canceled) || errors.Is(reply.Err, context.DeadlineExceeded)
-	return !fault && !limit && !over
+	// A reply that is too large for a datagram would be as large again.
+	late := errors.Is(reply.Err, rpc.ErrNoDatagram)
+	return !fault && !limit && !over && !late
 }
 
 // ErrNoMethods says that a server answered system.listMethods without any names.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -551,7 +552,7 @@ func TestMayRetry(t *testing.T) {
 		{&binrpc.StallError{}, true},
 		{&binrpc.SyntaxError{}, true},
 		{io.ErrUnexpectedEOF, true},
-		{os.ErrDeadlineExceeded, true}, // a datagram's share of the time, not all of it
+		{fmt.Errorf("%w: %w", rpc.ErrNoDatagram, os.ErrDeadlineExceeded), false}, // it may be too large for a datagram
 	} {
 		if got := mayRetry(rpc.Call{Idempotent: true}, rpc.Reply{Err: test.err}); got != test.want {
 			t.Errorf("%v: got %v", test.err, got)
@@ -600,5 +601,113 @@ func TestClientJSONRPC(t *testing.T) {
 		if err != nil || !slices.Equal(methods, []string{"a.b", "c.d"}) {
 			t.Errorf("%s: %v, %v", uri, methods, err)
 		}
+	}
+}
+
+// TestClientSendsACallOnce has servers that take a call and close the connection, as
+// a Kamailio does that dlg.end_dlg makes crash.
+func TestClientSendsACallOnce(t *testing.T) {
+	for _, idempotent := range []bool{false, true} {
+		var asked atomic.Int32
+		take := func(conn net.Conn) { asked.Add(int32(len(requests(t, conn)))) }
+		path := scripted(t, slices.Repeat([]func(net.Conn){take}, map[bool]int{false: 1, true: 2}[idempotent])...)
+		c := newClient(t, "unix:"+path, Options{})
+		reply := c.Do(deadline(t), rpc.Call{Method: "dlg.end_dlg", Idempotent: idempotent})[0]
+		if !errors.Is(reply.Err, rpc.ErrClosed) || reply.NotSent {
+			t.Errorf("got %+v", reply)
+		}
+		if want := map[bool]int32{false: 1, true: 2}[idempotent]; asked.Load() != want {
+			t.Errorf("with Idempotent %t it was sent %d times, want %d", idempotent, asked.Load(), want)
+		}
+	}
+}
+
+// TestClientSendsWhatWasNotSent has a server close an idle connection, as ctl does
+// after two minutes. A call of which nothing was written goes to a new connection.
+func TestClientSendsWhatWasNotSent(t *testing.T) {
+	path := socketPath(t)
+	s := serve(t, path, echo)
+	c := newClient(t, "unix:"+path, Options{})
+	wantTexts(t, ask(deadline(t), c, "a"), "a")
+	_ = s.Close()
+	s = serve(t, path, echo)
+	for c.conn.Usable() { // until the client has noticed
+		runtime.Gosched()
+	}
+	if got, err := rpc.One(deadline(t), c, "dlg.end_dlg"); err != nil || got.Text() != "dlg.end_dlg" {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if got := s.connections.Load(); got != 1 {
+		t.Errorf("%d connections, want 1", got)
+	}
+}
+
+func TestStreamSendsNothingBeforeTheLoop(t *testing.T) {
+	var asked atomic.Int32
+	s := serve(t, socketPath(t), func(context.Context, rpc.Call) ([]any, error) {
+		asked.Add(1)
+		return nil, nil
+	})
+	c := newClient(t, "unix:"+s.path, Options{})
+	replies := c.Stream(deadline(t), rpc.Call{Method: "a"})
+	if got := s.connections.Load(); got != 0 {
+		t.Errorf("%d connections before the loop", got)
+	}
+	for want := int32(1); want <= 2; want++ {
+		for _, reply := range replies {
+			if reply.Err != nil {
+				t.Error(reply.Err)
+			}
+		}
+		if got := asked.Load(); got != want {
+			t.Errorf("asked %d times after %d loops", got, want)
+		}
+	}
+}
+
+// TestClientLimitsOfABatch has the first connection end after a large reply: what is
+// asked again is part of the same batch.
+func TestClientLimitsOfABatch(t *testing.T) {
+	send := func(conn net.Conn, cookie uint32, size int) {
+		packet, err := binrpc.AppendReply(nil, cookie, strings.Repeat("x", size))
+		if err != nil {
+			t.Error(err)
+		}
+		_, _ = conn.Write(packet)
+	}
+	first := func(conn net.Conn) { send(conn, requests(t, conn)[0].Cookie, 700) }
+	second := func(conn net.Conn) {
+		for _, message := range requests(t, conn) {
+			send(conn, message.Cookie, 200)
+		}
+	}
+	c := newClient(t, "unix:"+scripted(t, first, second), Options{Limits: rpc.Limits{TotalSize: 1000}})
+	replies := ask(deadline(t), c, "a", "b", "c")
+	failed := 0
+	for _, reply := range replies {
+		if limit, ok := errors.AsType[*rpc.LimitError](reply.Err); ok && limit.Limit == 1000 {
+			failed++
+		} else if reply.Err != nil {
+			t.Error(reply.Err)
+		}
+	}
+	if failed != 1 {
+		t.Errorf("%d of three replies of 700, 200 and 200 bytes are beyond 1000 bytes in all", failed)
+	}
+}
+
+func TestClientSaysThatItWasSent(t *testing.T) {
+	hangUp := func(conn net.Conn) { requests(t, conn) }
+	path := scripted(t, hangUp)
+	c := newClient(t, "unix:"+path, Options{})
+	if _, err := c.connect(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil { // there is no server when it is sent again
+		t.Fatal(err)
+	}
+	reply := c.Do(deadline(t), rpc.Call{Method: "a", Idempotent: true})[0]
+	if !errors.Is(reply.Err, os.ErrNotExist) || reply.NotSent {
+		t.Errorf("got %+v; it was sent at first", reply)
 	}
 }

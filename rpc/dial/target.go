@@ -52,40 +52,57 @@ const forms = "unix:/path, unixd:/path (datagram), tcp://host:port or udp://host
 // unixd:/path for a unix datagram socket, tcp://host:port, udp://host:port. For
 // jsonrpcs: the http:// or https:// URL at which the configuration calls
 // jsonrpc_dispatch(), jsonrpc+unixgram:/path, jsonrpc+udp://host:port,
-// jsonrpc+tcp://host:port. All but the URLs may leave out the slashes. It does
-// not look whether the target exists.
+// jsonrpc+tcp://host:port. All but the URLs may leave out the slashes, and unixs is
+// another word for unix, so that the values of ctl's parameter binrpc can be used
+// as they are, unless they name every address of a host. ParseTarget does not look
+// whether the target exists. An error repeats no part of the URI that may be a
+// password.
 func ParseTarget(uri string) (Target, error) {
 	scheme, rest, found := strings.Cut(uri, ":")
-	target, known := schemes[scheme]
+	target, known := schemeOf(scheme)
 	if !found || !known {
 		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: use %s", redacted(uri), forms)
 	}
+	address := strings.TrimPrefix(rest, "//")
 	var err error
 	switch target.Network {
 	case "http":
-		target.Address = uri
+		address = uri
 		err = checkURL(uri)
 	case "unix", "unixgram":
-		target.Address = strings.TrimPrefix(rest, "//")
-		err = checkPath(target.Address)
+		err = checkPath(address)
 	default:
-		target.Address = strings.TrimPrefix(rest, "//")
-		err = checkHostPort(target.Address)
+		err = checkHostPort(scheme, address)
 	}
 	if err != nil {
 		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: %w", redacted(uri), err)
 	}
+	target.Address = address
 	return target, nil
 }
 
-// redacted is a URI that can be shown: passwords do not belong into one, but
-// that is no reason to repeat them.
-func redacted(uri string) string {
-	if i := strings.LastIndexByte(uri, '@'); i >= 0 {
-		uri = "…" + uri[i:]
+// schemeOf returns the target that a scheme stands for. ctl knows unixs for unix,
+// and takes capital letters.
+func schemeOf(scheme string) (Target, bool) {
+	scheme = strings.ToLower(scheme)
+	if scheme == "unixs" {
+		scheme = "unix"
 	}
-	uri, _, _ = strings.Cut(uri, "?")
-	return uri
+	target, known := schemes[scheme]
+	return target, known
+}
+
+// redacted is a URI that can be shown: no more than its scheme where it may have a
+// password.
+func redacted(uri string) string {
+	if !strings.ContainsAny(uri, "@?#") {
+		return uri
+	}
+	scheme, _, _ := strings.Cut(uri, ":")
+	if _, known := schemeOf(scheme); known {
+		return scheme + ":…"
+	}
+	return "…"
 }
 
 func checkURL(uri string) error {
@@ -111,34 +128,45 @@ func checkPath(path string) error {
 	case path == "":
 		return fmt.Errorf("the path is missing: use %s", forms)
 	case !filepath.IsAbs(path) && !strings.HasPrefix(path, "/"):
-		return fmt.Errorf("the path %q must start with a slash", path)
+		return errors.New("the path must start with a slash")
 	case strings.ContainsRune(path, 0):
-		return fmt.Errorf("the path %q has a zero byte", path)
+		return errors.New("the path has a zero byte")
 	case len(path) > longestPath:
 		return fmt.Errorf("the path has %d bytes, a unix socket's has at most %d", len(path), longestPath)
 	}
 	return nil
 }
 
-func checkHostPort(address string) error {
+// checkHostPort checks an address of ctl or jsonrpcs, which may be written as in
+// Kamailio's configuration. There, "*" and a port alone mean every address.
+// Source: parse_listen_id in Kamailio's src/modules/ctl/ctrl_socks.c.
+func checkHostPort(scheme, address string) error {
+	if isPort(address) {
+		return fmt.Errorf("the host is missing: use for example %s://127.0.0.1:%s", scheme, address)
+	}
 	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return errors.New("the address must be host:port, or [address]:port for IPv6")
-	}
-	if host == "" {
-		return fmt.Errorf("%q has no host", address)
-	}
-	if strings.ContainsFunc(host, notInHost) {
-		return errors.New("the host is neither a name nor an address")
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+	switch {
+	case err != nil:
+		return fmt.Errorf("the address must be host:port, for example %s://localhost:2049, or [address]:port for IPv6", scheme)
+	case !isPort(port):
 		return errors.New("the port must be a number from 1 to 65535")
+	case host == "":
+		return fmt.Errorf("the host is missing: use for example %s://127.0.0.1:%s", scheme, port)
+	case host == "*":
+		return fmt.Errorf("* means every address of Kamailio's host: name one of them, for example %s://127.0.0.1:%s", scheme, port)
+	case strings.ContainsFunc(host, notInHost):
+		return errors.New("the host is neither a name nor an address")
 	}
 	return nil
 }
 
-// notInHost tells of a character that cannot be part of a host, so that a URI
-// with a path, a user or a stray space is noticed at once.
+func isPort(s string) bool {
+	n, err := strconv.ParseUint(s, 10, 16)
+	return err == nil && n > 0
+}
+
+// notInHost reports whether a character cannot be part of a host, so that a URI
+// with a path, a user or a space is refused.
 func notInHost(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune("/?#@", r)
 }

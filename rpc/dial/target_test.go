@@ -24,6 +24,11 @@ func TestParseTarget(t *testing.T) {
 		{"tcp://[fe80::1%eth0]:2049", "tcp", "[fe80::1%eth0]:2049", ""},
 		{"udp://localhost:1", "udp", "localhost:1", ""},
 		{"udp:localhost:65535", "udp", "localhost:65535", "udp://localhost:65535"},
+		// The words of ctl's own parameter.
+		{"unixs:/run/kamailio_ctl", "unix", "/run/kamailio_ctl", "unix:/run/kamailio_ctl"},
+		{"unixs:///run/kamailio_ctl", "unix", "/run/kamailio_ctl", "unix:/run/kamailio_ctl"},
+		{"UNIXD:/run/kamailio_ctl", "unixgram", "/run/kamailio_ctl", "unixd:/run/kamailio_ctl"},
+		{"TCP:localhost:2046", "tcp", "localhost:2046", "tcp://localhost:2046"},
 		{"unix:/" + strings.Repeat("a", 102), "unix", "/" + strings.Repeat("a", 102), ""},
 	} {
 		got, err := ParseTarget(test.uri)
@@ -58,7 +63,8 @@ func TestParseTargetJSONRPC(t *testing.T) {
 
 func TestPasswordsAreNotRepeated(t *testing.T) {
 	for _, uri := range []string{"http://user:secret@host/RPC", "http://user:secret@host:x/", "https://secret@/", "tcp://user:secret@host",
-		"foo://user:secret@h", "tcp://user:secret@h:1", "http:user:secret@h", "ftp://h/?token=secret", "user:secret@h"} {
+		"foo://user:secret@h", "tcp://user:secret@h:1", "http:user:secret@h", "ftp://h/?token=secret", "user:secret@h", "unix:user:secret@x", "unix:relative@secret", "unixd:" + strings.Repeat("/secret", 20) + "@",
+		"http://h:x/?secret=a@b", "http://user:se?secret@h", "https://h#secret", "tcp:secret@*:1", "jsonrpc+udp:h:secret@1", "unix:/run/\x00?secret"} {
 		if _, err := ParseTarget(uri); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%q: error %v", uri, err)
 		}
@@ -86,15 +92,22 @@ func TestParseTargetErrors(t *testing.T) {
 		{"jsonrpc+unixgram:rpc", "must start with a slash"},
 		{"unix:", "the path is missing"},
 		{"unix://", "the path is missing"},
-		{"unix:run/ctl", `the path "run/ctl" must start with a slash`},
-		{"unix://run/ctl", `the path "run/ctl" must start with a slash`},
+		{"unix:run/ctl", "the path must start with a slash"},
+		{"unix://run/ctl", "the path must start with a slash"},
 		{"unix:@abstract", "must start with a slash"},
 		{"unix:/run/\x00ctl", "zero byte"},
 		{"unixd:/" + strings.Repeat("a", 103), "the path has 104 bytes, a unix socket's has at most 103"},
+		{"tcp:*:2046", "* means every address of Kamailio's host: name one of them, for example tcp://127.0.0.1:2046"},
+		{"udp://*:3012", "for example udp://127.0.0.1:3012"},
+		{"tcp:3012", "the host is missing: use for example tcp://127.0.0.1:3012"},
+		{"tcp::2046", "the host is missing: use for example tcp://127.0.0.1:2046"},
+		{"udp:localhost", "must be host:port, for example udp://localhost:2049"},
+		{"localhost:3000", "use unix:/path"},
+		{"fifo:/tmp/fifo", "use unix:/path"},
 		{"tcp://", "must be host:port"},
 		{"tcp://localhost", "must be host:port"},
 		{"tcp://::1:2049", "must be host:port"},
-		{"tcp://:2049", "has no host"},
+		{"tcp://:2049", "the host is missing"},
 		{"tcp://localhost:0", "must be a number from 1 to 65535"},
 		{"tcp://localhost:65536", "must be a number from 1 to 65535"},
 		{"tcp://localhost:ctl", "must be a number from 1 to 65535"},
