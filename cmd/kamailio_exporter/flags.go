@@ -31,7 +31,7 @@ import (
 // grow with the traffic.
 const methodAuto = "auto"
 
-// flags are the command line's.
+// flags are the values of the command line.
 type flags struct {
 	scrapeURI              string
 	methods                []string
@@ -48,6 +48,7 @@ type flags struct {
 	log                    promslog.Config
 }
 
+// parseFlags ends the program if args are wrong.
 func parseFlags(args []string) *flags {
 	app, f := newApp()
 	if err := cli.Parse(app, args); err != nil {
@@ -56,6 +57,7 @@ func parseFlags(args []string) *flags {
 	return f
 }
 
+// newApp returns an application, and the flags that it sets when it parses.
 func newApp() (*kingpin.Application, *flags) {
 	f := &flags{}
 	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server.")
@@ -135,8 +137,8 @@ func (f *flags) prefix() (string, error) {
 	return prefix, nil
 }
 
-// target is what the flags say of the Kamailio to scrape. An error names the
-// flag that is wrong.
+// target returns the client and the options for the Kamailio that the flags name.
+// An error names the flag that is wrong.
 func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error) {
 	options := scrape.Options{Settings: f.settings, Logger: logger, Timeout: web.Budget(f.timeout)}
 	wrong := func(flag string, err error) (*dial.Client, scrape.Options, error) {
@@ -154,7 +156,7 @@ func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error
 	if options.JSONRPC {
 		for _, c := range options.Named {
 			if c.BINRPCOnly {
-				return wrong("kamailio.methods", fmt.Errorf("%s is not answered over JSON-RPC, or not wholly: use a socket of ctl, or leave it out", c.Method))
+				return wrong("kamailio.methods", fmt.Errorf("%s is not answered over JSON-RPC, or only in part: use a socket of the Kamailio module ctl, or do not name the method", c.Method))
 			}
 		}
 	}
@@ -172,7 +174,8 @@ func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error
 	return dial.NewTarget(target, dial.Options{HTTP: client}), options, nil
 }
 
-// collectors are those of the methods that were named, and whether auto was.
+// collectors returns the collectors of the methods that --kamailio.methods names,
+// and reports whether it names auto.
 func (f *flags) collectors() (named []*collector.Collector, auto bool, err error) {
 	methods := slices.DeleteFunc(slices.Clone(f.methods), func(method string) bool { return method == methodAuto })
 	if named, err = collector.Select(methods); err != nil {
@@ -180,10 +183,10 @@ func (f *flags) collectors() (named []*collector.Collector, auto bool, err error
 	}
 	for _, c := range named {
 		if c.Flag != "" && len(c.Calls(f.settings)) == 0 {
-			return nil, false, fmt.Errorf("%s needs --%s too, to know what to ask for", c.Method, strings.TrimPrefix(c.Flag, "--"))
+			return nil, false, fmt.Errorf("%s needs --%s too, which names what to read", c.Method, strings.TrimPrefix(c.Flag, "--"))
 		}
 	}
-	// Whoever sets a method's own flag wants to hear if it fails.
+	// A method whose own flag is set counts as named, so that its failure is reported.
 	for _, c := range collector.All {
 		if c.Flag != "" && len(c.Calls(f.settings)) > 0 && !slices.Contains(named, c) {
 			named = append(named, c)
@@ -202,11 +205,11 @@ func (f *flags) checkShort() error {
 	return nil
 }
 
-// userMetrics is the client for the routing script's own metrics, nil if there
-// are none to be had.
+// userMetrics returns the client for the metrics page of the Kamailio module
+// xhttp_prom, or nil if --kamailio.xhttp-prom-url is not set.
 func (f *flags) userMetrics(client *http.Client) (*xhttpprom.Client, error) {
 	if f.xhttpPromURL == "" {
-		return nil, nil //nolint:nilnil // not to have any is the usual case
+		return nil, nil //nolint:nilnil // it is optional
 	}
 	page, err := xhttpprom.NewClient(f.xhttpPromURL, client)
 	if err != nil {
@@ -215,7 +218,7 @@ func (f *flags) userMetrics(client *http.Client) (*xhttpprom.Client, error) {
 	return page, nil
 }
 
-// httpClient is for http and https URIs.
+// httpClient returns the client for http:// and https:// URIs.
 func (f *flags) httpClient() (*http.Client, error) {
 	settings := &config.HTTPClientConfig{}
 	if f.httpConfigFile != "" {
