@@ -73,7 +73,8 @@ func metrics(t *testing.T) []byte {
 
 This page is generated: ` + "`go test ./docs -update`" + ` writes it from the program's own tables. "Seen on" are the versions of
 Kamailio whose captured replies have the series in this project's tests; "source" stands for a reply that was built from the
-module's source.
+module's source. The column "use" says which of two series with the same figures to use; ` + "`--no-kamailio.legacy-series`" + `
+leaves out those that are kept for v0 to v2.
 
 ## Contents
 
@@ -128,7 +129,7 @@ func how(c *collector.Collector) string {
 }
 
 func writeTable(b *bytes.Buffer, descs []*metric.Desc, seen map[string][]string) {
-	columns := "| series | type | labels | unit | help |"
+	columns := "| series | type | labels | unit | use | help |"
 	if seen != nil {
 		columns += " seen on |"
 	}
@@ -138,11 +139,23 @@ func writeTable(b *bytes.Buffer, descs []*metric.Desc, seen map[string][]string)
 		if desc.Type == metric.Counter {
 			kind = "counter"
 		}
-		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |", desc.Name, kind, strings.Join(desc.Labels, ", "), unit(desc), strings.ReplaceAll(desc.Help, "|", `\|`))
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s | %s |", desc.Name, kind, strings.Join(desc.Labels, ", "), unit(desc), use(desc), strings.ReplaceAll(desc.Help, "|", `\|`))
 		if seen != nil {
 			fmt.Fprintf(b, " %s |", strings.Join(seen[desc.Name], ", "))
 		}
 		b.WriteString("\n")
+	}
+}
+
+// use says whether the family is the one to use.
+func use(desc *metric.Desc) string {
+	switch {
+	case desc.Legacy:
+		return "kept for v0 to v2, use `" + desc.Preferred + "`"
+	case desc.Preferred != "":
+		return "same as `" + desc.Preferred + "`"
+	default:
+		return "use this"
 	}
 }
 

@@ -37,6 +37,7 @@ type flags struct {
 	methods                []string
 	timeout                time.Duration
 	settings               collector.Settings
+	legacySeries           bool
 	httpConfigFile         string
 	xhttpPromURL           string
 	telemetryPath          string
@@ -113,6 +114,8 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("PROFILES").SetValue(&commaList[collector.DialogProfile]{&f.settings.DialogProfiles, collector.ParseDialogProfile})
 	app.Flag("kamailio.htable-keys", "Keys of the Kamailio module htable whose values to read (with htable.get), as table=>key or table:key, separated by commas.").
 		PlaceHolder("KEYS").SetValue(&commaList[collector.HtableKey]{&f.settings.HtableKeys, collector.ParseHtableKey})
+	app.Flag("kamailio.legacy-series", "Show the series of v0 to v2 also where a newer series has the same. --no-kamailio.legacy-series leaves those out.").
+		Default("true").BoolVar(&f.legacySeries)
 	app.Flag("kamailio.http-config.file", "File with the HTTP client settings for http:// and https:// URIs, in the format of Prometheus' http_config: tls_config, basic_auth and so on.").
 		PlaceHolder("FILE").StringVar(&f.httpConfigFile)
 	app.Flag("kamailio.xhttp-prom-url", "URL of the metrics page of the Kamailio module xhttp_prom, for example http://127.0.0.1:5060/metrics. Metrics that the routing script defines are read from it.").
@@ -161,6 +164,7 @@ func (f *flags) target(logger *slog.Logger) (*dial.Client, scrape.Options, error
 		}
 	}
 	options.Settings.Named = f.methods
+	options.Settings.NoLegacySeries = !f.legacySeries
 	if err := f.checkShort(); err != nil {
 		return wrong("kamailio.short", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
@@ -67,5 +68,43 @@ func TestLiveStatisticsTooLarge(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLiveNoLegacySeries leaves out each series of v0 to v2 that has a preferred one on the page, and no other.
+func TestLiveNoLegacySeries(t *testing.T) {
+	t.Parallel()
+	for _, suite := range suites {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			k := lab.StartTest(t, lab.Options{Suite: suite})
+			has := func(args ...string) map[string]bool {
+				names := map[string]bool{}
+				for series := range start(t, append([]string{"-u", k.URI("unix")}, args...)...).scrape() {
+					name, _, _ := strings.Cut(series, "{")
+					names[name] = true
+				}
+				return names
+			}
+			all, without := has(), has("--no-kamailio.legacy-series")
+			dropped := 0
+			for _, c := range collector.All {
+				for _, desc := range c.Metrics {
+					drop := desc.Legacy && all[desc.Preferred]
+					if all[desc.Name] && drop {
+						dropped++
+					}
+					if without[desc.Name] != (all[desc.Name] && !drop) {
+						t.Errorf("%s is there: %t, without the flag %t", desc.Name, without[desc.Name], all[desc.Name])
+					}
+				}
+			}
+			if dropped < 15 {
+				t.Errorf("only %d families are left out", dropped)
+			}
+			if only := has("--no-kamailio.legacy-series", "-m", "core.shmmem"); !only["kamailio_core_shmmem_free"] {
+				t.Error("kamailio_core_shmmem_free is left out, although nothing replaces it")
+			}
+		})
 	}
 }

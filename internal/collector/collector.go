@@ -71,6 +71,9 @@ type Settings struct {
 	DialogProfiles []DialogProfile
 	// HtableKeys are the values that htable.get is asked for.
 	HtableKeys []HtableKey
+	// NoLegacySeries leaves out the families with Desc.Legacy whose preferred
+	// family has samples, and statistics as they are that have a metric.
+	NoLegacySeries bool
 }
 
 // Answer is a call with its reply.
@@ -339,11 +342,11 @@ func descsOf(all []field) []*metric.Desc {
 
 // gauge and counter make descriptions in a line.
 func gauge(name, help string, labels ...string) *metric.Desc {
-	return &metric.Desc{Name: name, Help: help, Type: metric.Gauge, Labels: labels}
+	return newDesc(metric.Gauge, name, help, labels)
 }
 
 func counter(name, help string, labels ...string) *metric.Desc {
-	return &metric.Desc{Name: name, Help: help, Type: metric.Counter, Labels: labels}
+	return newDesc(metric.Counter, name, help, labels)
 }
 
 // is makes a metric's value of a condition.

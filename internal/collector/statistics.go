@@ -104,7 +104,7 @@ func collectStatistic(out *metric.Set, settings Settings, member rpc.Value) {
 // wantsStatistic reports whether to give a statistic as it is. One that is known
 // has a metric of its own, or is known to be wrong.
 func (s Settings) wantsStatistic(group, name string, known bool) bool {
-	if !slices.Contains(s.Named, statsFetchMethod) {
+	if s.NoLegacySeries || !slices.Contains(s.Named, statsFetchMethod) {
 		return !known
 	}
 	return slices.ContainsFunc(s.StatsGroups, func(asked string) bool {
@@ -158,7 +158,7 @@ var statisticPlaceholder = regexp.MustCompile(`\\\{([a-z]+)\\\}`) // as QuoteMet
 func makeStatistics() []*statistic {
 	var all []*statistic
 	for _, family := range statisticFamilies {
-		desc := &metric.Desc{Name: family.name, Help: family.helpOf(), Type: family.kind, Labels: family.labels}
+		desc := newDesc(family.kind, family.name, family.helpOf(), family.labels)
 		for _, entry := range family.from {
 			s := &statistic{desc: desc, name: entry[0], labels: entry[1:], scale: cmp.Or(family.scale, 1), signed: family.signed}
 			if strings.Contains(s.name, "{") {

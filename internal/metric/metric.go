@@ -32,6 +32,12 @@ type Desc struct {
 	Type Type
 	// Labels are the names of the labels, sorted.
 	Labels []string
+	// Preferred is the name of another family with the same figures, which is
+	// preferred to this one; "" if there is none.
+	Preferred string
+	// Legacy reports whether the family is kept only for those who used it
+	// before Preferred existed.
+	Legacy bool
 }
 
 // Family is the samples of one Desc.
@@ -360,6 +366,22 @@ func cutExample(example string) string {
 
 // Skips are what was left out, by collector and reason.
 func (s *Set) Skips() []Skip { return s.skips }
+
+// DropLegacy removes the families that are kept beside a preferred one, where that
+// one has samples.
+func (s *Set) DropLegacy() {
+	has := map[string]bool{}
+	for _, family := range s.order {
+		has[family.Desc.Name] = true
+	}
+	s.order = slices.DeleteFunc(s.order, func(family *Family) bool {
+		drop := family.Desc.Legacy && has[family.Desc.Preferred]
+		if drop {
+			family.samples, family.seen = family.samples[:0], nil
+		}
+		return drop
+	})
+}
 
 // Families are the families that have samples, by name.
 func (s *Set) Families() []*Family {

@@ -196,3 +196,28 @@ func TestCreated(t *testing.T) {
 		t.Errorf("%s was created at %v", families[2].GetName(), got)
 	}
 }
+
+func TestDropLegacy(t *testing.T) {
+	old := &Desc{Name: "old", Help: "Old.", Preferred: "new", Legacy: true}
+	same := &Desc{Name: "same", Help: "Same.", Preferred: "new"}
+	preferred := &Desc{Name: "new", Help: "New."}
+	s := NewSet()
+	for _, added := range [][]*Desc{{old, same}, {old, same, preferred}, {old, same}} {
+		s.Reset()
+		for _, desc := range added {
+			s.Add(desc, 1)
+		}
+		s.DropLegacy()
+		want := []string{"old", "same"}
+		if slices.Contains(added, preferred) {
+			want = []string{"new", "same"}
+		}
+		var got []string
+		for _, family := range s.Families() {
+			got = append(got, family.Desc.Name)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("of %d families there are %q, want %q", len(added), got, want)
+		}
+	}
+}

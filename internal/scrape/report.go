@@ -143,6 +143,9 @@ func (r *report) collect(o outcome) (*metric.Set, []problem) {
 	for i := range o.jobs {
 		before = r.collectJob(set, &o.jobs[i], before, failures)
 	}
+	if r.options.Settings.NoLegacySeries {
+		set.DropLegacy()
+	}
 	return set, failures.problems()
 }
 
