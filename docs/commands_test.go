@@ -41,6 +41,9 @@ func TestCommands(t *testing.T) {
 	}
 }
 
+// externalURL matches the path under which the exporter's pages are.
+var externalURL = regexp.MustCompile(`--web\.external-url \w+://[^/]+(/\S+)/`)
+
 // serve starts the exporter of a block and checks that nothing fails in a scrape.
 func serve(t *testing.T, text string) {
 	t.Helper()
@@ -49,7 +52,11 @@ func serve(t *testing.T, text string) {
 	}
 	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+text)
 	cmd.Env = withPrograms()
-	for line := range strings.Lines(startExporter(t, cmd).scrape()) {
+	e := startExporter(t, cmd)
+	if match := externalURL.FindStringSubmatch(text); match != nil {
+		e.address += match[1]
+	}
+	for line := range strings.Lines(e.scrape()) {
 		if line == "kamailio_up 0\n" || strings.HasPrefix(line, "kamailio_exporter_collector_success{") && strings.HasSuffix(line, " 0\n") {
 			t.Errorf("it gives %s", line)
 		}
