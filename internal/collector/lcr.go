@@ -1,6 +1,10 @@
 package collector
 
 import (
+	"slices"
+	"strconv"
+	"time"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
@@ -8,35 +12,43 @@ import (
 // Source of the fields: Kamailio's src/modules/lcr/lcr_rpc.c, of the states
 // lcr_mod.h; the same in 5.6 and 6.0. defunct_until is a text.
 
-// lcrStates are those that a number stands for. A larger number counts the
-// failures of a gateway that has not failed often enough to be inactive.
-var lcrStates = []string{"active", "pinging", "inactive", "failing"}
+// lcrStates are those that a number stands for, and that of a gateway that is
+// not used for some time, whatever the number says. A number above those of the
+// states counts the failures of a gateway that has not failed often enough to be
+// inactive.
+var lcrStates = []string{"active", "pinging", "inactive", lcrFailing, lcrDefunct}
+
+const (
+	lcrFailing = "failing"
+	lcrDefunct = "defunct"
+)
 
 var (
 	lcrGatewayState = gauge("kamailio_lcr_gateway_state",
-		"1 for the state that the gateway is in, 0 for the others; failing means that it is used, but failed lately. Field state of lcr.dump_gws.",
+		"1 for the state that the gateway is in, 0 for the others. A defunct gateway is not used until a time, by the clock of the "+
+			"exporter's host; a failing one is used, but failed lately. Fields state and defunct_until of lcr.dump_gws.",
 		"gw_id", "gw_name", "lcr_id", "state")
 	lcrGatewayDefunctUntil = gauge("kamailio_lcr_gateway_defunct_until_timestamp_seconds",
-		"Until when the gateway is not used, in seconds since 1970; 0, or a time that has passed, if it is. Field defunct_until of lcr.dump_gws.",
+		"Unix timestamp until which the gateway is not used; 0, or a time that has passed, if it is. Field defunct_until of lcr.dump_gws.",
 		"gw_id", "gw_name", "lcr_id")
 )
 
 var lcrDumpGws = &Collector{
 	Method:  "lcr.dump_gws",
 	Module:  "lcr",
-	Help:    "state of the gateways of the Kamailio module lcr, 5 series for each gateway",
+	Help:    "state of the gateways of the Kamailio module lcr, 6 series for each gateway",
 	Auto:    true,
 	Metrics: []*metric.Desc{lcrGatewayState, lcrGatewayDefunctUntil},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for record := range reply.Value.Rows() {
 			for gateway := range record.Get("gw").Rows() {
-				collectGateway(out, gateway)
+				collectGateway(out, gateway, reply.Received)
 			}
 		}
 	}),
 }
 
-func collectGateway(out *metric.Set, gateway rpc.Value) {
+func collectGateway(out *metric.Set, gateway rpc.Value, now time.Time) {
 	gw, ok := numberKey(out, gateway, "gw_id")
 	if !ok {
 		return
@@ -46,23 +58,49 @@ func collectGateway(out *metric.Set, gateway rpc.Value) {
 		return
 	}
 	name := gateway.Get("gw_name").Text()
-	if v := gateway.Get("state"); v.Exists() {
-		n, ok := v.Uint()
-		if !ok {
-			out.Skip(metric.NotANumber, whatIs("state", v))
-		}
-		for i, state := range lcrStates {
-			if ok {
-				out.Add(lcrGatewayState, is(min(n, 3) == uint64(i)), gw, name, lcr, state)
-			}
-		}
+	until, ok := defunctUntil(out, gateway.Get("defunct_until"))
+	if ok {
+		out.Add(lcrGatewayDefunctUntil, until, gw, name, lcr)
 	}
-	switch until := gateway.Get("defunct_until"); until.Kind() {
-	case rpc.KindAbsent:
-	case rpc.KindString:
-		addText(out, lcrGatewayDefunctUntil, until.Text(), gw, name, lcr)
-	default:
-		f := field{name: "defunct_until", unsigned: true, desc: lcrGatewayDefunctUntil}
-		f.add(out, until, gw, name, lcr)
+	state, ok := gatewayState(out, gateway.Get("state"))
+	if !ok {
+		return
 	}
+	if until > float64(now.Unix()) {
+		state = lcrDefunct
+	}
+	for _, s := range lcrStates {
+		out.Add(lcrGatewayState, is(s == state), gw, name, lcr, s)
+	}
+}
+
+// defunctUntil returns a Unix timestamp, false if there is none. It is a text.
+func defunctUntil(out *metric.Set, v rpc.Value) (float64, bool) {
+	if !v.Exists() {
+		return 0, false
+	}
+	if seconds, ok := number(v, true); ok {
+		return seconds, true
+	}
+	seconds, err := strconv.ParseUint(v.Text(), 10, 64)
+	if err != nil {
+		skipNumber(out, "defunct_until", v)
+		return 0, false
+	}
+	return float64(seconds), true
+}
+
+func gatewayState(out *metric.Set, v rpc.Value) (string, bool) {
+	if !v.Exists() {
+		return "", false
+	}
+	n, ok := v.Uint()
+	if !ok {
+		skipNumber(out, "state", v)
+		return "", false
+	}
+	if n < uint64(slices.Index(lcrStates, lcrFailing)) {
+		return lcrStates[n], true
+	}
+	return lcrFailing, true
 }

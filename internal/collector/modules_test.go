@@ -239,43 +239,62 @@ func TestStatesOfLCRGateways(t *testing.T) {
 		state any
 		want  string // "" for no series
 	}{
-		{0, "active"}, {1, "pinging"}, {2, "inactive"}, {3, "failing"}, {9, "failing"}, {"?", ""}, {-1.5, ""},
+		{0, "active"}, {1, "pinging"}, {2, "inactive"}, {3, "failing"}, {9, "failing"}, {"?", ""}, {-1.5, ""}, {-0.001, ""},
 	}
 	for _, test := range tests {
-		got, skips := collect(t, lcrDumpGws, reply(t, rpc.Members{{Name: "gw", Value: []any{
-			rpc.Members{{Name: "lcr_id", Value: 1}, {Name: "gw_id", Value: 2}, {Name: "gw_name", Value: "a"}, {Name: "state", Value: test.state}},
-		}}}))
-		var want []string
-		if test.want != "" {
-			for _, state := range []string{"active", "pinging", "inactive", "failing"} {
-				want = append(want, fmt.Sprintf(`kamailio_lcr_gateway_state{gw_id="2",gw_name="a",lcr_id="1",state=%q} %v`, state, is(state == test.want)))
-			}
-		}
-		checkSamples(t, got, want...)
+		got, skips := collect(t, lcrDumpGws, reply(t, lcrGateway(rpc.Member{Name: "state", Value: test.state})))
+		checkSamples(t, got, lcrGatewayStates(test.want)...)
 		if (len(skips) == 0) != (test.want != "") {
 			t.Errorf("%v: left out %v", test.state, skips)
 		}
 	}
 }
 
-func TestWhenLCRGatewaysAreDefunct(t *testing.T) {
+func lcrGateway(members ...rpc.Member) rpc.Members {
+	gateway := rpc.Members{{Name: "lcr_id", Value: 1}, {Name: "gw_id", Value: 2}, {Name: "gw_name", Value: "a"}}
+	return rpc.Members{{Name: "gw", Value: []any{append(gateway, members...)}}}
+}
+
+// lcrGatewayStates are the samples of a gateway in a state, none if that is "".
+func lcrGatewayStates(state string) []string {
+	var all []string
+	for _, s := range []string{"active", "pinging", "inactive", "failing", "defunct"} {
+		if state != "" {
+			all = append(all, fmt.Sprintf(`kamailio_lcr_gateway_state{gw_id="2",gw_name="a",lcr_id="1",state=%q} %v`, s, is(s == state)))
+		}
+	}
+	return all
+}
+
+// TestLCRGatewaysThatAreDefunct has gateways around the time of the reply, which is 1795348800.
+func TestLCRGatewaysThatAreDefunct(t *testing.T) {
 	tests := []struct {
-		until any
-		want  string // "" for no series
+		state   int
+		until   any
+		want    string
+		defunct string // "" for no series
 	}{
-		{"1795415213", " 1.795415213e+09"}, {int32(-1), " 4.294967295e+09"}, {"", ""}, {"never", ""},
+		{0, "0", "active", "0"},
+		{0, "1795348799", "active", "1.795348799e+09"},
+		{0, "1795348800", "active", "1.7953488e+09"},
+		{0, "1795348801", "defunct", "1.795348801e+09"},
+		{2, "4294967295", "defunct", "4.294967295e+09"},
+		{4, int32(-1), "defunct", "4.294967295e+09"},
+		{0, "", "active", ""},
+		{2, "never", "inactive", ""},
+		{0, "-5", "active", ""},
+		{0, -0.001, "active", ""},
 	}
 	for _, test := range tests {
-		got, skips := collect(t, lcrDumpGws, reply(t, rpc.Members{{Name: "gw", Value: []any{rpc.Members{
-			{Name: "lcr_id", Value: 1}, {Name: "gw_id", Value: 2}, {Name: "defunct_until", Value: test.until},
-		}}}}))
-		if test.want != "" {
-			checkSamples(t, got, `kamailio_lcr_gateway_defunct_until_timestamp_seconds{gw_id="2",gw_name="",lcr_id="1"}`+test.want)
-			checkSkips(t, skips)
-			continue
+		got, skips := collect(t, lcrDumpGws, reply(t, lcrGateway(rpc.Member{Name: "state", Value: test.state}, rpc.Member{Name: "defunct_until", Value: test.until})))
+		want := lcrGatewayStates(test.want)
+		if test.defunct != "" {
+			want = append([]string{`kamailio_lcr_gateway_defunct_until_timestamp_seconds{gw_id="2",gw_name="a",lcr_id="1"} ` + test.defunct}, want...)
 		}
-		checkSamples(t, got)
-		checkSkips(t, skips, metric.Skip{Collector: "lcr.dump_gws", Reason: metric.NotANumber, Count: 1, Example: "kamailio_lcr_gateway_defunct_until_timestamp_seconds is no integer"})
+		checkSamples(t, got, want...)
+		if (len(skips) == 0) != (test.defunct != "") {
+			t.Errorf("%v: left out %v", test.until, skips)
+		}
 	}
 }
 
