@@ -48,6 +48,9 @@ type Collector struct {
 	// collect turns the answers without errors, of which there is at least
 	// one, into samples.
 	collect func(out *metric.Set, settings Settings, answers []Answer)
+	// verify returns an error if replies lack something without being faults; nil
+	// means that they cannot.
+	verify func(answers []Answer) error
 	// noRows is the reason of the fault with which the method says that there
 	// is nothing to tell, "" if it does not.
 	noRows string
@@ -180,6 +183,9 @@ func (c *Collector) Collect(out *metric.Set, settings Settings, answers []Answer
 	}
 	if len(good) > 0 {
 		failed = append(failed, c.collectSafely(out, settings, good))
+	}
+	if c.verify != nil {
+		failed = append(failed, c.verify(good))
 	}
 	return errors.Join(failed...)
 }

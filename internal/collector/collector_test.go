@@ -337,7 +337,7 @@ func TestOnlyItsOwnMethod(t *testing.T) {
 	fault := []Answer{{Reply: rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "Internal error"}}}}
 	for _, c := range All {
 		for _, call := range slices.Concat(c.Calls(settings), c.Again(settings, fault)) {
-			if call.Method != c.Method {
+			if call.Method != c.Method && (c != statsFetch || call.Method != "stats.get_statistics") {
 				t.Errorf("%s calls %s", c.Method, call.Method)
 			}
 		}

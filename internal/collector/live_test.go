@@ -198,3 +198,36 @@ func refuse(t *testing.T, addr string) {
 		t.Fatalf("reply %q, %v", reply[:n], err)
 	}
 }
+
+// TestLiveManyStatistics has a script with many statistics, and ctl's default buffers: from 400 on stats.fetch faults, from 1,060 on
+// lines of stats.get_statistics are missing.
+func TestLiveManyStatistics(t *testing.T) {
+	for _, suite := range lab.Suites() {
+		for n, complete := range map[int]bool{400: true, 1000: true, 1500: false} {
+			t.Run(fmt.Sprint(suite, n), func(t *testing.T) {
+				var config strings.Builder
+				for i := range n {
+					fmt.Fprintf(&config, "modparam(\"statistics\", \"variable\", \"my_statistic_%04d\")\n", i)
+				}
+				k := lab.StartTest(t, lab.Options{Suite: suite, Config: config.String()})
+				got, skips, err := live(t, k.URI("unix"), statsFetch, Settings{StatsGroups: []string{"script"}})
+				checkSkips(t, skips)
+				if (err == nil) != complete {
+					t.Errorf("error %v", err)
+				}
+				found := 0
+				for _, sample := range got {
+					if strings.HasPrefix(sample, `kamailio_stats_fetch_value{group="script",name="my_statistic_`) {
+						found++
+					}
+				}
+				if (found == n) != complete || found < min(n, 1000) {
+					t.Errorf("%d of %d are there", found, n)
+				}
+				if !slices.ContainsFunc(got, func(sample string) bool { return strings.HasPrefix(sample, "kamailio_shmem_total_bytes ") }) {
+					t.Error("those of other groups are missing")
+				}
+			})
+		}
+	}
+}

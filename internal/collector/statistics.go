@@ -3,6 +3,7 @@ package collector
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,6 +25,18 @@ import (
 
 const statsFetchMethod = "stats.fetch"
 
+// stats.get_statistics answers the same with a line of text for each statistic,
+// "group:name = value". It is the way around ctl's limits: the struct of
+// stats.fetch can have 8 KiB (binrpc_struct_max_body_size), beyond which the
+// method faults, the lines 32 KiB together (binrpc_max_body_size), beyond which
+// ctl drops lines without a word.
+const getStatisticsMethod = "stats.get_statistics"
+
+// allStatistics is the argument of both for all groups.
+const allStatistics = "all"
+
+var statisticLine = regexp.MustCompile(`(?s)^([^:]+):(.+) = (\d+)$`)
+
 var statsFetchValue = gauge("kamailio_stats_fetch_value",
 	"Value of a statistic as Kamailio gives it. If stats.fetch is named among the methods, the statistics selected by "+
 		"--kamailio.stats-groups, otherwise those that have no metric of their own. Every field of stats.fetch.",
@@ -37,33 +50,35 @@ var statsFetch = &Collector{
 	Auto:    true,
 	Metrics: append(statisticDescs(), statsFetchValue),
 	calls: func(Settings) []rpc.Call {
-		return []rpc.Call{{Method: statsFetchMethod, Args: []any{"all"}}}
+		return []rpc.Call{{Method: statsFetchMethod, Args: []any{allStatistics}}}
 	},
-	again:   fetchGroups,
+	again:   getStatistics,
+	verify:  verifyStatistics,
 	collect: collectStatistics,
 }
 
-// fetchGroups asks group by group after all at once were too much for ctl's
-// buffer. A group that this Kamailio does not have is empty, and no fault.
-func fetchGroups(settings Settings, answers []Answer) []rpc.Call {
+// getStatistics returns the calls of the other method after stats.fetch was too
+// much for ctl's buffer: all at once and, since that may be too much as well,
+// each group. A group that this Kamailio does not have is empty, and no fault.
+func getStatistics(settings Settings, answers []Answer) []rpc.Call {
 	if !refused(answers) {
 		return nil
 	}
 	groups := statisticGroups()
 	for _, asked := range settings.StatsGroups {
 		group, _ := cutStatistic(asked)
-		if group != "all" && !slices.Contains(groups, group) {
+		if group != allStatistics && !slices.Contains(groups, group) {
 			groups = append(groups, group)
 		}
 	}
-	calls := make([]rpc.Call, len(groups))
-	for i, group := range groups {
-		calls[i] = rpc.Call{Method: statsFetchMethod, Args: []any{group + ":"}}
+	calls := []rpc.Call{{Method: getStatisticsMethod, Args: []any{allStatistics}}}
+	for _, group := range groups {
+		calls = append(calls, rpc.Call{Method: getStatisticsMethod, Args: []any{group + ":"}})
 	}
 	return calls
 }
 
-// refused tells whether Kamailio has the method but could not answer.
+// refused reports whether Kamailio has the method but could not answer.
 func refused(answers []Answer) bool {
 	return slices.ContainsFunc(answers, func(answer Answer) bool {
 		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
@@ -72,30 +87,104 @@ func refused(answers []Answer) bool {
 }
 
 func collectStatistics(out *metric.Set, settings Settings, answers []Answer) {
+	if answers[0].Call.Method == getStatisticsMethod {
+		collectStatisticLines(out, settings, answers)
+		return
+	}
 	for _, answer := range answers {
 		for member := range answer.Value.All() {
-			collectStatistic(out, settings, member)
+			unsigned, err := strconv.ParseUint(member.Text(), 10, 64)
+			if !isStatisticName(member.Name()) {
+				out.Skip(metric.UnknownField, member.Name())
+			} else if err != nil {
+				out.Skip(metric.NotANumber, whatIs(member.Name(), member))
+			} else {
+				collectStatistic(out, settings, member.Name(), int64(unsigned))
+			}
 		}
 	}
 }
 
-func collectStatistic(out *metric.Set, settings Settings, member rpc.Value) {
-	group, name, ok := strings.Cut(member.Name(), ".")
-	if !ok || group == "" || name == "" {
-		out.Skip(metric.UnknownField, member.Name())
-		return
+// collectStatisticLines reads the lines of all statistics, or of all groups if
+// some are missing there.
+func collectStatisticLines(out *metric.Set, settings Settings, answers []Answer) {
+	seen := map[string]bool{}
+	for _, answer := range answers {
+		for line := range answer.Value.Rows() {
+			match := statisticLine.FindStringSubmatch(line.Text())
+			if match == nil {
+				out.Skip(metric.BadValue, otherForm)
+				continue
+			}
+			name := match[1] + "." + match[2]
+			unsigned, err := strconv.ParseUint(match[3], 10, 64)
+			if err != nil {
+				out.Skip(metric.NotANumber, name+" is no integer")
+				continue
+			}
+			if !seen[name] {
+				seen[name] = true
+				collectStatistic(out, settings, name, int64(unsigned))
+			}
+		}
+		if answer.argument(0) == allStatistics && !cutShort(answer.Value) {
+			return
+		}
 	}
-	unsigned, err := strconv.ParseUint(member.Text(), 10, 64)
-	if err != nil {
-		out.Skip(metric.NotANumber, whatIs(member.Name(), member))
-		return
+}
+
+// ErrCutShort is the error of a reply that is no fault but may lack lines, which
+// ctl drops if its buffers are too small for them.
+var ErrCutShort = errors.New("the reply fills ctl's buffer, which drops lines without a fault")
+
+// verifyStatistics returns an error if lines may be missing of a group, or if
+// there are none at all, since every Kamailio has statistics.
+func verifyStatistics(answers []Answer) error {
+	for _, answer := range answers {
+		if answer.Call.Method != getStatisticsMethod {
+			continue
+		}
+		cut, all := cutShort(answer.Value), answer.argument(0) == allStatistics
+		switch {
+		case all && answer.Value.Len() == 0, !all && cut:
+			return fmt.Errorf("%s: %w", answer.Call, ErrCutShort)
+		case all && !cut:
+			return nil
+		}
 	}
-	value := int64(unsigned)
-	s, labels := findStatistic(member.Name())
+	return nil
+}
+
+// cutShort reports whether ctl may have dropped lines of a reply: whether a line
+// more as long as the longest would not have fitted a buffer of a power of two
+// KiB, as the default is one.
+func cutShort(lines rpc.Value) bool {
+	const overhead = 3 // of a line: its type and length, and the zero at its end
+	size, longest := 0, 0
+	for line := range lines.Rows() {
+		n := len(line.Text()) + overhead
+		size, longest = size+n, max(longest, n)
+	}
+	buffer := 1 << 10
+	for buffer < size {
+		buffer *= 2
+	}
+	return size+longest > buffer && longest > 0
+}
+
+// isStatisticName reports whether a name is "group.name".
+func isStatisticName(full string) bool {
+	group, name, _ := strings.Cut(full, ".")
+	return group != "" && name != ""
+}
+
+func collectStatistic(out *metric.Set, settings Settings, full string, value int64) {
+	group, name, _ := strings.Cut(full, ".")
+	s, labels := findStatistic(full)
 	if s != nil {
-		s.add(out, member.Name(), value, labels)
+		s.add(out, full, value, labels)
 	}
-	_, wrong := wrongStatistics[member.Name()]
+	_, wrong := wrongStatistics[full]
 	if settings.wantsStatistic(group, name, s != nil || wrong) {
 		out.Add(statsFetchValue, float64(value), group, name)
 	}
@@ -109,7 +198,7 @@ func (s Settings) wantsStatistic(group, name string, known bool) bool {
 	}
 	return slices.ContainsFunc(s.StatsGroups, func(asked string) bool {
 		askedGroup, askedName := cutStatistic(asked)
-		return askedGroup == "all" || askedGroup == group && (askedName == "" || askedName == name)
+		return askedGroup == allStatistics || askedGroup == group && (askedName == "" || askedName == name)
 	})
 }
 

@@ -234,7 +234,7 @@ func TestAllStatisticsAreOneCall(t *testing.T) {
 	}
 }
 
-// TestStatisticsGroupByGroup tells when there is a second batch, and of what.
+// TestStatisticsGroupByGroup checks when there is a second batch, and of what.
 func TestStatisticsGroupByGroup(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -264,36 +264,91 @@ func TestStatisticsGroupByGroup(t *testing.T) {
 			for _, call := range calls {
 				texts = append(texts, call.String())
 			}
-			for _, want := range []string{"core", "shmem", "tcp", "usrloc", "ims_qos", "script", "own", "mine"} {
-				if n := len(slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return text != "stats.fetch "+want+":" })); n != 1 {
+			for _, want := range []string{"all", "core:", "shmem:", "tcp:", "usrloc:", "ims_qos:", "script:", "own:", "mine:"} {
+				if n := len(slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return text != "stats.get_statistics "+want })); n != 1 {
 					t.Errorf("asks %d times for %s", n, want)
 				}
 			}
-			if slices.Contains(texts, "stats.fetch all:") || len(calls) != len(statisticGroups())+2 {
+			if texts[0] != "stats.get_statistics all" || len(calls) != len(statisticGroups())+3 {
 				t.Errorf("asks for %v", texts)
 			}
 		})
 	}
 }
 
-func TestAGroupTooLargeCostsOnlyItself(t *testing.T) {
-	fault := &rpc.Fault{Code: 500, Reason: "Internal error"}
-	answers := []Answer{
-		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"core:"}}, Reply: rpc.Reply{Err: fault}},
-		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"tcp:"}}, Reply: reply(t, statisticsOf("tcp.established", "3"))},
-		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"sctp:"}}, Reply: reply(t, rpc.Members{})},
-		{Call: rpc.Call{Method: "stats.fetch", Args: []any{"script:"}}, Reply: reply(t, statisticsOf("script.calls", "4"))},
+// statisticLines is an answer of stats.get_statistics.
+func statisticLines(t *testing.T, group string, lines ...any) Answer {
+	t.Helper()
+	return Answer{Call: rpc.Call{Method: "stats.get_statistics", Args: []any{group}}, Reply: reply(t, lines...)}
+}
+
+// linesOf returns n lines of 29 bytes, which take 32 of ctl's buffer.
+func linesOf(group string, n int) []any {
+	lines := make([]any, n)
+	for i := range lines {
+		lines[i] = fmt.Sprintf("%-6.6s:statistic_%04d = %05d", group, i, i)
 	}
+	return lines
+}
+
+// TestLinesOfStatistics has all lines at once, which is enough, and lines that are none.
+func TestLinesOfStatistics(t *testing.T) {
 	set := metric.NewSet()
-	err := statsFetch.Collect(set, Settings{}, answers)
-	if !errors.Is(err, fault) || !strings.Contains(err.Error(), "stats.fetch core:: ") || strings.Contains(err.Error(), "tcp:") {
-		t.Errorf("error %v", err)
+	err := statsFetch.Collect(set, Settings{}, []Answer{
+		statisticLines(t, "all", "tcp:established = 3", "script:my = calls: = 4", "tmx:rpl_absorbed = 18446744073709547189",
+			"core:fwd_requests = 18446744073709551615", "uac:regactive = 18446744073709551611", "none", "script: = 5", "script:x = 99999999999999999999", 7),
+		statisticLines(t, "tcp:", "tcp:established = 4"),
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
-	text := string(exposition(t, set))
-	for _, want := range []string{"\nkamailio_tcp_established_total 3\n", "\nkamailio_stats_fetch_value{group=\"script\",name=\"calls\"} 4\n"} {
-		if !strings.Contains(text, want) {
-			t.Errorf("there is no %q in\n%s", want, text)
-		}
+	checkSamples(t, samples(t, set),
+		`kamailio_stats_fetch_value{group="script",name="my = calls:"} 4`,
+		"kamailio_tcp_established_total 3",
+		"kamailio_tmx_absorbed_replies -4427",
+	)
+	checkSkips(t, set.Skips(),
+		metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 4, Example: "core.fwd_requests is below zero"},
+		metric.Skip{Collector: "stats.fetch", Reason: metric.NotANumber, Count: 1, Example: "script.x is no integer"},
+	)
+}
+
+// TestLinesThatFillTheBuffer has replies that may lack lines, as ctl drops those that do not fit.
+func TestLinesThatFillTheBuffer(t *testing.T) {
+	tests := []struct {
+		name        string
+		all, script int
+		series      int
+		err         error
+	}{
+		{"few", 400, 400, 400, nil},
+		{"almost full", 1023, 0, 1023, nil}, // one more would fit
+		{"full", 1024, 1000, 1024, nil},     // but each group is complete
+		{"too many", 1024, 1024, 1024, ErrCutShort},
+		{"a buffer too small for any line", 0, 0, 0, ErrCutShort},
+		{"a smaller buffer", 32, 32, 32, ErrCutShort},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			set := metric.NewSet()
+			err := statsFetch.Collect(set, Settings{}, []Answer{
+				statisticLines(t, "all", linesOf("script", test.all)...),
+				statisticLines(t, "tcp:", "tcp:established = 3"),
+				statisticLines(t, "script:", linesOf("script", test.script)...),
+			})
+			if !errors.Is(err, test.err) {
+				t.Errorf("error %v", err)
+			}
+			n := 0
+			for _, sample := range samples(t, set) {
+				if strings.HasPrefix(sample, "kamailio_stats_fetch_value{") {
+					n++
+				}
+			}
+			if n != test.series || len(set.Skips()) > 0 {
+				t.Errorf("%d series of the script, left out %+v", n, set.Skips())
+			}
+		})
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
@@ -102,6 +103,9 @@ func hintOnReply(err error, target dial.Target) string {
 	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
 		return hintOnFault(fault)
 	}
+	if errors.Is(err, collector.ErrCutShort) {
+		return hintOnBuffers
+	}
 	if status, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
 		return hintOnStatus(status)
 	}
@@ -164,13 +168,15 @@ func isTimeout(err error) bool {
 	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
+const hintOnBuffers = `the reply is probably larger than ctl's buffers: set modparam("ctl", "binrpc_struct_max_body_size", 64) and modparam("ctl", "binrpc_max_body_size", 256) in Kamailio's configuration, ` +
+	`which are in KiB and 8 and 32 by default. If it sets binrpc_buffer_size, which is in bytes, use at least the default: modparam("ctl", "binrpc_buffer_size", 1024)`
+
 func hintOnFault(fault *rpc.Fault) string {
 	switch {
 	case fault.NoSuchMethod():
 		return "this Kamailio does not have the method: load the Kamailio module that it belongs to, or leave the method out of --kamailio.methods"
 	case isBufferFault(fault):
-		return `the reply is probably larger than ctl's buffers: set modparam("ctl", "binrpc_struct_max_body_size", 64) and modparam("ctl", "binrpc_max_body_size", 256) in Kamailio's configuration, ` +
-			`which are in KiB and 8 and 32 by default. If it sets binrpc_buffer_size, which is in bytes, use at least the default: modparam("ctl", "binrpc_buffer_size", 1024)`
+		return hintOnBuffers
 	default:
 		return ""
 	}

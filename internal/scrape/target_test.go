@@ -585,7 +585,7 @@ func TestSecondBatch(t *testing.T) {
 		t.Fatalf("batches %v", asked)
 	}
 	for _, method := range asked[1] {
-		if method != "stats.fetch" {
+		if method != "stats.get_statistics" {
 			t.Errorf("the second batch asks %v", asked[1])
 		}
 	}
