@@ -1,7 +1,7 @@
 package child
 
 import (
-	"fmt"
+	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -10,6 +10,11 @@ import (
 
 func TestLogAwait(t *testing.T) {
 	log, ended := NewLog(), make(chan struct{})
+	write := func(text string) {
+		if _, err := io.WriteString(log, text); err != nil {
+			t.Error(err)
+		}
+	}
 	found := make(chan []string, 1)
 	go func() {
 		match, err := log.Await(Listening, ended, time.Minute)
@@ -19,13 +24,13 @@ func TestLogAwait(t *testing.T) {
 		found <- match
 	}()
 	for _, said := range []string{"level=INFO msg=\"Listen", "ing on\" address=127.0.", "0.1:9494\n", "more\n"} {
-		fmt.Fprint(log, said)
+		write(said)
 	}
 	if match := <-found; len(match) != 2 || match[1] != "127.0.0.1:9494" {
 		t.Errorf("found %q", match)
 	}
 
-	fmt.Fprint(log, "last words")
+	write("last words")
 	last := regexp.MustCompile("last words")
 	if match, err := log.Await(last, ended, time.Millisecond); err == nil || !strings.Contains(err.Error(), "more\nlast words") {
 		t.Errorf("found %q in a line that is not whole, %v", match, err)
@@ -34,7 +39,7 @@ func TestLogAwait(t *testing.T) {
 	if _, err := log.Await(last, ended, time.Minute); err == nil || !strings.Contains(err.Error(), "ended without saying") {
 		t.Errorf("error %v", err)
 	}
-	fmt.Fprint(log, "\n")
+	write("\n")
 	if match, err := log.Await(last, ended, time.Minute); err != nil || match[0] != "last words" {
 		t.Errorf("found %q, %v", match, err)
 	}
