@@ -23,7 +23,9 @@ func New(name, help string) *kingpin.Application {
 	// application.
 	kingpin.EnableFileExpansion = false
 	useModuleVersion()
+	kingpin.ManPageTemplate = manPage // global, too
 	app := kingpin.New(name, help)
+	app.UsageFuncs(manPageFuncs)
 	app.HelpFlag.Short('h').Help("Show this help.")
 	app.Version(version.Print(name))
 	app.VersionFlag.Help("Show the version.")
