@@ -76,6 +76,17 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 		done; \
 	done
 
+# GoReleaser runs it. The scripts that run after an installation have the same first part.
+.PHONY: package-files
+package-files: ## write to bin/package what the packages have beside the programs; needs VERSION and DATE
+	@mkdir -p bin/package
+	@for program in kamailio_exporter kamrpc; do \
+		go run ./cmd/$$program --help-man >bin/package/$$program.1 || exit 1; done
+	@go run ./packaging/changelog debian $(VERSION) $(DATE) >bin/package/changelog
+	@gzip -9nf bin/package/kamailio_exporter.1 bin/package/kamrpc.1 bin/package/changelog
+	@for script in deb-postinst rpm-post apk-post-install; do \
+		cat packaging/scripts/advise.sh packaging/scripts/$$script.sh >bin/package/$$script.sh || exit 1; done
+
 .PHONY: release-snapshot
 release-snapshot: $(GORELEASER) ## make in dist/ all of a release that needs neither network services nor Docker
 	$(GORELEASER) check

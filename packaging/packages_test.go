@@ -22,6 +22,22 @@ var packaged = map[string]string{
 	"/usr/lib/systemd/system/kamailio_exporter.service": "systemd/kamailio_exporter.service",
 	"/usr/lib/systemd/system/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
 	"/usr/share/doc/kamailio-exporter/copyright":        "../LICENSE",
+	"/usr/share/man/man1/kamailio_exporter.1.gz":        "../bin/package/kamailio_exporter.1.gz",
+	"/usr/share/man/man1/kamrpc.1.gz":                   "../bin/package/kamrpc.1.gz",
+}
+
+// debPackaged are the files of the deb.
+func debPackaged() map[string]string {
+	files := maps.Clone(packaged)
+	files["/usr/share/doc/kamailio-exporter/changelog.gz"] = "../bin/package/changelog.gz"
+	files["/usr/share/lintian/overrides/kamailio-exporter"] = "lintian-overrides"
+	return files
+}
+
+// postInstall returns the whole script that a kind of package runs after an installation.
+func postInstall(t *testing.T, part string) string {
+	t.Helper()
+	return string(contents(t, "scripts/advise.sh")) + string(contents(t, "scripts/"+part))
 }
 
 type packageArch struct{ goarch, goarm, deb, rpm, apk string }
@@ -59,13 +75,16 @@ func TestDebs(t *testing.T) {
 			if got := string(contents(t, filepath.Join(control, "conffiles"))); got != "/etc/default/kamailio_exporter\n" {
 				t.Errorf("conffiles are %q", got)
 			}
-			for script, source := range map[string]string{"postinst": "postinstall", "prerm": "preremove", "postrm": "postremove"} {
-				sameFile(t, script, contents(t, filepath.Join(control, script)), "scripts/"+source+".sh")
+			if got := string(contents(t, filepath.Join(control, "postinst"))); got != postInstall(t, "deb-postinst.sh") {
+				t.Errorf("postinst is\n%s", got)
+			}
+			for _, script := range []string{"prerm", "postrm"} {
+				sameFile(t, script, contents(t, filepath.Join(control, script)), "scripts/deb-"+script+".sh")
 			}
 			if err := os.RemoveAll(control); err != nil {
 				t.Fatal(err)
 			}
-			checkPackaged(t, readTree(t, root), packaged, arch.goarch, arch.goarm, want)
+			checkPackaged(t, readTree(t, root), debPackaged(), arch.goarch, arch.goarm, want)
 		})
 	}
 }
@@ -133,9 +152,9 @@ func TestRPMs(t *testing.T) {
 			for format, want := range map[string]string{
 				"%{NAME} %{VERSION} %{ARCH}": "kamailio-exporter " + version + " " + arch.rpm,
 				`[%{FILENAMES} %{FILEFLAGS:fflags} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]`: files.String(),
-				"%{POSTIN}":    string(contents(t, "scripts/postinstall.sh")),
-				"%{PREUN}":     string(contents(t, "scripts/preremove.sh")),
-				"%{POSTUN}":    string(contents(t, "scripts/postremove.sh")),
+				"%{POSTIN}":    postInstall(t, "rpm-post.sh"),
+				"%{PREUN}":     string(contents(t, "scripts/rpm-preun.sh")),
+				"%{POSTUN}":    string(contents(t, "scripts/rpm-postun.sh")),
 				"%{BUILDHOST}": "localhost",
 			} {
 				if got := rpm(t, "-qp", "--qf", format, file); strings.TrimSpace(got) != strings.TrimSpace(want) {
@@ -163,11 +182,12 @@ func TestAPKs(t *testing.T) {
 				}
 			}
 			checkPackaged(t, found, wanted, arch.goarch, arch.goarm, want)
-			for script, source := range map[string]string{
-				".post-install": "postinstall", ".post-upgrade": "postinstall", ".pre-deinstall": "preremove", ".post-deinstall": "postremove",
-			} {
-				sameFile(t, script, scripts[script], "scripts/"+source+".sh")
+			for _, script := range []string{".post-install", ".post-upgrade"} {
+				if got := string(scripts[script]); got != postInstall(t, "apk-post-install.sh") {
+					t.Errorf("%s is\n%s", script, got)
+				}
 			}
+			sameFile(t, ".pre-deinstall", scripts[".pre-deinstall"], "scripts/apk-pre-deinstall.sh")
 			for _, line := range []string{"pkgname = kamailio-exporter\n", "arch = " + arch.apk + "\n"} {
 				if !bytes.Contains(scripts[".PKGINFO"], []byte(line)) {
 					t.Errorf(".PKGINFO does not have %q:\n%s", line, scripts[".PKGINFO"])
@@ -182,10 +202,18 @@ var shellcheck = debian.Set{Name: "shellcheck", Packages: []string{"shellcheck"}
 func TestShellScripts(t *testing.T) {
 	check := tool(t, shellcheck, "shellcheck")
 	scripts, err := filepath.Glob("scripts/*.sh")
-	if err != nil || len(scripts) != 3 {
+	if err != nil || len(scripts) == 0 {
 		t.Fatalf("scripts %q, %v", scripts, err)
 	}
-	output(t, check, append([]string{"--shell=sh"}, scripts...)...)
+	for _, script := range scripts {
+		if text := string(contents(t, script)); !strings.HasPrefix(text, "#!") { // advise.sh stands before it
+			script = filepath.Join(t.TempDir(), filepath.Base(script))
+			writeFile(t, script, postInstall(t, filepath.Base(script)))
+		}
+		if filepath.Base(script) != "advise.sh" {
+			output(t, check, "--shell=sh", script)
+		}
+	}
 	// OpenRC reads the variables, and the file with the flags is not here.
 	output(t, check, "--shell=sh", "--exclude=SC2034,SC1091", "openrc/kamailio_exporter")
 }

@@ -18,6 +18,12 @@ func TestRun(t *testing.T) {
 	}{
 		{"a release", released, "3.0.0\n", []string{"check", "v3.0.0"}, "", ""},
 		{"its notes", released, "3.0.0\n", []string{"notes", "v3.0.0"}, "", "### New\n\n- One.\n"},
+		{"Debian's changelog", strings.Replace(released, "One.\n", "One\n  more.\n- "+strings.Repeat("word ", 16)+"\n\nEnd\n of it.\n", 1), "3.0.0",
+			[]string{"debian", "3.0.0-pre", "2026-12-01T10:00:00Z"}, "",
+			"kamailio-exporter (3.0.0~pre) unstable; urgency=medium\n\n  [ New ]\n  * One more.\n" +
+				"  *" + strings.Repeat(" word", 15) + "\n    word\n    End of it.\n\n" +
+				" -- " + maintainer + "  Tue, 01 Dec 2026 10:00:00 +0000\n"},
+		{"Debian's changelog without a date", released, "3.0.0", []string{"debian", "3.0.0", "today"}, "time of the change", ""},
 		{"no release", unreleased, "3.0.0", []string{"check"}, "", ""},
 		{"a version before a release", strings.Replace(released, "3.0.0", "3.0.0-rc.1", 1), "3.0.0-rc.1", []string{"check", "v3.0.0-rc.1"}, "", ""},
 		{"another tag", released, "3.0.0", []string{"check", "v3.0.1"}, "the tag is v3.0.1 and CHANGELOG.md's newest version is 3.0.0", ""},
