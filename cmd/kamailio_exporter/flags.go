@@ -87,7 +87,7 @@ func (f *flags) addWebFlags(app *kingpin.Application) {
 		PlaceHolder("URL").StringVar(&f.externalURL)
 	app.Flag("web.route-prefix", "Prefix of the paths of all pages, --web.telemetry-path included. Defaults to the path of --web.external-url.").
 		PlaceHolder("PATH").StringVar(&f.routePrefix)
-	app.Flag("web.max-requests", "Maximum number of requests for metrics that are answered at once. Requests above it get status 503.").
+	app.Flag("web.max-requests", "Maximum number of requests for metrics that are answered at once. More requests wait for their scrape timeout, and then get status 503.").
 		Default("40").SetValue(&cli.Int{Value: &f.maxRequests, Min: 1, Max: math.MaxInt32})
 	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the exporter's own process (go_*, process_*, promhttp_*).").
 		BoolVar(&f.disableExporterMetrics)

@@ -64,7 +64,7 @@ func TestConnectionsOfASystemdSocketAreLimitedToo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	file, err := listener.(*net.TCPListener).File() //nolint:forcetypeassert // it is one
+	file, err := listener.(*net.TCPListener).File() //nolint:errcheck // it is one
 	if err != nil {
 		t.Fatal(err)
 	}

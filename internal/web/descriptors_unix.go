@@ -10,5 +10,5 @@ func maxConnections() int {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return mostConnections
 	}
-	return int(min(uint64(limit.Cur)/2, mostConnections)) // the type of Cur depends on the system
+	return int(min(uint64(limit.Cur)/2, mostConnections)) //nolint:unconvert // the type of Cur depends on the system
 }

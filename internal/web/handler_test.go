@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
@@ -84,37 +86,72 @@ func TestWhoGoesAwayIsNotLogged(t *testing.T) {
 	}
 }
 
-// TestTooManyRequests has as many requests wait for a Kamailio that hangs as may,
-// and one more.
+// TestTooManyRequests has as many requests wait for a Kamailio that hangs as may. One more waits for its time, and is then
+// told so.
 func TestTooManyRequests(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	asked, answer := make(chan struct{}, testRequests), make(chan struct{})
+	set := fixedPage(t).found
+	server := httptest.NewServer(stubHandler(patientLimits(testRequests), func(context.Context) (*metric.Set, func()) {
+		asked <- struct{}{}
+		<-answer
+		return set, func() {}
+	}))
+	defer server.Close()
+	statuses := make(chan int, testRequests)
+	for range testRequests {
+		go func() {
+			status, _ := get(t, http.DefaultClient, server.URL)
+			statuses <- status
+		}()
+	}
+	for range testRequests {
+		<-asked
+	}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	handler := newTestHandler(t, "tcp://"+listener.Addr().String(), io.Discard)
-	server := httptest.NewServer(handler)
+	request.Header.Set(timeoutHeader, "0.05")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "--web.max-requests") {
+		t.Errorf("%s: %s, %v", response.Status, body, err)
+	}
+	close(answer)
+	for range testRequests {
+		if status := <-statuses; status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	}
+}
+
+// TestRequestsWaitForAPlace has one more request than places, which is answered when the other one has been.
+func TestRequestsWaitForAPlace(t *testing.T) {
+	asked, answer := make(chan struct{}, 2), make(chan struct{})
+	set := fixedPage(t).found
+	server := httptest.NewServer(stubHandler(patientLimits(1), func(context.Context) (*metric.Set, func()) {
+		asked <- struct{}{}
+		<-answer
+		return set, func() {}
+	}))
 	defer server.Close()
-	statuses := make(chan int, testRequests+1)
-	for range testRequests + 1 {
+	statuses := make(chan int, 2)
+	for range 2 {
 		go func() {
-			request, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/metrics", http.NoBody)
-			request.Header.Set(timeoutHeader, "3")
-			response, err := http.DefaultClient.Do(request)
-			if err != nil {
-				statuses <- 0
-				return
-			}
-			response.Body.Close()
-			statuses <- response.StatusCode
+			status, _ := get(t, http.DefaultClient, server.URL)
+			statuses <- status
 		}()
 	}
-	count := map[int]int{}
-	for range testRequests + 1 {
-		count[<-statuses]++
-	}
-	if count[http.StatusServiceUnavailable] != 1 || count[http.StatusOK] != testRequests {
-		t.Errorf("statuses %v", count)
+	<-asked
+	close(answer)
+	for range 2 {
+		if status := <-statuses; status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), Budget(h.limit(r)))
 	defer cancel()
 	if !h.gate.enter(ctx) {
-		message := fmt.Sprintf("%d requests are being answered, the most that --web.max-requests allows: try again later", h.gate.requests)
+		message := fmt.Sprintf("%d requests are being answered, as many as --web.max-requests allows, and none ended in the time of this scrape: try again later", h.gate.requests)
 		http.Error(w, message, http.StatusServiceUnavailable)
 		return
 	}

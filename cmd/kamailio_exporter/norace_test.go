@@ -1,0 +1,6 @@
+//go:build !race
+
+package main
+
+// raceDetector reports whether the race detector is on, which takes several times the memory.
+const raceDetector = false
