@@ -114,7 +114,7 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("PROFILES").SetValue(&commaList[collector.DialogProfile]{&f.settings.DialogProfiles, collector.ParseDialogProfile})
 	app.Flag("kamailio.htable-keys", "Keys of the Kamailio module htable whose values to read (with htable.get), as table=>key or table:key, separated by commas.").
 		PlaceHolder("KEYS").SetValue(&commaList[collector.HtableKey]{&f.settings.HtableKeys, collector.ParseHtableKey})
-	app.Flag("kamailio.legacy-series", "Show the series of v0 to v2 also where a newer series has the same. --no-kamailio.legacy-series leaves those out.").
+	app.Flag("kamailio.legacy-series", "Show the series of v0 to v2 even where a newer series has the same value. --no-kamailio.legacy-series leaves them out.").
 		Default("true").BoolVar(&f.legacySeries)
 	app.Flag("kamailio.http-config.file", "File with the HTTP client settings for http:// and https:// URIs, in the format of Prometheus' http_config: tls_config, basic_auth and so on.").
 		PlaceHolder("FILE").StringVar(&f.httpConfigFile)

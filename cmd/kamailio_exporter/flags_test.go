@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -26,7 +27,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"web.external-url":             append(all("neither a URL such as https://example.net/kamailio nor a path", "example.net/kamailio", "ftp://example.net/", "http://", "http://[::1/", "-1"), struct{ value, want string }{"https://example.net/?a", `"https://example.net/": the URL must not have a query or a fragment`}),
 	"web.route-prefix":             all("must not have", "/a/../b", "/a b", "/a//b", "/a?b", "/{a}"),
 	"web.max-requests":             all("is not a whole number from 1 to 2147483647", "", "abc", "0", "-1", "1.5", "2147483648"),
-	"kamailio.scrape-uri":          append(all("is no URI of a Kamailio", "", "kamailio", "ftp://host", "unix:", "unix:kamailio_ctl", "tcp://host", "tcp://host:0", "tcp://host:65536", "tcp://:2046", "udp://ho st:2046", "http://", "http:/RPC", " unix:/run/kamailio_ctl", "jsonrpc+unixgram:"), all("", "unix:/"+strings.Repeat("x", 200))...),
+	"kamailio.scrape-uri":          append(all("is no URI of a Kamailio", "", "kamailio", "ftp://host", "unix:", "unix:kamailio_ctl", "tcp:*:2046", "tcp:2046", "udp://*:2046", "tcp://host", "tcp://host:0", "tcp://host:65536", "tcp://:2046", "udp://ho st:2046", "http://", "http:/RPC", " unix:/run/kamailio_ctl", "jsonrpc+unixgram:"), all("", "unix:/"+strings.Repeat("x", 200))...),
 	"kamailio.methods":             append(all("has an empty name", "", ",", "tm.stats,,sl.stats", " "), all("known are auto, cdp.list_peers, cnxcc.stats", "nosuch.method", "AUTO", "tm.stats sl.stats")...),
 	"kamailio.timeout":             all("is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms", "", "0", "0s", "-1s", "-5", "5", "abc", "5 s", " 5s", "5d", "1e9s", "24h1s", "9999999999999999999s", "NaN"),
 	"kamailio.max-series":          all("is not a whole number from 0 to 2147483647", "", "abc", "-1", "1.5", "1e5", "0x10", " 5", "2147483648", "99999999999999999999"),
@@ -105,6 +106,34 @@ func checkRefused(t *testing.T, flag, want string, args ...string) {
 	}
 	if strings.Contains(text, "Listening on") || strings.Contains(text, "strconv") {
 		t.Errorf("%q: the output is %s", args, out)
+	}
+}
+
+// TestUnixsIsUnix takes the word that ctl's parameter binrpc has for unix.
+func TestUnixsIsUnix(t *testing.T) {
+	t.Parallel()
+	e := start(t, "-u", "unixs:/no/such/kamailio_ctl")
+	e.awaitLog(`msg="Starting kamailio_exporter".* target=unix:/no/such/kamailio_ctl`)
+}
+
+// TestNoPasswordIsRepeated gives URIs that have a password where none belongs.
+func TestNoPasswordIsRepeated(t *testing.T) {
+	t.Parallel()
+	uris := []string{
+		"unix:u:PW@x", "unixd:u:PW@/x", "jsonrpc+unixgram:u:PW@x", "tcp://u:PW@127.0.0.1:2046", "tcp::PW@127.0.0.1", "udp:PW@x",
+		"jsonrpc+tcp://u:PW@127.0.0.1", "jsonrpc+udp://PW@x:1", "http://u:PW@127.0.0.1/RPC", "https://u:PW%zz@127.0.0.1/", "http:u:PW@x",
+		"u:PW@127.0.0.1", "ftp://u:PW@127.0.0.1", "HTTP://u:PW@127.0.0.1/", "http://u:P W@127.0.0.1/", "http://u:PW@PW@127.0.0.1/",
+		"http://u:PW?PW@127.0.0.1/", "http:///RPC?token=u@PW", "nowhere?PW", "unix:x#PW",
+	}
+	for _, uri := range uris {
+		for _, args := range [][]string{{"-u", uri}, {"--kamailio.xhttp-prom-url=" + uri}, {"-l", uri}, {"--web.external-url=" + uri}, {uri}} {
+			ctx, cancel := context.WithTimeout(t.Context(), logPatience)
+			defer cancel()
+			out, err := command(ctx, args...).CombinedOutput()
+			if _, ok := errors.AsType[*exec.ExitError](err); !ok || bytes.Contains(out, []byte("PW")) || bytes.Contains(out, []byte("P W")) {
+				t.Errorf("%q: %v, output %s", args, err, out)
+			}
+		}
 	}
 }
 

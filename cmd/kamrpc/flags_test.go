@@ -13,7 +13,7 @@ var wrongValues = map[string]struct {
 	"help":    {[]string{"", "true"}, "the flag takes no value"},
 	"version": {[]string{"", "1"}, "the flag takes no value"},
 	"timeout": {[]string{"", "0", "0s", "-1s", "-1", "5", "abc", "5 s", "24h1s", "9999999999999999999s"}, "is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms"},
-	"uri": {[]string{"", "nowhere", "ftp://host", "unix:", "tcp://host", "tcp://host:0", "http://", " unix:/x"},
+	"uri": {[]string{"", "nowhere", "ftp://host", "unix:", "tcp://host", "tcp://host:0", "tcp:*:2046", "http://", " unix:/x"},
 		"is no URI of a Kamailio"},
 }
 
@@ -38,5 +38,20 @@ func TestWrongFlagValues(t *testing.T) {
 	}
 	for _, value := range []string{"0", "-1", "-1s"} {
 		checkFails(t, []string{"-t", value, "core.uptime"}, "--timeout: ", `"`+value+`"`, "for example 5s")
+	}
+}
+
+// TestNoPasswordIsRepeated gives URIs that have a password where none belongs, and
+// one whose query is a password.
+func TestNoPasswordIsRepeated(t *testing.T) {
+	t.Parallel()
+	for _, uri := range []string{
+		"unix:u:PW@x", "unixd:u:PW@/x", "jsonrpc+unixgram:u:PW@x", "tcp://u:PW@127.0.0.1:2046", "tcp::PW@127.0.0.1", "udp:PW@x",
+		"jsonrpc+tcp://u:PW@127.0.0.1", "http://u:PW@127.0.0.1/RPC", "https://u:PW%zz@127.0.0.1/", "u:PW@127.0.0.1", "ftp://u:PW@127.0.0.1",
+		"http://127.0.0.1:1/RPC?token=PW", "http://u:PW?PW@127.0.0.1/", "http:///RPC?token=u@PW",
+	} {
+		if stderr := checkFails(t, []string{"-u", uri, "core.uptime"}); strings.Contains(stderr, "PW") {
+			t.Errorf("%s: %s", uri, stderr)
+		}
 	}
 }

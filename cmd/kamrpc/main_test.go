@@ -322,3 +322,21 @@ func datagrams(t *testing.T, conn net.PacketConn) int {
 		}
 	}
 }
+
+// TestRedirectsAreRefused has a server that redirects a method to another one.
+func TestRedirectsAreRefused(t *testing.T) {
+	t.Parallel()
+	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
+		other, reached := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","id":1,"result":{}}`)
+		})
+		uri, requests := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", other)
+			w.WriteHeader(status)
+		})
+		checkFails(t, []string{"-u", uri, "core.kill"}, "redirect")
+		if reached.Load() != 0 || requests.Load() != 1 {
+			t.Errorf("%d: the other server got %d requests, the server itself %d", status, reached.Load(), requests.Load())
+		}
+	}
+}
