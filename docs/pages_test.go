@@ -152,16 +152,21 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// anchors returns the names that GitHub gives the headings of a page. Those of repeated headings are numbered.
+// anchor returns the name that GitHub gives a heading.
+func anchor(heading string) string {
+	return strings.ReplaceAll(notAnchors.ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
+}
+
+// anchors returns the names of a page's headings. Those of repeated headings are numbered.
 func anchors(t *testing.T, page string) []string {
 	t.Helper()
 	var all []string
 	for _, match := range heading.FindAllStringSubmatch(readPage(t, page), -1) {
-		anchor := strings.ReplaceAll(notAnchors.ReplaceAllString(strings.ToLower(match[1]), ""), " ", "-")
-		for name, again := anchor, 1; slices.Contains(all, anchor); again++ {
-			anchor = fmt.Sprintf("%s-%d", name, again)
+		name := anchor(match[1])
+		for again := 1; slices.Contains(all, name); again++ {
+			name = fmt.Sprintf("%s-%d", anchor(match[1]), again)
 		}
-		all = append(all, anchor)
+		all = append(all, name)
 	}
 	return all
 }
