@@ -127,7 +127,7 @@ func runSIPp(ctx context.Context, dir, sipp string, args ...string) error {
 	cmd.Dir = dir
 	cmd.Stdout, cmd.Stderr = &said, &said
 	cmd.WaitDelay = sippGrace
-	process, err := child.Start(cmd, dir)
+	process, err := child.StartIn(dir, cmd)
 	if err != nil {
 		return err
 	}

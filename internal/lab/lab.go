@@ -168,7 +168,7 @@ func (k *Kamailio) launch(ctx context.Context) error {
 		"-DD", "-E", "-f", k.path("kamailio.cfg"), "-w", k.Dir, "-Y", k.Dir, "-m", strconv.Itoa(cmp.Or(k.options.SharedMemory, 128)), "-M", "16")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = stopGrace
-	process, err := child.Start(cmd, k.Dir)
+	process, err := child.StartIn(k.Dir, cmd)
 	if err != nil {
 		cancel()
 		return fmt.Errorf("start Kamailio: %w", err)

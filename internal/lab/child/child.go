@@ -4,22 +4,20 @@
 package child
 
 import (
+	"errors"
 	"fmt"
-	"io"
+	"os"
 	"os/exec"
 	"syscall"
 )
 
-// watchdog is a shell script whose standard input only this program holds open. It first reads the process group to
-// watch, then a second line that says all is well. If the input ends without that line, this program is dead, and the
-// watchdog kills the group and removes the paths in its arguments.
-//
-// A parent-death signal (PR_SET_PDEATHSIG) would not do: it reaches only the process itself and not those that it
-// forked, and it is sent when the thread that started the process ends, not the program.
-const watchdog = `read -r group || exit 0
-read -r _ && exit 0
-kill -s KILL -- "-$group"
-rm -rf -- "$@"`
+// guard is a shell script that starts a watchdog and then becomes the program in its arguments, after the directory to
+// remove. The watchdog has a session of its own, which no signal to the program's group reaches, and this program holds
+// the other end of its input. If that ends without a line, this program is dead. PR_SET_PDEATHSIG would not do: it does
+// not reach what the program forked, and it is sent when the thread that started the program ends.
+const guard = `dir=$1; shift
+setsid --fork sh -c 'read -r _ || { kill -s KILL -- "-$0"; rm -rf -- "$1"; }' $$ "$dir" >/dev/null 2>&1 || exit
+exec "$@" </dev/null`
 
 // Child is a running process that leads a process group of its own, so that a Ctrl-C in the terminal reaches only this
 // program, which then decides in what order things end.
@@ -29,53 +27,45 @@ type Child struct {
 	err  error // what Wait returned; valid once done is closed
 }
 
-// Start starts cmd, which must come from [exec.CommandContext] and say in WaitDelay how long it may take to end: when that
-// context ends, it gets SIGTERM, and after WaitDelay its whole process group gets SIGKILL. If this program dies before
-// cmd does, even by SIGKILL, the group is killed as well and the files and directories named in litter are removed.
-func Start(cmd *exec.Cmd, litter ...string) (*Child, error) {
-	disarm, armed, err := startWatchdog(litter)
+// Start is [StartIn] without a directory.
+func Start(cmd *exec.Cmd) (*Child, error) { return StartIn("", cmd) }
+
+// StartIn starts cmd, which must come from [exec.CommandContext], have no Stdin, and set WaitDelay to how long it may take
+// to end: when that context ends, it gets SIGTERM, and after WaitDelay its whole process group gets SIGKILL. If this
+// program dies before cmd does, even by SIGKILL, the group is killed as well and the directory dir is removed.
+func StartIn(dir string, cmd *exec.Cmd) (*Child, error) {
+	watchdog, alive, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("make a pipe for a watchdog: %w", err)
 	}
+	defer watchdog.Close() //nolint:errcheck // nothing is written to it here
+	cmd.Args = append([]string{"sh", "-c", guard, "sh", dir, cmd.Path}, cmd.Args[1:]...)
+	cmd.Path = "/bin/sh"
+	cmd.Stdin = watchdog
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c := &Child{cmd: cmd, done: make(chan struct{})}
 	cmd.Cancel = func() error {
 		err := cmd.Process.Signal(syscall.SIGTERM)
-		_ = c.Signal(syscall.SIGCONT) // a stopped process would sleep through SIGTERM
+		_ = c.Signal(syscall.SIGCONT) // a stopped process handles SIGTERM only after this
 		return err
 	}
 	if err := cmd.Start(); err != nil {
-		disarm()
-		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
-	}
-	if _, err := fmt.Fprintln(armed, cmd.Process.Pid); err != nil {
-		_ = c.Signal(syscall.SIGKILL)
-		_ = cmd.Wait()
-		disarm()
-		return nil, fmt.Errorf("arm the watchdog of %s: %w", cmd.Path, err)
+		return nil, errors.Join(err, alive.Close())
 	}
 	go func() {
 		defer close(c.done)
 		c.err = cmd.Wait()
 		_ = c.Signal(syscall.SIGKILL) // what the leader left behind, if anything
-		disarm()
+		_, _ = fmt.Fprintln(alive)
+		_ = alive.Close()
 	}()
 	return c, nil
-}
-
-// Run starts cmd as [Start] does and waits for it to end.
-func Run(cmd *exec.Cmd) error {
-	c, err := Start(cmd)
-	if err != nil {
-		return err
-	}
-	return c.Wait()
 }
 
 // Done returns a channel that is closed when the process has ended and what was left of its group has been killed.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
-// Wait waits for the process to end and returns what [exec.Cmd.Wait] says of it.
+// Wait waits for the process to end and returns what [exec.Cmd.Wait] returns.
 func (c *Child) Wait() error {
 	<-c.done
 	return c.err
@@ -84,24 +74,4 @@ func (c *Child) Wait() error {
 // Signal sends a signal to the process and to all others in its group.
 func (c *Child) Signal(sig syscall.Signal) error {
 	return syscall.Kill(-c.cmd.Process.Pid, sig)
-}
-
-// startWatchdog returns the watchdog's input, which wants a process group's number, and the function that ends it.
-func startWatchdog(litter []string) (disarm func(), input io.Writer, err error) {
-	// Not bound to any context: it has to live exactly as long as what it watches.
-	dog := exec.Command("/bin/sh", append([]string{"-c", watchdog, "watchdog"}, litter...)...) //nolint:noctx // see above
-	dog.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	in, err := dog.StdinPipe()
-	if err != nil {
-		return nil, nil, fmt.Errorf("watchdog: %w", err)
-	}
-	if err := dog.Start(); err != nil {
-		return nil, nil, fmt.Errorf("start the watchdog: %w", err)
-	}
-	disarm = func() {
-		_, _ = fmt.Fprintln(in) // a watchdog that is gone needs no telling
-		_ = in.Close()
-		_ = dog.Wait()
-	}
-	return disarm, in, nil
 }

@@ -227,7 +227,11 @@ func run(ctx context.Context, log string, env []string, name string, args ...str
 	cmd.Env = append(os.Environ(), env...)
 	cmd.Stdout, cmd.Stderr = f, f
 	cmd.WaitDelay = 5 * time.Second
-	runErr := child.Run(cmd)
+	c, err := child.Start(cmd)
+	if err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	runErr := c.Wait()
 	if ctx.Err() != nil {
 		return fmt.Errorf("%s was interrupted: %w", name, ctx.Err())
 	}
