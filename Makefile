@@ -6,9 +6,13 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := $(CACHE)/bin/golangci-lint-$(GOLANGCI_VERSION)
 GORELEASER_VERSION := v2.16.0
 GORELEASER := $(CACHE)/bin/goreleaser-$(GORELEASER_VERSION)
+CYCLONEDX_VERSION := v1.10.0
+CYCLONEDX := $(CACHE)/bin/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10m
+# The maintainer in .goreleaser.yaml.
+MAINTAINER := kamailio_exporter maintainers <kamailio-exporter@users.noreply.github.com>
 
 # The build date is that of the commit, so that the same commit gives the same program.
 version  := github.com/prometheus/common/version
@@ -82,19 +86,22 @@ package-files: ## write to bin/package what the packages have beside the program
 	@mkdir -p bin/package
 	@for program in kamailio_exporter kamrpc; do \
 		go run ./cmd/$$program --help-man >bin/package/$$program.1 || exit 1; done
-	@go run ./packaging/changelog debian $(VERSION) $(DATE) >bin/package/changelog
+	@awk -f packaging/notes.awk CHANGELOG.md | awk -v version='$(subst -,~,$(VERSION))' -v maintainer='$(MAINTAINER)' \
+		-v date="$$(date --utc --rfc-email --date='$(DATE)')" -f packaging/debian-changelog.awk >bin/package/changelog
 	@gzip -9nf bin/package/kamailio_exporter.1 bin/package/kamrpc.1 bin/package/changelog
 	@for script in deb-postinst rpm-post apk-post-install; do \
 		cat packaging/scripts/advise.sh packaging/scripts/$$script.sh >bin/package/$$script.sh || exit 1; done
 
 .PHONY: release-snapshot
-release-snapshot: $(GORELEASER) ## make in dist/ all of a release that needs neither network services nor Docker
+release-snapshot: $(GORELEASER) $(CYCLONEDX) ## make in dist/ all of a release that needs neither network services nor Docker
 	$(GORELEASER) check
-	$(GORELEASER) release --snapshot --clean --skip=docker,sign
+	PATH="$(dir $(CYCLONEDX)):$$PATH" $(GORELEASER) release --snapshot --clean --skip=docker,sign
 
 .PHONY: release
-release: $(GORELEASER) ## make and publish the release of the tag, with the words in the file NOTES; .github/workflows/release.yml does it
-	$(GORELEASER) release --clean --release-notes $(NOTES)
+release: $(GORELEASER) $(CYCLONEDX) ## make and publish the release of the tag; .github/workflows/release.yml does it
+	@mkdir -p bin
+	awk -f packaging/notes.awk CHANGELOG.md > bin/notes.md
+	PATH="$(dir $(CYCLONEDX)):$$PATH" $(GORELEASER) release --clean --release-notes bin/notes.md
 
 .PHONY: test-release
 test-release: release-snapshot ## look inside the snapshot, install the deb if run as root, check units, manifests and workflows
@@ -122,3 +129,6 @@ $(GORELEASER):
 	@echo "Building GoReleaser; this takes a few minutes, once."
 	GOBIN=$@.building go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
 	@mv $@.building/goreleaser $@ && rmdir $@.building
+
+$(CYCLONEDX):
+	GOBIN=$(@D) go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)

@@ -87,7 +87,7 @@ func TestTagMustAgree(t *testing.T) {
 	output(t, "git", "clone", "--quiet", "..", clone)
 	output(t, "git", "-C", clone, "tag", "v99.0.0")
 	out, err := tryGoreleaser(t, clone, "", "release", "--skip=publish,docker,sign")
-	if err == nil || !strings.Contains(out, "the tag is v99.0.0 and CHANGELOG.md's newest version is") {
+	if err == nil || !strings.Contains(out, "the tag is v99.0.0") {
 		t.Errorf("error %v:\n%s", err, out)
 	}
 	if built, err := filepath.Glob(filepath.Join(clone, "dist", "*.tar.gz")); err != nil || len(built) > 0 {
