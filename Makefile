@@ -52,9 +52,16 @@ test-platforms: ## vet for the other operating systems, run the tests without a 
 	CGO_ENABLED=0 GOARCH=$(if $(filter arm64,$(shell go env GOARCH)),arm,386) go test -short ./...
 
 .PHONY: bench
-bench: build ## measure the exporter against real Kamailios, some 20 minutes; ARGS='-run five' are its flags
-	@go build -o bin/bench ./internal/bench
-	@bin/bench -exporter bin/kamailio_exporter $(ARGS)
+bench: build ## measure the exporter against real Kamailios, some 20 minutes; ARGS='-run TestBench/cpu' or -quick
+	@go test ./internal/bench -count=1 -v -timeout 1h -run '^TestBench$$' \
+		-exporter $(CURDIR)/bin/kamailio_exporter -table $(CURDIR)/bin/bench.md $(ARGS)
+
+.PHONY: bench-docs
+bench-docs: ## make bench, and put the table into docs/performance.md
+	@rm -f bin/bench.md
+	-@$(MAKE) --no-print-directory bench
+	@test -f bin/bench.md
+	sed -i -e '/^<!-- bench -->/,/^<!-- \/bench -->/{//!d}' -e '/^<!-- bench -->/r bin/bench.md' docs/performance.md
 
 .PHONY: fetch
 fetch: ## put the Kamailios and tools that the tests run into the cache
