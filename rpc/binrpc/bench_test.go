@@ -7,17 +7,17 @@ import (
 )
 
 // benchmarkPackets are replies of three sizes: 0.2, 6 and 960 KB.
-func benchmarkPackets(b *testing.B) map[string][]byte {
-	b.Helper()
+func benchmarkPackets(tb testing.TB) map[string][]byte {
+	tb.Helper()
 	packets := map[string][]byte{}
-	for _, capture := range captures(b) {
+	for _, capture := range captures(tb) {
 		switch capture.name {
 		case "6.0.1/tm.stats":
 			packets["tm.stats"] = capture.packet
 		case "6.0.1/stats.fetch_all":
 			packets["stats.fetch"] = capture.packet
 		case "6.0.1/dispatcher.list":
-			packets["dispatcher.list"] = manyDestinations(b, capture.packet, 4000)
+			packets["dispatcher.list"] = manyDestinations(tb, capture.packet, 4000)
 		}
 	}
 	return packets
@@ -51,6 +51,15 @@ func BenchmarkParse(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// TestParseAllocations shows that Parse makes at most three allocations, however large the reply is.
+func TestParseAllocations(t *testing.T) {
+	for name, packet := range benchmarkPackets(t) {
+		if n := testing.AllocsPerRun(10, func() { _, _ = Parse(packet, rpc.Limits{}) }); n > 3 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
 	}
 }
 
