@@ -51,3 +51,15 @@ func TestNotes(t *testing.T) {
 		})
 	}
 }
+
+func TestDebianChangelog(t *testing.T) {
+	t.Parallel()
+	cmd := exec.CommandContext(t.Context(), "awk", "-v", "version=1", "-v", "maintainer=A <a@b>", "-v", "date=Tue", "-f", "debian-changelog.awk")
+	long := "0123456" + strings.Repeat(" 0123456", 8)
+	cmd.Stdin = strings.NewReader("Text\nmore.\n\n### New\n\n- " + long + "\n  0123456 end\n- Two.\n")
+	out, err := cmd.CombinedOutput()
+	want := "kamailio-exporter (1) unstable; urgency=medium\n\n    Text more.\n  [ New ]\n  * " + long + "\n    0123456 end\n  * Two.\n\n -- A <a@b>  Tue\n"
+	if string(out) != want || err != nil {
+		t.Errorf("%v, output\n%s, want\n%s", err, out, want)
+	}
+}
