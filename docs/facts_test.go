@@ -50,7 +50,7 @@ func TestJSONRPC(t *testing.T) {
 	_, section, _ := strings.Cut(readPage(t, "configuring.md"), "### JSON-RPC")
 	section, _, _ = strings.Cut(section, "\n## ")
 	for _, c := range collector.All {
-		if c.BINRPCOnly != strings.Contains(section, "`"+c.Method+"`") && c.Method != "secfilter.stats" {
+		if c.BINRPCOnly != strings.Contains(section, "`"+c.Method+"`") {
 			t.Errorf("configuring.md is wrong about %s over JSON-RPC", c.Method)
 		}
 	}

@@ -30,8 +30,9 @@ type Collector struct {
 	// Large tells that the reply may not fit a socket's buffer. Such methods
 	// are asked last: if their reply is cut short, it harms no other.
 	Large bool
-	// BINRPCOnly tells that Kamailio answers the method over BINRPC alone, or
-	// drops records of the answer over JSON-RPC. It is not used there.
+	// BINRPCOnly reports whether Kamailio answers the method over BINRPC alone or,
+	// in some version, drops records of the reply over JSON-RPC. It is not called
+	// there.
 	BINRPCOnly bool
 	// Flag is the flag without which there is nothing to call, "" for none.
 	Flag string

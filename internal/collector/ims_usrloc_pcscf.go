@@ -26,8 +26,9 @@ var ulpcscfStatus = &Collector{
 	Module: "ims_usrloc_pcscf",
 	Help: "number of contacts of a P-CSCF, 3 series for each domain. Kamailio sends every contact, and " +
 		"fails if there are too many",
-	Large:   true,
-	Metrics: append(descsOf(pcscfFields), descsOf(pcscfStats)...),
+	BINRPCOnly: true, // over JSON-RPC only the last domain comes
+	Large:      true,
+	Metrics:    append(descsOf(pcscfFields), descsOf(pcscfStats)...),
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		for domain := range reply.Value.Rows() {
 			if name, ok := keys(out, domain, "Domain"); ok {

@@ -10,7 +10,7 @@ import (
 
 // Source of the fields: Kamailio's src/modules/secfilter/secfilter_rpc.c. 5.6
 // answers with lines of text under headings, of which JSON-RPC drops all but the
-// last, an empty one; 6.0 answers with structs of numbers. The names of the
+// last, an empty one; 5.7 and later answer with structs of numbers. The names of the
 // checks are made alike. The numbers only grow, but for secfilter.stats_reset.
 
 var secfilterMessages = counter("kamailio_secfilter_messages_total",
@@ -31,11 +31,12 @@ var secfilterActions = map[string]string{
 var secfilterLine = regexp.MustCompile(`^\[\+\] (?:By )?(.+?)\s*: (\d+)$`)
 
 var secfilterStats = &Collector{
-	Method:  "secfilter.stats",
-	Module:  "secfilter",
-	Help:    "messages that matched a list of the Kamailio module secfilter, 26 series",
-	Auto:    true,
-	Metrics: []*metric.Desc{secfilterMessages},
+	Method:     "secfilter.stats",
+	Module:     "secfilter",
+	Help:       "messages that matched a list of the Kamailio module secfilter, 26 series",
+	Auto:       true,
+	BINRPCOnly: true, // because of 5.6
+	Metrics:    []*metric.Desc{secfilterMessages},
 	collect: each(func(out *metric.Set, reply rpc.Reply) {
 		if reply.Value.Kind() == rpc.KindStruct {
 			collectSecfilterStructs(out, reply.Value)
