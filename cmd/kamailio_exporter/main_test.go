@@ -330,8 +330,8 @@ func TestWebConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := start(t, "-u", noKamailio, "--web.config.file", file)
-	if response, _ := e.get("/metrics"); response.StatusCode != http.StatusUnauthorized {
-		t.Errorf("without a password: %s", response.Status)
+	if response, _ := e.get("/metrics"); response.StatusCode != http.StatusUnauthorized || response.Header.Get("X-Content-Type-Options") != "nosniff" {
+		t.Errorf("without a password: %s, headers %v", response.Status, response.Header)
 	}
 	e.url = strings.Replace(e.url, "http://", "http://prometheus:secret@", 1)
 	if response, _ := e.get("/metrics"); response.StatusCode != http.StatusOK {

@@ -26,9 +26,10 @@ func Suites() []string { return []string{Bookworm, Trixie, Forky} }
 
 // tools are the programs beside Kamailio that tests use, and the Debian package of each.
 var tools = map[string]string{
-	"prometheus": "prometheus",
-	"promtool":   "prometheus",
-	"sipp":       "sip-tester",
+	"prometheus":               "prometheus",
+	"prometheus-node-exporter": "prometheus-node-exporter",
+	"promtool":                 "prometheus",
+	"sipp":                     "sip-tester",
 }
 
 // An install is a Kamailio that can be run.
@@ -66,7 +67,7 @@ func Fetched(suite string) bool {
 }
 
 // Tool returns the path of a program that tests use beside Kamailio, fetched from Debian as Kamailio is: prometheus,
-// promtool or sipp.
+// prometheus-node-exporter, promtool or sipp.
 func Tool(ctx context.Context, name string) (string, error) {
 	pkg, ok := tools[name]
 	if !ok {

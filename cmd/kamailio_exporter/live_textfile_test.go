@@ -1,0 +1,80 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
+)
+
+// TestLiveTextfile writes the page into the directory of a real node_exporter's textfile collector, as configuring.md says:
+// its page then has Kamailio's series, and no error. Without --web.disable-exporter-metrics it is broken.
+func TestLiveTextfile(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{})
+	dir := t.TempDir()
+	url, log := startNodeExporter(t, dir)
+	for _, test := range []struct {
+		args   []string
+		broken bool
+	}{
+		{[]string{"--web.disable-exporter-metrics"}, false},
+		{nil, true},
+	} {
+		_, page := start(t, append(test.args, "-u", k.URI("unix"))...).get("/metrics")
+		if err := os.WriteFile(filepath.Join(dir, "kamailio.prom"), page, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.Get(url) //nolint:noctx // node_exporter ends with the test
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		body, err := io.ReadAll(response.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		broken := response.StatusCode != http.StatusOK || strings.Contains(log.String(), "was collected before") || !strings.Contains(string(body), "\nkamailio_up 1\n") ||
+			!strings.Contains(string(body), "\nnode_textfile_scrape_error 0\n")
+		if broken != test.broken {
+			t.Errorf("%q: node_exporter answers %s, and logs:\n%s", test.args, response.Status, log)
+		}
+	}
+}
+
+func startNodeExporter(t *testing.T, textfiles string) (url string, log *child.Log) {
+	t.Helper()
+	program, err := lab.Tool(t.Context(), "prometheus-node-exporter")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(ctx, program, "--web.listen-address=127.0.0.1:0", "--collector.disable-defaults",
+		"--collector.textfile", "--collector.textfile.directory="+textfiles)
+	cmd.WaitDelay = time.Minute
+	log = child.NewLog()
+	cmd.Stderr = log
+	running, err := child.Start(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stop()
+		<-running.Done()
+	})
+	address, err := log.Await(child.Listening, running.Done(), logPatience)
+	if err != nil {
+		t.Fatal("node_exporter: ", err)
+	}
+	return "http://" + address[1] + "/metrics", log
+}
