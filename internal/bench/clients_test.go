@@ -80,14 +80,7 @@ func startExporter(t *testing.T, w work) *exporter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.connect(t, listening[1], w)
-	return e
-}
-
-func (e *exporter) connect(t *testing.T, address string, w work) {
-	t.Helper()
-	var err error
-	if e.conn, err = net.Dial("tcp", address); err != nil {
+	if e.conn, err = net.Dial("tcp", listening[1]); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = e.conn.Close() })
@@ -104,6 +97,7 @@ func (e *exporter) connect(t *testing.T, address string, w work) {
 	for _, method := range w.methods {
 		e.wanted = append(e.wanted, fmt.Sprintf("kamailio_exporter_collector_success{collector=%q} 1", method))
 	}
+	return e
 }
 
 // scrape fetches the page and returns how long that took. The page must show that everything succeeded.
@@ -245,17 +239,4 @@ func packetSize(b []byte) int {
 		length = length<<8 | int(c)
 	}
 	return 2 + lengthSize + cookieSize + length
-}
-
-func TestPacketSize(t *testing.T) {
-	t.Parallel()
-	for _, length := range []int{0, 255, 256, 70_000} {
-		packet, err := binrpc.AppendReply(nil, firstCookie, strings.Repeat("x", length))
-		if got := packetSize(packet); got != len(packet) || err != nil {
-			t.Errorf("a packet of %d bytes has size %d, %v", len(packet), got, err)
-		}
-		if got := packetSize(packet[:2]); got != 0 {
-			t.Errorf("an incomplete header has size %d", got)
-		}
-	}
 }
