@@ -99,3 +99,21 @@ func TestLibraryProgram(t *testing.T) {
 		}
 	}
 }
+
+// TestLibraryExamples finds the Go code of library.md in the examples of the packages, which run as tests.
+func TestLibraryExamples(t *testing.T) {
+	examples := readPage(t, "../rpc/example_test.go") + readPage(t, "../rpc/binrpctest/example_test.go")
+	found := 0
+	for _, b := range blocks(t, "go") {
+		if b.page != "library.md" || b.mark == "program" {
+			continue
+		}
+		found++
+		if !strings.Contains(examples, b.text) {
+			t.Errorf("%s:%d: this is in no example:\n%s", b.page, b.line, b.text)
+		}
+	}
+	if found == 0 {
+		t.Error("library.md has no code")
+	}
+}

@@ -78,22 +78,22 @@ func One(ctx context.Context, client Client, method string, args ...any) (Value,
 
 // Fault is Kamailio's refusal of a call. The connection is fine after it.
 type Fault struct {
-	// Code is like a SIP status: 400 for bad arguments, 404 for something not
-	// found, 500 for most of the rest, an absent method among them.
+	// Code is like a SIP status: 400 for wrong arguments, 404 if something was not
+	// found, 500 for most others, such as an absent method.
 	Code int
 	// Reason is Kamailio's text.
 	Reason string
 }
 
-// Error is the fault's code and reason.
+// Error returns the fault's code and reason.
 func (f *Fault) Error() string {
 	return fmt.Sprintf("Kamailio answered with fault %d: %s", f.Code, f.Reason)
 }
 
-// NoSuchMethod tells whether the fault says that the server does not have the
-// method. Kamailio has no code of its own for it, so the text decides: "command
-// X not found" over BINRPC (ctl's process_rpc_req), "Method Not Found" over
-// JSON-RPC (jsonrpcs).
+// NoSuchMethod reports whether the fault says that the server does not have the
+// method. Kamailio has no code for that alone, so the text decides: "command X not
+// found" over BINRPC (process_rpc_req in ctl), "Method Not Found" over JSON-RPC
+// (jsonrpcs).
 func (f *Fault) NoSuchMethod() bool {
 	if f.Code != 500 {
 		return false

@@ -14,13 +14,14 @@ import (
 // encoding/json know:
 //
 //   - A Struct goes into a Go struct. A field takes the value that its tag
-//     names, `rpc:"URI"`, or its own name in any case where it has no tag; the
-//     tag `rpc:"-"` leaves it out. Embedded structs are part of the outer one.
-//     Names without a field are passed over, fields without a value stay as
-//     they are. Where a name repeats, a slice field gets every value of it, any
-//     other field the first.
-//   - A Struct also goes into a map with string keys. Where a name repeats, a
-//     map of slices gets every value, any other map the first.
+//     names, `rpc:"URI"`. Without a tag it takes the value of its own name, in
+//     upper or lower case. The tag `rpc:"-"` leaves it out. The fields of embedded
+//     structs are those of the outer one. Values without a field are ignored, and
+//     fields without a value stay as they are. If a name repeats, a slice takes
+//     every value of it, any other field the first.
+//   - A Struct also goes into a map with string keys. If a name repeats, a map of
+//     slices takes every value, any other map the first.
+//   - A Struct also goes into [Members], which keep every value.
 //   - The rows of a list (see [Value.Rows]) go into a slice, so that a single
 //     record becomes a slice of one.
 //   - A number goes into any integer or float type, into a bool (true if it is
@@ -32,8 +33,8 @@ import (
 //     an interface to nil.
 //   - Anything goes into a Value, and into an any as [Value.Interface] gives it.
 //
-// It stops at the first value that does not fit, with a [*DecodeError]. What
-// was stored by then stays. The zero Value is an error.
+// [Encode] is the inverse. Decode stops at the first value that does not fit, with
+// a [*DecodeError]; what was stored by then stays. The zero Value is an error.
 func (v Value) Decode(dst any) error {
 	p := reflect.ValueOf(dst)
 	if p.Kind() != reflect.Pointer || p.IsNil() {
@@ -53,7 +54,7 @@ type DecodeError struct {
 	Kind Kind
 	// Type is the Go type that was to take it.
 	Type reflect.Type
-	// Err says more where there is more to say, and may be nil.
+	// Err is the cause, or nil if Kind and Type are all there is to say.
 	Err error
 }
 
@@ -90,7 +91,10 @@ func within(name string, err error) error {
 	return err
 }
 
-var valueType = reflect.TypeFor[Value]()
+var (
+	valueType   = reflect.TypeFor[Value]()
+	membersType = reflect.TypeFor[Members]()
+)
 
 func isBytes(t reflect.Type) bool {
 	return t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8
@@ -99,6 +103,10 @@ func isBytes(t reflect.Type) bool {
 func (v Value) decode(dst reflect.Value) error {
 	if dst.Type() == valueType {
 		dst.Set(reflect.ValueOf(v))
+		return nil
+	}
+	if dst.Type() == membersType && v.Kind() == KindStruct {
+		dst.Set(reflect.ValueOf(v.Interface()))
 		return nil
 	}
 	if v.Kind() == KindNull {
@@ -368,7 +376,7 @@ func isStruct(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct
 }
 
-// reachable tells whether every struct on the way to the field can be made: one
+// reachable reports whether every struct on the way to the field can be made: one
 // behind an embedded pointer to an unexported type cannot. Fields of an embedded
 // struct that was left out or has a name of its own are not reachable either.
 func reachable(t reflect.Type, index []int) bool {

@@ -269,9 +269,9 @@ func (m *maker) addStruct(name tape.Span, v reflect.Value) error {
 	})
 }
 
-// Interface is the value as Go values of the kinds that [ValueOf] takes: nil,
-// int64, float64, string, []byte, Members or []any. For the zero Value it is
-// nil too.
+// Interface returns the value as Go values that lose nothing and that [ValueOf]
+// takes: int64, float64, string, []byte, Members, []any, and nil for a null and for
+// the zero Value. See [Value.Plain] for maps.
 func (v Value) Interface() any {
 	switch v.Kind() {
 	case KindInt:

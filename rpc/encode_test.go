@@ -130,6 +130,7 @@ type everything struct {
 	Lists    [][]int           `rpc:"lists"`
 	Numbers  map[string]int    `rpc:"numbers"`
 	Children map[string]*inner `rpc:"children"`
+	Members  Members           `rpc:"members"`
 	inner
 }
 
@@ -141,12 +142,13 @@ type inner struct {
 func TestEncodeIsTheInverseOfDecode(t *testing.T) {
 	seven := 7
 	for _, want := range []everything{
-		{},
+		{Members: Members{}}, // which are a Struct also if they are nil
 		{
 			Bool: true, Int: math.MinInt64, Small: -1, Uint: math.MaxUint32, Float: 0.1, Text: "a\x00\xff", Raw: []byte{0, 1},
 			When: time.Date(2026, 11, 23, 6, 0, 0, 1, time.UTC), Pointer: &seven, Texts: []string{"", "b"},
-			Rows: []everything{{Text: "only"}}, Lists: [][]int{{1}, {}, {2, 3}}, Numbers: map[string]int{"": 1, "b": -2},
+			Rows: []everything{{Text: "only", Members: Members{}}}, Lists: [][]int{{1}, {}, {2, 3}}, Numbers: map[string]int{"": 1, "b": -2},
 			Children: map[string]*inner{"x": {A: 1}, "none": nil}, inner: inner{A: 2, B: []byte("b")},
+			Members: Members{{"DEST", "a"}, {"DEST", int64(1)}, {"", Members{}}},
 		},
 	} {
 		v, err := Encode(want)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"text/template"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
@@ -81,19 +82,23 @@ func ExampleOne() {
 func ExampleClient_Do() {
 	client, stop := connect()
 	defer stop()
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
+	defer cancel()
 
-	calls := []rpc.Call{{Method: "core.uptime"}, {Method: "no.such"}, {Method: "core.info"}}
-	for i, reply := range client.Do(context.Background(), calls...) {
+	calls := []rpc.Call{
+		{Method: "core.uptime", Idempotent: true}, // may be sent again if the connection ends
+		{Method: "no.such"},                       // is never sent twice
+	}
+	for i, reply := range client.Do(ctx, calls...) {
 		if reply.Err != nil {
 			fmt.Println(calls[i], "failed:", reply.Err)
 			continue
 		}
-		fmt.Println(calls[i], reply.Value.Len(), "values")
+		fmt.Println(calls[i], reply.Value.Get("uptime"))
 	}
 	// Output:
-	// core.uptime 2 values
+	// core.uptime 86400
 	// no.such failed: Kamailio answered with fault 500: command no.such not found
-	// core.info 2 values
 }
 
 // The replies of a batch can be used as they arrive. Nothing is sent before the
@@ -104,11 +109,49 @@ func ExampleClient_Stream() {
 
 	calls := []rpc.Call{{Method: "core.info"}, {Method: "core.uptime"}}
 	for i, reply := range client.Stream(context.Background(), calls...) {
-		fmt.Println(calls[i].Method, reply.Err, reply.Received.IsZero())
+		fmt.Println(calls[i].Method, reply.Err, reply.Value.Len(), "values")
 	}
 	// Output:
-	// core.info <nil> false
-	// core.uptime <nil> false
+	// core.info <nil> 2 values
+	// core.uptime <nil> 2 values
+}
+
+// In the plain form a name that repeats is a list, for templates and jq.
+func ExampleValue_Plain() {
+	client, stop := connect()
+	defer stop()
+
+	list, err := rpc.One(context.Background(), client, "dispatcher.list")
+	if err != nil {
+		log.Fatal(err)
+	}
+	text := `{{range .RECORDS.SET.TARGETS.DEST}}{{.URI}} has the flags {{.FLAGS}}
+{{end}}`
+	if err := template.Must(template.New("").Parse(text)).Execute(os.Stdout, list.Plain()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// sip:10.0.0.1 has the flags AP
+	// sip:10.0.0.2 has the flags IP
+}
+
+func ExampleEncode() {
+	type destination struct {
+		URI      string `rpc:"URI"`
+		Priority int    `rpc:"PRIORITY"`
+	}
+	v, err := rpc.Encode([]destination{{"sip:10.0.0.1", 10}, {"sip:10.0.0.2", 5}})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(v)
+
+	var again []destination
+	err = v.Decode(&again)
+	fmt.Println(again, err)
+	// Output:
+	// [{"URI":"sip:10.0.0.1","PRIORITY":10},{"URI":"sip:10.0.0.2","PRIORITY":5}]
+	// [{sip:10.0.0.1 10} {sip:10.0.0.2 5}] <nil>
 }
 
 func ExampleCall_String() {

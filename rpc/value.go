@@ -50,8 +50,8 @@ func (v Value) Exists() bool { return tape.Node(v).Exists() }
 // Name returns the name of the value in its struct, or "" if it has none.
 func (v Value) Name() string { return tape.Node(v).Name() }
 
-// Int is the value of an Int, read as signed, or of a Double, cut to an
-// integer; false for every other kind, and for a Double beyond int64.
+// Int returns an Int, read as signed, or a Double without its fraction. It returns
+// false for other kinds, and for a Double that does not fit.
 func (v Value) Int() (int64, bool) {
 	switch v.Kind() {
 	case KindInt:
@@ -64,9 +64,9 @@ func (v Value) Int() (int64, bool) {
 	}
 }
 
-// Uint is like Int for a number that is never negative. Kamailio sends its
-// 32-bit integers without saying whether they are signed, so a negative Int of
-// that width is the upper half of an unsigned one; any other negative number is
+// Uint is like Int for a number that is never negative. BINRPC does not say whether
+// an integer of 32 bits is signed, so a negative Int of that width is returned as
+// the unsigned number with the same bits. For any other negative number it returns
 // false.
 func (v Value) Uint() (uint64, bool) {
 	i, ok := v.Int()
@@ -84,8 +84,7 @@ func (v Value) Uint() (uint64, bool) {
 	}
 }
 
-// Float is the value of an Int, read as signed, or of a Double; false for
-// every other kind.
+// Float returns an Int, read as signed, or a Double, and false for other kinds.
 func (v Value) Float() (float64, bool) {
 	switch v.Kind() {
 	case KindInt:
@@ -97,8 +96,8 @@ func (v Value) Float() (float64, bool) {
 	}
 }
 
-// Text is the content of a String or Bytes as Kamailio sent it, which need not
-// be UTF-8, and "" for every other kind.
+// Text returns a String or Bytes as Kamailio sent it, which need not be UTF-8, and
+// "" for other kinds.
 func (v Value) Text() string {
 	switch v.Kind() {
 	case KindString, KindBytes:
@@ -108,8 +107,8 @@ func (v Value) Text() string {
 	}
 }
 
-// All yields the values inside a Struct or an Array in order, and nothing for
-// every other kind. The names are theirs to tell: see [Value.Name].
+// All yields the values inside a Struct or an Array in order, and nothing for other
+// kinds. [Value.Name] returns the name of each.
 func (v Value) All() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		for child, end := tape.Node(v).Children(); child.Before(end); child = child.Next() {
@@ -120,7 +119,8 @@ func (v Value) All() iter.Seq[Value] {
 	}
 }
 
-// Len is the number of values that All yields. It walks them.
+// Len returns the number of values that All yields. It takes time in proportion to
+// that number.
 func (v Value) Len() int {
 	n := 0
 	for range v.All() {
@@ -129,7 +129,7 @@ func (v Value) Len() int {
 	return n
 }
 
-// Get is the first value of that name in a Struct, or the zero Value.
+// Get returns the first value of that name in a Struct, or the zero Value.
 func (v Value) Get(name string) Value {
 	for member := range v.Named(name) {
 		return member
@@ -137,9 +137,9 @@ func (v Value) Get(name string) Value {
 	return Value{}
 }
 
-// Named yields every value of that name in a Struct. It is the way to read
-// Kamailio's named lists, in which each element repeats the same name: the
-// TARGETS of dispatcher.list are a Struct of many DEST.
+// Named yields every value of that name in a Struct, in order. Kamailio has lists in
+// which each element has the same name: TARGETS in the reply of dispatcher.list is
+// a Struct of many DEST.
 func (v Value) Named(name string) iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		if v.Kind() != KindStruct {
@@ -153,10 +153,10 @@ func (v Value) Named(name string) iter.Seq[Value] {
 	}
 }
 
-// Rows yields the elements of a list, and a value that is no list as its only
-// element, since on the wire one record is a list of one. A list is an Array,
-// or a Struct in which no value has a name, as ctl sends lists. Nothing, null
-// and an empty struct have no rows.
+// Rows yields the elements of a list. A value that is no list is yielded as the only
+// element, since Kamailio sends one record and a list of one record alike. A list is
+// an Array, or a Struct in which no value has a name, as ctl sends lists. The zero
+// Value, a null and an empty struct have no rows.
 func (v Value) Rows() iter.Seq[Value] {
 	switch v.Kind() {
 	case KindAbsent, KindNull:

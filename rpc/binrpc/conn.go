@@ -31,7 +31,7 @@ type Conn struct {
 	conn     net.Conn
 	options  Options
 	turn     chan struct{} // holds a token while a batch is under way
-	cookie   uint32        // of the last request; owned by whoever has the turn
+	cookie   uint32        // of the last request; owned by the batch that has the turn
 	largest  int           // bytes of the largest reply; owned by the reader
 	answered atomic.Bool   // whether any reply has come
 	ended    chan struct{} // closed when the reader has ended, after err is set
@@ -81,7 +81,7 @@ func NewConn(conn net.Conn, options Options) *Conn {
 	return s
 }
 
-// Usable tells whether the connection can take a batch, as far as is known. It
+// Usable reports whether the connection can take a batch, as far as is known. It
 // becomes false as soon as the server closes the connection, and stays so.
 func (s *Conn) Usable() bool {
 	s.mu.Lock()
@@ -133,10 +133,10 @@ func (s *Conn) readOne(r *bufio.Reader) error {
 	}
 	b := s.expected()
 	if b == nil {
-		if _, err := parseHeader(first); spoiled(err) { // whoever speaks first may not speak BINRPC at all
+		if _, err := parseHeader(first); spoiled(err) { // a server that sends first may not speak BINRPC at all
 			return fmt.Errorf("%w: %w", ErrOutOfStep, err)
 		}
-		return fmt.Errorf("%w: something came that nobody asked for", ErrOutOfStep)
+		return fmt.Errorf("%w: a reply came to no request", ErrOutOfStep)
 	}
 	timed := false
 	waiting := func() error {
@@ -166,8 +166,8 @@ func (s *Conn) readOne(r *bufio.Reader) error {
 	return nil
 }
 
-// closedByServer is what an error in reading or writing means that may be the end
-// of the connection.
+// closedByServer says of an error in reading or writing that the server closed the
+// connection, if that is the cause.
 func (s *Conn) closedByServer(err error) error {
 	closed := errors.Is(err, io.EOF)
 	reset := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
@@ -233,8 +233,8 @@ func (s *Conn) start(ctx context.Context, n int) (*pending, error) {
 
 var errGivenUp = fmt.Errorf("%w: an earlier batch was given up", rpc.ErrClosed)
 
-// finish ends a batch. Where replies are missing, those that may come later
-// would be taken for somebody else's, so the connection ends too.
+// finish ends a batch. If replies are missing, they may come later and would be taken
+// for those of the next batch, so the connection ends too.
 func (s *Conn) finish(b *pending) {
 	s.mu.Lock()
 	left := b.left

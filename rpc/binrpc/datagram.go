@@ -245,7 +245,7 @@ func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time, allowed 
 
 // readFirst reads the datagram that starts with the header of the reply to the
 // last request, and returns what is behind the header. Replies to an earlier owner
-// of this address are ignored, but not for ever.
+// of this address are ignored, up to a number.
 func (d *DatagramClient) readFirst(socket net.Conn) (header, []byte, error) {
 	for range datagram.MaxForeign {
 		n, err := socket.Read(d.buf)

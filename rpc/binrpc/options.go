@@ -8,15 +8,14 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Options are what a client may choose. The zero Options are good.
+// Options are the settings of a client. The zero Options are good.
 type Options struct {
 	// Limits bound what a reply may cost.
 	Limits rpc.Limits
-	// Stall is how long a reply may pause once its first byte has come, 1 s
-	// by default; a batch with less than twice that left waits half of what
-	// is left. ctl gives up a reply that its reader does not take for 10 ms,
-	// says nothing and keeps the connection open, so a pause in the middle of
-	// a reply means that the rest never comes.
+	// Stall is how long a reply may pause after its first byte: 1 s by default, and
+	// at most half of the time that is left to the batch. If a reader takes nothing
+	// for 10 ms, ctl drops the rest of the reply and keeps the connection open, so
+	// after a pause within a reply the rest never comes.
 	Stall time.Duration
 }
 
@@ -28,8 +27,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrOutOfStep says that what arrived is not the answer to what was asked. A
-// connection is closed after it, since nothing that follows could be trusted.
+// ErrOutOfStep says that what arrived is not the reply that was due. The connection
+// is closed then, since what follows could be taken for the reply to another call.
 var ErrOutOfStep = errors.New("the server's answers are out of step with the requests")
 
 // ErrClosedUnanswered says that the server closed the connection before it sent any
@@ -40,8 +39,8 @@ var ErrClosedUnanswered = fmt.Errorf("%w by the server before any reply", rpc.Er
 // StallError says that a reply began and did not go on. It is a timeout in the
 // sense of [net.Error].
 type StallError struct {
-	// Have and Want are the bytes of the reply that came, and its length. A
-	// reply that stopped within its header has that header's length here.
+	// Have is how many bytes of the reply came, and Want is its length, or that of its
+	// header if the reply stopped there.
 	Have, Want int
 	// After is how long nothing came.
 	After time.Duration

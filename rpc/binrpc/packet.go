@@ -18,7 +18,7 @@ const (
 	maxHeaderSize = 10
 )
 
-// Kind tells what a packet is.
+// Kind is the kind of a packet.
 type Kind uint8
 
 // The kinds of packets, with their values on the wire.
@@ -109,9 +109,9 @@ type Message struct {
 	Kind Kind
 	// Cookie is the number that a reply has from its request.
 	Cookie uint32
-	// Value is what the packet holds: the record of it where there is one, an
-	// Array of its records otherwise. A request's first record is the method,
-	// a fault's are code and reason.
+	// Value is the record of the packet if there is one, else an Array of its records.
+	// The first record of a request is the method; those of a fault are its code and
+	// its reason.
 	Value rpc.Value
 }
 
@@ -315,7 +315,7 @@ func (e *cutError) Error() string {
 	return fmt.Sprintf("after %d of %d bytes: %v", e.have, e.want, e.Unwrap())
 }
 
-// Unwrap tells an end in the middle of a packet from one between two.
+// Unwrap returns io.ErrUnexpectedEOF for io.EOF, since the end came within a packet.
 func (e *cutError) Unwrap() error {
 	if errors.Is(e.err, io.EOF) {
 		return io.ErrUnexpectedEOF

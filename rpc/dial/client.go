@@ -18,22 +18,22 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-// Options are what the user of a client may choose. The zero Options are good.
+// Options are the settings of a client. The zero Options are good.
 type Options struct {
 	// Limits bound what a reply may cost.
 	Limits rpc.Limits
 	// Stall is how long a reply over BINRPC may pause; see [binrpc.Options].
 	Stall time.Duration
-	// HTTP is for http and https targets: certificates and passwords are its
-	// to know. Nil means a plain one.
+	// HTTP is used for http and https targets: certificates and credentials belong
+	// to it. Nil means one without either.
 	HTTP *http.Client
 }
 
-// Client is a [rpc.Client] for one target. It connects at the first call, keeps
-// the connection, and connects again when the server closed it (ctl does so
-// after 120 s without a request, or when Kamailio restarts) or when it is out of
-// step. A call that got no reply is sent once more, on a new connection and within
-// the same context, if no byte of it was written, or if it is Idempotent.
+// Client is a [rpc.Client] for one target. It connects at the first call and keeps
+// the connection. It connects again when the server closed the connection, which ctl
+// may do after 120 s without a request, or when a reply was not the one that was due.
+// A call that got no reply is sent once more, on a new connection and within the same
+// context, if no byte of it was written, or if it is Idempotent.
 type Client struct {
 	target  Target
 	options Options
@@ -66,11 +66,11 @@ func NewTarget(target Target, options Options) *Client {
 	return &Client{target: target, options: options, turn: make(chan struct{}, 1)}
 }
 
-// Target is what the client connects to.
+// Target returns what the client connects to.
 func (c *Client) Target() Target { return c.target }
 
-// Close ends the connection and waits for what served it. Calls after it fail
-// with [rpc.ErrClosed].
+// Close closes the connection. Calls after it, and calls that wait for their reply,
+// fail with [rpc.ErrClosed]. It may be called again.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,8 +81,8 @@ func (c *Client) Close() error {
 	return c.conn.Close()
 }
 
-// connect returns the live connection, a new one if need be. Only whoever has
-// the turn may call it.
+// connect returns the connection, a new one if there is none that is usable. The
+// caller has the turn.
 func (c *Client) connect(ctx context.Context) (conn, error) {
 	c.mu.Lock()
 	current, closed := c.conn, c.closed
@@ -221,11 +221,12 @@ func mayRetry(call rpc.Call, reply rpc.Reply) bool {
 // ErrNoMethods says that a server answered system.listMethods without any names.
 var ErrNoMethods = errors.New("system.listMethods named no methods")
 
-// Methods are the names of the RPC methods that the server has, as
-// system.listMethods gives them. The set is fixed until Kamailio restarts, so it
-// is asked once for each connection; over datagrams and JSON-RPC, which do not
-// show a restart, each time. asked tells whether the server answered just now, a
-// fault included.
+// Methods returns the names of the RPC methods that the server has, from
+// system.listMethods. They are fixed until Kamailio restarts, so over a stream of
+// BINRPC the server is asked once for each connection; over other transports, which
+// do not show a restart, each time. asked reports whether the server replied just
+// now, a fault included. If ctx has no deadline, Methods may block for as long as
+// Kamailio does not reply.
 func (c *Client) Methods(ctx context.Context) (methods []string, asked bool, err error) {
 	if known := c.knownMethods(); known != nil {
 		return slices.Clone(known), false, nil

@@ -12,7 +12,7 @@ import (
 
 // Target is where a Kamailio listens for RPC.
 type Target struct {
-	// Protocol is what is spoken there.
+	// Protocol is the protocol of the socket.
 	Protocol Protocol
 	// Network is "unix", "unixgram", "tcp" or "udp", or "http" for both HTTP
 	// and HTTPS.

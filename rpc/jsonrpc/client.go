@@ -158,7 +158,7 @@ func appendRequest(id uint64, call rpc.Call) ([]byte, error) {
 	}{"2.0", call.Method, omitEmpty(params), id})
 }
 
-// omitEmpty is the zero Value, which is left out, where there are no parameters.
+// omitEmpty returns the zero Value, which is left out, if there are no parameters.
 func omitEmpty(params rpc.Value) rpc.Value {
 	if params.Len() == 0 {
 		return rpc.Value{}
@@ -208,7 +208,7 @@ func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allow
 	if response.StatusCode == http.StatusOK {
 		return reply, sent, nil
 	}
-	// A fault's code is the status too, so only the body tells what it is.
+	// A fault's code is the status too, so only the body shows whether it is one.
 	_, _, err = parseReply(reply, id, allowed)
 	if _, syntax := errors.AsType[*SyntaxError](err); syntax {
 		return nil, sent, newStatusError(where, response)
@@ -351,7 +351,7 @@ func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64, _ b
 }
 
 // receive reads the reply with that id. Replies to an earlier owner of this address
-// are ignored, but not for ever.
+// are ignored, up to a number.
 func receive(conn net.Conn, id uint64) ([]byte, error) {
 	buf := buffers.Get().([]byte) //nolint:errcheck // nothing else is in it
 	defer buffers.Put(buf)        //nolint:staticcheck // the slice header is small

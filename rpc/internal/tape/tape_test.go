@@ -53,6 +53,52 @@ func TestBuilderRecords(t *testing.T) {
 	}
 }
 
+// TestCloseList has arrays of structs with one named value each become structs.
+func TestCloseList(t *testing.T) {
+	const text = "ab"
+	a, b := Span{0, 1}, Span{1, 1}
+	// element adds a struct of these names, with a list inside each.
+	element := func(bl *Builder, names ...Span) {
+		bl.Open(Struct, Span{})
+		for _, name := range names {
+			bl.Open(Array, name)
+			bl.Open(Struct, Span{})
+			bl.Int(a, 1)
+			bl.Close()
+			bl.Open(Struct, Span{})
+			bl.Int(b, 2)
+			bl.Close()
+			bl.CloseList()
+		}
+		bl.Close()
+	}
+	const inner = "list(a=1 b=2)"
+	for _, test := range []struct {
+		fill func(bl *Builder)
+		want string
+	}{
+		{func(*Builder) {}, "array()"},
+		{func(bl *Builder) { bl.Int(Span{}, 7) }, "array(7)"},
+		{func(bl *Builder) { element(bl, a) }, "list(a=" + inner + ")"},
+		{func(bl *Builder) { element(bl, a); element(bl, a); element(bl, b) }, "list(a=" + inner + " a=" + inner + " b=" + inner + ")"},
+		{func(bl *Builder) { element(bl, a); element(bl, a, b) }, "array(struct(a=" + inner + ") struct(a=" + inner + " b=" + inner + "))"},
+		{func(bl *Builder) { element(bl, a); element(bl) }, "array(struct(a=" + inner + ") struct())"},
+		{func(bl *Builder) { element(bl, a); bl.Null(Span{}) }, "array(struct(a=" + inner + ") null)"},
+		{func(bl *Builder) { element(bl, Span{}) }, "array(struct(" + inner + "))"},
+	} {
+		bl := NewBuilder(0)
+		bl.Open(Struct, Span{})
+		bl.Open(Array, b)
+		test.fill(bl)
+		bl.CloseList()
+		bl.Int(a, 3) // what follows is in its place
+		bl.Close()
+		if got, want := show(bl.Finish(text)), "struct(b="+test.want+" a=3)"; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 func TestZeroNode(t *testing.T) {
 	var n Node
 	if n.Exists() || n.Kind() != Absent || n.HasName() || n.Name() != "" {
@@ -77,6 +123,9 @@ func show(n Node) string {
 	case String, Bytes:
 		return text + strconv.Quote(n.Text())
 	case Struct:
+		if n.IsList() {
+			return text + "list(" + showChildren(n) + ")"
+		}
 		return text + "struct(" + showChildren(n) + ")"
 	case Array:
 		return text + "array(" + showChildren(n) + ")"
