@@ -80,6 +80,9 @@ func run(ctx context.Context, out io.Writer, o *options) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	value, err := rpc.One(ctx, client, o.method, args...)
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+		err = fmt.Errorf("no reply, use a --timeout above %v if Kamailio needs more time: %w", o.timeout, err)
+	}
 	if err != nil {
 		return fmt.Errorf("call %s of %s: %w", o.method, client.Target().Redacted(), err)
 	}
