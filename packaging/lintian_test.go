@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
@@ -58,8 +59,8 @@ func TestLintian(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), "unshare", append(namespaces, "mount --bind /tmp /tmp")...).CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: lintian is not installed and may not be run in a namespace: %v: %s", err, out)
 	}
-	command := append(namespaces, inRoot, "sh", root, filepath.Dir(deb), "lintian")
-	checkSilent(t, "unshare", append(append(command, arguments...), "/mnt/"+filepath.Base(deb))...)
+	checkSilent(t, "unshare", slices.Concat(namespaces, []string{inRoot, "sh", root, filepath.Dir(deb), "lintian"},
+		arguments, []string{"/mnt/" + filepath.Base(deb)})...)
 }
 
 // checkSilent runs a program, which must succeed and print nothing.
