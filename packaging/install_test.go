@@ -236,11 +236,11 @@ func machine(t *testing.T) map[string]bool {
 	return found
 }
 
-// isBackup tells whether a file is one that the tools for users, or dpkg, keep of before a change.
+// isBackup reports whether a file is one that the tools for users, or dpkg, keep of before a change, or the lock of adduser.
 func isBackup(path string) bool {
 	return filepath.Dir(path) == "/etc" && strings.HasSuffix(path, "-") ||
 		filepath.Dir(path) == "/var/lib/dpkg" && strings.HasSuffix(path, "-old") ||
-		filepath.Dir(path) == "/var/lib/dpkg/triggers"
+		filepath.Dir(path) == "/var/lib/dpkg/triggers" || path == "/run/adduser"
 }
 
 // isBookkeeping tells whether a path is Debian's own note of a package whose configuration is still there, or of whether
