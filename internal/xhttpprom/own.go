@@ -46,10 +46,12 @@ func scriptLines(text string) []string {
 		memory[rawNameOf(line)] = true
 		return true
 	})
-	lines = slices.DeleteFunc(lines, func(line string) bool {
-		match := comment.FindStringSubmatch(line)
-		return match != nil && memory[match[2]]
-	})
+	if len(memory) > 0 {
+		lines = slices.DeleteFunc(lines, func(line string) bool {
+			match := comment.FindStringSubmatch(line)
+			return match != nil && memory[match[2]]
+		})
+	}
 	if i := uptimeLine(lines); i >= 0 {
 		own := ownUptime.FindStringSubmatch(lines[i])[1]
 		if prefixKnown && own == prefix || !prefixKnown && isPrefix(own, lines, i, statistics) {

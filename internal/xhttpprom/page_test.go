@@ -240,7 +240,7 @@ func TestCost(t *testing.T) {
 			if len(p.Bad) > mostBad || p.BadCount < len(p.Bad) {
 				t.Errorf("%d of %d bad lines", len(p.Bad), p.BadCount)
 			}
-			if t.Logf("%v", took); took > 3*time.Second { // a tenth, but for the race detector and other tests
+			if t.Logf("%v", took); took > 30*time.Second { // 0.1 s on an idle machine; what is quadratic takes minutes
 				t.Errorf("took %v", took)
 			}
 		})
