@@ -25,7 +25,7 @@ func live(t *testing.T, uri string, c *Collector, settings Settings) ([]string, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer client.Close() //nolint:errcheck // only read from
+	defer client.Close()
 	calls := c.Calls(settings)
 	answers := make([]Answer, len(calls))
 	for i, reply := range client.Do(t.Context(), calls...) {

@@ -94,11 +94,12 @@ func collectStatistics(out *metric.Set, settings Settings, answers []Answer) {
 	for _, answer := range answers {
 		for member := range answer.Value.All() {
 			unsigned, err := strconv.ParseUint(member.Text(), 10, 64)
-			if !isStatisticName(member.Name()) {
+			switch {
+			case !isStatisticName(member.Name()):
 				out.Skip(metric.UnknownField, member.Name())
-			} else if err != nil {
+			case err != nil:
 				out.Skip(metric.NotANumber, whatIs(member.Name(), member))
-			} else {
+			default:
 				collectStatistic(out, settings, member.Name(), int64(unsigned))
 			}
 		}
@@ -135,7 +136,7 @@ func collectStatisticLines(out *metric.Set, settings Settings, answers []Answer)
 
 // ErrCutShort is the error of a reply that is no fault but may lack lines, which
 // ctl drops if its buffers are too small for them.
-var ErrCutShort = errors.New("the reply fills ctl's buffer, which drops lines without a fault")
+var ErrCutShort = errors.New("the reply fills ctl's buffer and may lack lines")
 
 // verifyStatistics returns an error if lines may be missing of a group, or if
 // there are none at all, since every Kamailio has statistics.
@@ -147,7 +148,7 @@ func verifyStatistics(answers []Answer) error {
 		cut, all := cutShort(answer.Value), answer.argument(0) == allStatistics
 		switch {
 		case all && answer.Value.Len() == 0, !all && cut:
-			return fmt.Errorf("%s: %w", answer.Call, ErrCutShort)
+			return fmt.Errorf("%w: %s", ErrCutShort, answer.Call)
 		case all && !cut:
 			return nil
 		}
