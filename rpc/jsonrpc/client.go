@@ -112,6 +112,7 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int, b *budget.Bud
 	}
 	received := time.Now()
 	message, values, err := parseReply(body, id, allowed)
+	b.Spend(len(body), values) // a fault and what cannot be read cost memory too
 	_, syntax := errors.AsType[*SyntaxError](err)
 	switch {
 	case syntax: // whatever sent this, it is no reply of Kamailio's
@@ -121,7 +122,6 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int, b *budget.Bud
 	case message.Fault != nil:
 		return rpc.Reply{Err: message.Fault, Received: received}
 	default:
-		b.Spend(len(body), values)
 		return rpc.Reply{Value: message.Value, Received: received}
 	}
 }

@@ -436,6 +436,29 @@ func unused(t *testing.T) string {
 	return listener.Addr().String()
 }
 
+// TestFaultsCountInTheLimitsOfABatch has two faults with a text that all replies
+// together may not have.
+func TestFaultsCountInTheLimitsOfABatch(t *testing.T) {
+	const size = 100_000
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var call struct{ ID int }
+		if err := json.NewDecoder(r.Body).Decode(&call); err != nil {
+			t.Error(err)
+		}
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","error":{"code":500,"message":%q},"id":%d}`, strings.Repeat("x", size), call.ID)
+	}))
+	defer server.Close()
+	client := NewHTTP(server.URL, Options{Limits: rpc.Limits{Size: size + 1000, TotalSize: size * 3 / 2}})
+	defer client.Close()
+	replies := client.Do(t.Context(), rpc.Call{Method: "a"}, rpc.Call{Method: "b"})
+	if _, ok := errors.AsType[*rpc.Fault](replies[0].Err); !ok {
+		t.Errorf("the first reply is %v", replies[0].Err)
+	}
+	if _, ok := errors.AsType[*rpc.LimitError](replies[1].Err); !ok {
+		t.Errorf("the second reply is %.100v", replies[1].Err)
+	}
+}
+
 func TestLimitsOfABatch(t *testing.T) {
 	const size = 100_000
 	large := strings.Repeat("x", size)
