@@ -59,6 +59,9 @@ func hint(err error, target dial.Target) string {
 		return "Kamailio does not accept the connection: it is overloaded, or it hangs"
 	case errors.Is(err, syscall.EPROTOTYPE) && socket:
 		return "the socket is of the other kind: use unix: for a stream socket, unixd: for a datagram socket"
+	case errors.Is(err, binrpc.ErrClosedUnanswered):
+		return "Kamailio closed the connection before it replied: ctl serves at most 128 connections at once, and closes others. " +
+			"End the programs that keep connections to it open, or wait until ctl closes those that are idle"
 	case isUntrusted(err):
 		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another name: set ca_file or server_name in tls_config of the file that --kamailio.http-config.file names"
 	case errors.Is(err, io.EOF) && target.Network == "http":

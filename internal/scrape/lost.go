@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
@@ -82,7 +83,7 @@ func (l lostReplies) update(o *outcome) {
 // timedOut reports whether any reply did not arrive in time.
 func (j *job) timedOut() bool {
 	for _, answer := range j.answers {
-		if answer.Received.IsZero() && (answer.Err == nil || isTimeout(answer.Err)) {
+		if answer.Received.IsZero() && (answer.Err == nil || errors.Is(answer.Err, rpc.ErrNoDatagram) || isTimeout(answer.Err)) {
 			return true
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,11 +175,26 @@ func (t *Target) batch(ctx context.Context, p *poll, jobs []int) {
 		}
 	}
 	for i, reply := range t.client.Stream(ctx, calls...) {
+		reply.Err = withShortReason(reply.Err)
 		p.note(func(o *outcome) {
 			o.jobs[places[i].job].answers[places[i].answer].Reply = reply
 			o.answered = o.answered || !reply.Received.IsZero()
 		})
 	}
+}
+
+// maxReason is the maximum length of the text of a fault, in bytes. Those that
+// Kamailio sends are sentences; a longer one would be copied several times on its way
+// into the log.
+const maxReason = 1000
+
+// withShortReason returns the error with its text cut, if it is a fault.
+func withShortReason(err error) error {
+	fault, ok := err.(*rpc.Fault) //nolint:errorlint // as a client returns it
+	if !ok || len(fault.Reason) <= maxReason {
+		return err
+	}
+	return &rpc.Fault{Code: fault.Code, Reason: strings.Clone(fault.Reason[:maxReason]) + "…"}
 }
 
 // choice is what a poll asks.
@@ -223,7 +239,6 @@ func (t *Target) collectors(wanted func(*collector.Collector) bool) []*collector
 			chosen = append(chosen, c)
 		}
 	}
-	sortForBatch(chosen)
 	return chosen
 }
 
@@ -233,17 +248,11 @@ func (t *Target) expected() []*collector.Collector {
 	return t.collectors(func(c *collector.Collector) bool { return slices.Contains(t.known, c) })
 }
 
-// sortForBatch sorts collectors into the order in which they are asked: that of
-// collector.All, with those whose reply may be large at the end. ctl drops the rest
-// of a reply that is not read fast enough, and what follows it is lost.
+// sortForBatch sorts collectors into the order of collector.All, which has those
+// whose reply may be large at the end. ctl drops the rest of a reply that is not read
+// fast enough, and what follows it is lost.
 func sortForBatch(collectors []*collector.Collector) {
 	slices.SortFunc(collectors, func(a, b *collector.Collector) int {
-		if a.Large != b.Large {
-			if a.Large {
-				return 1
-			}
-			return -1
-		}
 		return slices.Index(collector.All, a) - slices.Index(collector.All, b)
 	})
 }

@@ -180,6 +180,11 @@ func TestHangingKamailio(t *testing.T) {
 		if text := log.String(); strings.Count(text, "no reply arrived in time") != 1 || strings.Count(text, "level=ERROR") != 2 {
 			t.Errorf("log %s", text)
 		}
+		for _, asked := range client.asked() {
+			if !slices.Equal(asked, []string{"core.uptime", "tm.stats", "tls.info"}) {
+				t.Errorf("asked %v", asked)
+			}
+		}
 	})
 }
 

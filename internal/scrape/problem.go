@@ -99,12 +99,12 @@ func kindOf(err error) (kind string, ofMethod bool) {
 	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
 		return "limit", true
 	}
-	for _, known := range []error{binrpc.ErrOutOfStep, rpc.ErrClosed, io.EOF, io.ErrUnexpectedEOF} {
+	for _, known := range []error{binrpc.ErrOutOfStep, binrpc.ErrClosedUnanswered, rpc.ErrClosed, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, known) {
 			return known.Error(), false
 		}
 	}
-	if isTimeout(err) || errors.Is(err, context.Canceled) {
+	if isTimeout(err) || errors.Is(err, rpc.ErrNoDatagram) || errors.Is(err, context.Canceled) {
 		return "timeout", false
 	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok {
