@@ -345,15 +345,17 @@ func TestRuntimeIsTuned(t *testing.T) {
 	for _, test := range []struct {
 		env           []string
 		cpus, garbage float64
+		memory        float64
 	}{
-		{[]string{"GOMAXPROCS=", "GOGC="}, 1, 50},
-		{[]string{"GOMAXPROCS=2", "GOGC=80"}, 2, 80},
+		{[]string{"GOMAXPROCS=", "GOGC=", "GOMEMLIMIT="}, 1, 50, 112 << 20},
+		{[]string{"GOMAXPROCS=2", "GOGC=80", "GOMEMLIMIT=256MiB"}, 2, 80, 256 << 20},
 	} {
 		cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", "unix:/no/such/socket")
 		cmd.Env = append(cmd.Env, test.env...)
 		page := startCommand(t, cmd).scrape()
 		page.check(t, "go_sched_gomaxprocs_threads", test.cpus)
 		page.check(t, "go_gc_gogc_percent", test.garbage)
+		page.check(t, "go_gc_gomemlimit_bytes", test.memory)
 	}
 }
 

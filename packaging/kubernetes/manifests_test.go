@@ -106,7 +106,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a string for a number": {"replicas: 1", "replicas: one"},
 		"a number for a string": {`scrape: "true"`, "scrape: true"},
 		"a field given twice":   {"replicas: 1", "replicas: 1\n  replicas: 2"},
-		"no quantity":           {"memory: 64Mi", "memory: 64 MB"},
+		"no quantity":           {"memory: 192Mi", "memory: 192 MB"},
 		"an unknown kind":       {"apps/v1", "apps/v9"},
 		"a second document":     {"spec:\n  replicas", "---\nspec:\n  replicas"},
 	} {
@@ -136,7 +136,7 @@ func TestDeployments(t *testing.T) {
 				t.Errorf("image %s, want %s", container.Image, image)
 			}
 			checkPort(t, d.Spec.Template.Annotations, container)
-			checkMemory(t, container.Resources)
+			checkMemory(t, container)
 			checkRights(t, d.Spec.Template.Spec, container)
 		})
 	}
@@ -182,15 +182,19 @@ func checkPort(t *testing.T, annotations map[string]string, c core.Container) {
 	}
 }
 
-func checkMemory(t *testing.T, resources core.ResourceRequirements) {
+// checkMemory checks the limit of memory, and that Go's runtime aims to stay well below it.
+func checkMemory(t *testing.T, container core.Container) {
 	t.Helper()
 	for what, got := range map[string]resource.Quantity{
-		"32Mi": *resources.Requests.Memory(),
-		"64Mi": *resources.Limits.Memory(),
+		"32Mi":  *container.Resources.Requests.Memory(),
+		"192Mi": *container.Resources.Limits.Memory(),
 	} {
 		if got.Cmp(resource.MustParse(what)) != 0 {
 			t.Errorf("memory %v, want %s", &got, what)
 		}
+	}
+	if want := (core.EnvVar{Name: "GOMEMLIMIT", Value: "112MiB"}); !slices.Contains(container.Env, want) {
+		t.Errorf("the environment is %v, want %v in it", container.Env, want)
 	}
 }
 

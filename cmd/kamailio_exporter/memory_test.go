@@ -1,0 +1,244 @@
+//go:build linux && !race
+
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
+)
+
+// maxMemory is what the exporter may use at most, whatever a server sends: less than
+// the limit of the Kubernetes manifests.
+const maxMemory = 150_000_000
+
+const million = 1_000_000
+
+// hostileReplies are replies to every method, by what is wrong with them. Each has
+// as many values or bytes as one reply may have, or nearly so.
+var hostileReplies = map[string]func() any{
+	"a million values": func() any {
+		reply := rpc.Members{}
+		for range million - 10 {
+			reply = append(reply, rpc.Member{Name: "a", Value: 1})
+		}
+		return reply
+	},
+	"a million rows of their own": func() any {
+		reply := rpc.Members{}
+		for i := range million - 10 {
+			reply = append(reply, rpc.Member{Name: strconv.Itoa(i), Value: 1})
+		}
+		return reply
+	},
+	"16 MB of text": func() any { return strings.Repeat("x", 16<<20-100) },
+	"a URI of 16 MB": func() any {
+		destination := func(uri string) rpc.Member {
+			return rpc.Member{Name: "DEST", Value: rpc.Members{{Name: "URI", Value: uri}, {Name: "FLAGS", Value: "AP"}, {Name: "PRIORITY", Value: 1}}}
+		}
+		targets := rpc.Members{destination("sip:" + strings.Repeat("x", 16<<20-4096)), destination("sip:127.0.0.1")}
+		set := rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: targets}}
+		return rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}
+	},
+	"100,000 destinations": func() any {
+		targets := rpc.Members{}
+		for i := range 100_000 {
+			targets = append(targets, rpc.Member{Name: "DEST", Value: rpc.Members{{Name: "URI", Value: fmt.Sprintf("sip:%0100d", i)}, {Name: "FLAGS", Value: "AP"}, {Name: "PRIORITY", Value: 1}}})
+		}
+		set := rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: targets}}
+		return rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}
+	},
+	"a fault of 16 MB": func() any { return &rpc.Fault{Code: 500, Reason: strings.Repeat("x", 16<<20-100)} },
+}
+
+// methodNames are what a hostile server lists.
+func methodNames() []any {
+	var names []any
+	for _, name := range collector.Methods() {
+		names = append(names, name)
+	}
+	return names
+}
+
+// TestMemoryIsBounded has hostile servers reply to every method at once, and
+// measures the process.
+func TestMemoryIsBounded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes a minute; run without -short")
+	}
+	for name, reply := range hostileReplies {
+		value := reply()
+		t.Run(name+" by BINRPC", func(t *testing.T) { checkMemory(t, serveHostileBINRPC(t, value)) })
+		t.Run(name+" by JSON-RPC", func(t *testing.T) { checkMemory(t, serveHostileJSONRPC(t, value)) })
+	}
+}
+
+func checkMemory(t *testing.T, uri string) {
+	t.Helper()
+	var methods []string
+	for _, c := range collector.All {
+		if !c.BINRPCOnly || !strings.HasPrefix(uri, "http") {
+			methods = append(methods, c.Method)
+		}
+	}
+	cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", uri, "-t", "1m", "-m", strings.Join(methods, ","),
+		"--kamailio.htable-keys", "a=>b", "--kamailio.dialog-profiles", "a", "--kamailio.stats-groups", "all")
+	e := startCommand(t, cmd)
+	for range 4 {
+		response, body := e.get("/metrics")
+		if response.StatusCode != http.StatusOK || len(body) > 32<<20 {
+			t.Errorf("status %s, a page of %d bytes", response.Status, len(body))
+		}
+	}
+	peak := memoryOf(t, cmd.Process.Pid, "VmHWM")
+	t.Logf("peak %d MiB, now %d MiB", peak>>20, memoryOf(t, cmd.Process.Pid, "VmRSS")>>20)
+	if peak > maxMemory {
+		t.Errorf("the exporter used %d bytes, want at most %d", peak, maxMemory)
+	}
+}
+
+// memoryOf reads a line of /proc/PID/status, in bytes.
+func memoryOf(t *testing.T, pid int, line string) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	match := regexp.MustCompile(`(?m)^` + line + `:\s+(\d+) kB$`).FindSubmatch(status)
+	if match == nil {
+		t.Fatalf("no %s in %s", line, status)
+	}
+	kib, err := strconv.Atoi(string(match[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kib << 10
+}
+
+// anyCookie is a cookie of four bytes.
+const anyCookie = 0xffffffff
+
+// packet is an encoded reply whose cookie can be replaced.
+type packet struct{ beforeCookie, afterCookie []byte }
+
+func newPacket(t *testing.T, records ...any) packet {
+	t.Helper()
+	var encoded []byte
+	var err error
+	if fault, ok := records[0].(*rpc.Fault); ok {
+		encoded, err = binrpc.AppendFault(nil, anyCookie, fault)
+	} else {
+		encoded, err = binrpc.AppendReply(nil, anyCookie, records...)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := 2 + int(encoded[1]>>2&3) + 1 // behind the length of the payload
+	return packet{encoded[:at:at], encoded[at+4:]}
+}
+
+func (p packet) writeTo(w io.Writer, cookie uint32) error {
+	if _, err := w.Write(binary.BigEndian.AppendUint32(p.beforeCookie, cookie)); err != nil {
+		return err
+	}
+	_, err := w.Write(p.afterCookie)
+	return err
+}
+
+// serveHostileBINRPC answers every method but system.listMethods with the value,
+// and returns its URI.
+func serveHostileBINRPC(t *testing.T, value any) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	list, reply := newPacket(t, methodNames()...), newPacket(t, value)
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				r := bufio.NewReader(conn)
+				for {
+					message, err := binrpc.Read(r, rpc.Limits{})
+					if err != nil {
+						return
+					}
+					call, err := message.Call()
+					if err != nil {
+						return
+					}
+					p := reply
+					if call.Method == "system.listMethods" {
+						p = list
+					}
+					if err := p.writeTo(conn, message.Cookie); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	return "tcp://" + listener.Addr().String()
+}
+
+// serveHostileJSONRPC is like serveHostileBINRPC over HTTP.
+func serveHostileJSONRPC(t *testing.T, value any) string {
+	t.Helper()
+	list, err := json.Marshal(methodNames())
+	if err != nil {
+		t.Fatal(err)
+	}
+	member, text := "result", []byte(nil)
+	if fault, ok := value.(*rpc.Fault); ok {
+		member = "error"
+		text, err = json.Marshal(map[string]any{"code": fault.Code, "message": fault.Reason})
+	} else {
+		tree, valueErr := rpc.ValueOf(value)
+		if valueErr != nil {
+			t.Fatal(valueErr)
+		}
+		text, err = tree.MarshalJSON()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			Method string `json:"method"`
+			ID     uint64 `json:"id"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+			return
+		}
+		if request.Method == "system.listMethods" {
+			_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0","result":%s,"id":%d}`, list, request.ID)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"jsonrpc":"2.0",%q:`, member)
+		_, _ = w.Write(text)
+		_, _ = fmt.Fprintf(w, `,"id":%d}`, request.ID)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/RPC"
+}
