@@ -42,7 +42,7 @@ run: build ## start the exporter, on this machine's Kamailio or on one that need
 .PHONY: test
 test: fetch lint test-platforms ## check everything: format, vet, linters, tests with the race detector, go.mod
 	go vet ./...
-	go test -race -parallel 6 ./... # more than there are CPUs: tests with a real Kamailio mostly wait
+	go test -race -parallel 4 ./... # more than there are CPUs: tests with a real Kamailio mostly wait
 	go mod tidy -diff
 
 # 386 or arm: what this machine's CPU runs as well.

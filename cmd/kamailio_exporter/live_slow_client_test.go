@@ -13,8 +13,7 @@ import (
 
 // TestLiveClientsThatDoNotRead has 45 and then 60 clients ask for a page of 4,000 destinations, some 7 MB, and read nothing
 // of it. Every scrape between them is served, and the process stays small.
-func TestLiveClientsThatDoNotRead(t *testing.T) {
-	t.Parallel()
+func TestLiveClientsThatDoNotRead(t *testing.T) { // not parallel: as TestLiveSlowReader
 	k := lab.StartTest(t, lab.Options{Destinations: 4000})
 	e := start(t, "-u", k.URI("unix"), "-t", "30s", "--log.level", "debug")
 	for _, clients := range []int{45, 60} {

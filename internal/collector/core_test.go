@@ -80,7 +80,7 @@ func TestUptime(t *testing.T) {
 		},
 		{
 			name:  "a clock set back, as an unsigned number",
-			reply: rpc.Members{{Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: 4294960098}},
+			reply: rpc.Members{{Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: int64(4294960098)}},
 			skips: []metric.Skip{noUptime},
 		},
 		{

@@ -67,7 +67,7 @@ func TestLiveKamailioAcceptsTheLinesOfHints(t *testing.T) {
 	if len(lines) < 15 {
 		t.Fatalf("there are only %d lines", len(lines))
 	}
-	for _, suite := range []string{lab.Bookworm, lab.Trixie} {
+	for _, suite := range lab.Suites() {
 		for line, since6 := range lines {
 			if since6 && suite == lab.Bookworm {
 				continue
@@ -147,7 +147,7 @@ func fillCtl(t *testing.T, path string) {
 // TestLiveTinyBufferSize has a binrpc_buffer_size with which ctl cannot reply, while
 // the bodies have their default sizes.
 func TestLiveTinyBufferSize(t *testing.T) {
-	for _, suite := range []string{lab.Bookworm, lab.Trixie} {
+	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
 			k := lab.StartTest(t, lab.Options{Suite: suite, Config: `modparam("ctl", "binrpc_buffer_size", 8)`})
 			target, log := newLiveTarget(t, k.URI("unix"), Options{Named: named(t, "stats.fetch"), Settings: collector.Settings{StatsGroups: []string{"all"}}})
