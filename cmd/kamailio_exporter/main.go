@@ -26,10 +26,13 @@ import (
 
 func main() {
 	tuneRuntime()
-	flags := parseFlags(os.Args[1:])
-	logger := promslog.New(&flags.log)
+	cfg, err := config.Parse(os.Args[1:])
+	if err != nil {
+		cli.Fatal("kamailio_exporter", fmt.Errorf("%w, try --help", err))
+	}
+	logger := promslog.New(&cfg.Log)
 	slog.SetDefault(logger) // also for package log, which libraries may use
-	if err := run(flags, logger); err != nil {
+	if err := run(cfg, logger); err != nil {
 		logger.Error("Ending", "err", err)
 		os.Exit(1)
 	}
@@ -58,37 +61,18 @@ func tuneRuntime() {
 }
 
 // run serves until SIGINT or SIGTERM.
-func run(flags *flags, logger *slog.Logger) error {
+func run(cfg *config.Config, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer logHangups(logger)()
-	client, options, err := flags.target(logger)
+	pool := scrape.NewPool(cfg, logger)
+	defer pool.Close()
+	handler, err := web.NewHandler(cfg.Web, pool, logger)
 	if err != nil {
 		return err
 	}
-	target := scrape.NewTarget(client, options)
-	defer target.Close() //nolint:errcheck // the program ends
-	if err := flags.checkWebConfig(); err != nil {
-		return err
-	}
-	prefix, err := flags.prefix()
-	if err != nil {
-		return err
-	}
-	handler, err := web.NewHandler(web.Options{
-		Target:          target,
-		RoutePrefix:     prefix,
-		TelemetryPath:   flags.telemetryPath,
-		Timeout:         flags.timeout,
-		MaxRequests:     flags.maxRequests,
-		ExporterMetrics: !flags.disableExporterMetrics,
-		Logger:          logger,
-	})
-	if err != nil {
-		return fmt.Errorf("--web.telemetry-path: %w", err)
-	}
-	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", options.URI)
-	return serve(ctx, newServer(handler, flags.timeout, logger), flags.web, logger)
+	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", cfg.Target.URI.Redacted())
+	return serve(ctx, newServer(handler, cfg.Target.Module.Timeout, logger), cfg.Web.Listen, logger)
 }
 
 // idleTimeout is how long a connection is kept for the next request.

@@ -24,13 +24,13 @@ import (
 func main() {
 	app, o := newApp()
 	if err := cli.Parse(app, os.Args[1:]); err != nil {
-		cli.Fatal(app, fmt.Errorf("%w, try --help", err))
+		cli.Fatal("kamrpc", fmt.Errorf("%w, try --help", err))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Stdout, o)
 	stop()
 	if err != nil {
-		cli.Fatal(app, err)
+		cli.Fatal("kamrpc", err)
 	}
 }
 

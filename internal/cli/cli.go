@@ -55,8 +55,9 @@ func Parse(app *kingpin.Application, args []string) error {
 }
 
 // Fatal prints err to standard error and ends the program with status 1.
-func Fatal(app *kingpin.Application, err error) {
-	app.Fatalf("%s", Printable(err.Error()))
+func Fatal(program string, err error) {
+	fmt.Fprintf(os.Stderr, "%s: error: %s\n", program, Printable(err.Error()))
+	os.Exit(1)
 }
 
 // prepare checks and changes what kingpin reads otherwise than its users mean: it

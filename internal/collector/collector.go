@@ -34,8 +34,8 @@ type Collector struct {
 	// in some version, drops records of the reply over JSON-RPC. It is not called
 	// there.
 	BINRPCOnly bool
-	// Flag is the flag without which there is nothing to call, "" for none.
-	Flag string
+	// Setting is the key of the setting without which there is nothing to call, "" for none.
+	Setting string
 	// Short tells that there is a short form; see Settings.Short.
 	Short bool
 	// Metrics are all families that it can give.

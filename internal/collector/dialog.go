@@ -67,7 +67,7 @@ var dlgProfileGetSize = &Collector{
 		"For profile:value Kamailio walks a part of the profile's dialogs under the profile's lock, for " +
 		"profile it adds a few counters",
 	Auto:    true,
-	Flag:    "kamailio.dialog-profiles",
+	Setting: "dialog_profiles",
 	Metrics: []*metric.Desc{dialogProfileSize.desc},
 	calls: func(settings Settings) []rpc.Call {
 		var calls []rpc.Call

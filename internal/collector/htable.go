@@ -115,7 +115,7 @@ var htableGet = &Collector{
 	Module:  "htable",
 	Help:    "values in hash tables, a series for each key that --kamailio.htable-keys names",
 	Auto:    true,
-	Flag:    "kamailio.htable-keys",
+	Setting: "htable_keys",
 	Metrics: []*metric.Desc{htableValue},
 	noRows:  "Key name doesn't exist in htable.", // keys come and go
 	calls: func(settings Settings) []rpc.Call {

@@ -73,7 +73,7 @@ func NewClient(page string, client *http.Client) (*Client, error) {
 		return nil, errNoURL
 	}
 	if u.User != nil {
-		return nil, errors.New("passwords do not belong into the URL, where processes and logs show them")
+		return nil, errors.New("a URL must not contain a password, because process lists and logs show URLs")
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return nil, errNoURL

@@ -111,7 +111,7 @@ func checkURL(uri string) error {
 	case err != nil:
 		return errors.New("the URL cannot be read")
 	case u.User != nil:
-		return errors.New("passwords do not belong into the URL, where processes and logs show them")
+		return errors.New("a URL must not contain a password, because process lists and logs show URLs")
 	case u.Host == "":
 		return errors.New("the host is missing: use for example http://127.0.0.1:5060/RPC")
 	case u.Fragment != "":

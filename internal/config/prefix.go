@@ -1,4 +1,4 @@
-package web
+package config
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 // errExternalURL does not repeat the text: a mistyped URL can have a password in it.
 var errExternalURL = errors.New("this is neither a URL such as https://example.net/kamailio nor a path such as /kamailio")
 
-// ParseExternalURL parses the URL at which users reach the exporter, for example
+// parseExternalURL parses the URL at which users reach the exporter, for example
 // through a proxy. As in Prometheus, a path alone is allowed. An empty text returns an
 // empty URL.
-func ParseExternalURL(text string) (*url.URL, error) {
+func parseExternalURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil:
 		return nil, errExternalURL
 	case u.User != nil:
-		return nil, errors.New("passwords do not belong into the URL, where processes and logs show them")
+		return nil, errors.New("a URL must not contain a password, because process lists and logs show URLs")
 	case u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the URL must not have a query or a fragment")
 	case u.Scheme == "" && u.Host == "" && (u.Path == "" || u.Path[0] == '/'):
@@ -31,20 +31,20 @@ func ParseExternalURL(text string) (*url.URL, error) {
 	return nil, errExternalURL
 }
 
-// RoutePrefix returns what the paths of all pages start with, without a slash at its
-// end, and empty for nothing. As in Prometheus and blackbox_exporter it is routePrefix,
-// or the path of the external URL if routePrefix is empty; slashes around it make no
+// routePrefix returns what the paths of all pages start with, without a slash at its
+// end, and empty for nothing. As in Prometheus and blackbox_exporter it is prefix,
+// or the path of the external URL if prefix is empty; slashes around it make no
 // difference.
-func RoutePrefix(routePrefix string, external *url.URL) (string, error) {
-	if routePrefix == "" {
-		routePrefix = external.Path
+func routePrefix(prefix string, external *url.URL) (string, error) {
+	if prefix == "" {
+		prefix = external.Path
 	}
-	routePrefix = strings.Trim(routePrefix, "/")
-	if routePrefix == "" {
+	prefix = strings.Trim(prefix, "/")
+	if prefix == "" {
 		return "", nil
 	}
-	routePrefix = "/" + routePrefix
-	return routePrefix, checkPath(routePrefix)
+	prefix = "/" + prefix
+	return prefix, checkPath(prefix)
 }
 
 // checkPath returns an error for a path that cannot be one of a page.
@@ -58,4 +58,12 @@ func checkPath(path string) error {
 		return fmt.Errorf("the path %q must not have . or .. in it", path)
 	}
 	return nil
+}
+
+// checkPagePath returns an error for a path that a page with metrics cannot have.
+func checkPagePath(path string) error {
+	if strings.HasPrefix(path, "/-/") {
+		return fmt.Errorf("the path %q must not start with /-/, which is for the health check", path)
+	}
+	return checkPath(path)
 }

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// TestRoutePrefix compares with what Prometheus and blackbox_exporter make of these flags.
+func TestRoutePrefix(t *testing.T) {
+	for _, test := range []struct{ external, prefix, want string }{
+		{"", "", ""},
+		{"", "/", ""},
+		{"", "kamailio", "/kamailio"},
+		{"", "/kamailio/", "/kamailio"},
+		{"", "/a/b", "/a/b"},
+		{"https://example.net", "", ""},
+		{"https://example.net/", "", ""},
+		{"https://example.net/kamailio", "", "/kamailio"},
+		{"https://example.net:8443/a/b/", "", "/a/b"},
+		{"/kamailio/", "", "/kamailio"},
+		{"https://example.net/kamailio", "/", ""},
+		{"https://example.net/kamailio", "/inside", "/inside"},
+	} {
+		external, err := parseExternalURL(test.external)
+		if err != nil {
+			t.Errorf("%s: %v", test.external, err)
+			continue
+		}
+		if got, err := routePrefix(test.prefix, external); err != nil || got != test.want {
+			t.Errorf("external URL %q, prefix %q: got %q, %v, want %q", test.external, test.prefix, got, err, test.want)
+		}
+	}
+	for _, bad := range []string{"example.net", "example.net/kamailio", "ftp://example.net/", "http://", "http:kamailio", `"http://example.net"`,
+		"https://u:secret@example.net/", "https://u:secret%zz@x/", "https://example.net/?a=secret", "https://example.net/#secret", "http://secret\x7f/"} {
+		if _, err := parseExternalURL(bad); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: error %v", bad, err)
+		}
+	}
+	for _, bad := range []string{"/a//b", "/a/../b", "/a b", "/{a}", "/a?b", "/a%20b"} {
+		if _, err := routePrefix(bad, &url.URL{}); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+}
