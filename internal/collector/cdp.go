@@ -33,7 +33,7 @@ var cdpListPeers = &Collector{
 	Help:    "state of Diameter peers, 9 series for each peer",
 	Auto:    true,
 	Metrics: []*metric.Desc{cdpPeerState, cdpPeerDisabled},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		peer := ""
 		for member := range reply.Value.Get("Peers").All() {
 			switch member.Name() {
@@ -47,7 +47,7 @@ var cdpListPeers = &Collector{
 	}),
 }
 
-func collectPeer(out *metric.Set, peer string, details rpc.Value) {
+func collectPeer(out *metric.Writer, peer string, details rpc.Value) {
 	if peer == "" {
 		out.Skip(metric.BadValue, "FQDN is missing")
 		return

@@ -23,5 +23,5 @@ var cnxccStats = &Collector{
 	Help:    "calls with credit control, 3 series",
 	Auto:    true,
 	Metrics: descsOf(cnxccFields),
-	collect: each(func(out *metric.Set, reply rpc.Reply) { addNumbers(out, cnxccFields, reply.Value, nil) }),
+	collect: each(func(out *metric.Writer, reply rpc.Reply) { addNumbers(out, cnxccFields, reply.Value, nil) }),
 }

@@ -48,7 +48,7 @@ type Collector struct {
 	again func(Settings, []Answer) []rpc.Call
 	// collect turns the answers without errors, of which there is at least
 	// one, into samples.
-	collect func(out *metric.Set, settings Settings, answers []Answer)
+	collect func(out *metric.Writer, settings Settings, answers []Answer)
 	// verify returns an error if replies lack something without being faults; nil
 	// means that they cannot.
 	verify func(answers []Answer) error
@@ -165,10 +165,10 @@ func (c *Collector) Again(settings Settings, answers []Answer) []rpc.Call {
 	return c.again(settings, answers)
 }
 
-// Collect adds what the answers say to out. The error is that of the calls that
+// Collect adds what the answers say to set. The error is that of the calls that
 // failed, or says that an answer is nothing like what the method answers; what
 // the other answers say is there all the same.
-func (c *Collector) Collect(out *metric.Set, settings Settings, answers []Answer) error {
+func (c *Collector) Collect(set *metric.Set, settings Settings, answers []Answer) error {
 	var good []Answer
 	var failed []error
 	for _, answer := range answers {
@@ -183,7 +183,7 @@ func (c *Collector) Collect(out *metric.Set, settings Settings, answers []Answer
 		}
 	}
 	if len(good) > 0 {
-		failed = append(failed, c.collectSafely(out, settings, good))
+		failed = append(failed, c.collectSafely(set.Writer(c.Method, settings.MaxSeries), settings, good))
 	}
 	if c.verify != nil {
 		failed = append(failed, c.verify(good))
@@ -198,14 +198,12 @@ func (c *Collector) hasNoRows(err error) bool {
 
 // collectSafely is collect, but for a reply so odd that a collector breaks on
 // it: it is foreign data, and must not take the other collectors along.
-func (c *Collector) collectSafely(out *metric.Set, settings Settings, answers []Answer) (err error) {
+func (c *Collector) collectSafely(out *metric.Writer, settings Settings, answers []Answer) (err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			err = fmt.Errorf("the reply broke the collector, please report it: %v", broken)
 		}
 	}()
-	out.Begin(c.Method, settings.MaxSeries)
-	defer out.End()
 	c.collect(out, settings, answers)
 	if out.Added() == 0 && (out.Skipped() > 0 || !slices.ContainsFunc(answers, hasRows)) {
 		return errNothingRead
@@ -263,7 +261,7 @@ func number(v rpc.Value, unsigned bool) (float64, bool) {
 }
 
 // skipNumber counts a value that number could not read.
-func skipNumber(out *metric.Set, name string, v rpc.Value) {
+func skipNumber(out *metric.Writer, name string, v rpc.Value) {
 	if v.Kind() == rpc.KindInt || v.Kind() == rpc.KindDouble {
 		out.Skip(metric.BadValue, name+" is out of range")
 		return
@@ -288,11 +286,11 @@ type field struct {
 	labels []string
 }
 
-func (f *field) add(out *metric.Set, v rpc.Value, labels ...string) {
+func (f *field) add(out *metric.Writer, v rpc.Value, labels ...string) {
 	f.addTo(out, out.Labels(f.desc.Labels, labels...), v)
 }
 
-func (f *field) addTo(out *metric.Set, labels metric.Labels, v rpc.Value) {
+func (f *field) addTo(out *metric.Writer, labels metric.Labels, v rpc.Value) {
 	value, ok := number(v, f.unsigned)
 	if !ok || f.most > 0 && (value < 0 || value > f.most) {
 		skipNumber(out, f.name, v)
@@ -305,8 +303,8 @@ func (f *field) addTo(out *metric.Set, labels metric.Labels, v rpc.Value) {
 }
 
 // each collects answers one by one, for collectors that have no settings.
-func each(collect func(*metric.Set, rpc.Reply)) func(*metric.Set, Settings, []Answer) {
-	return func(out *metric.Set, _ Settings, answers []Answer) {
+func each(collect func(*metric.Writer, rpc.Reply)) func(*metric.Writer, Settings, []Answer) {
+	return func(out *metric.Writer, _ Settings, answers []Answer) {
 		for _, answer := range answers {
 			collect(out, answer.Reply)
 		}
@@ -314,9 +312,9 @@ func each(collect func(*metric.Set, rpc.Reply)) func(*metric.Set, Settings, []An
 }
 
 // fields collects a reply that is one struct of numbers.
-func fields(all []field) func(*metric.Set, Settings, []Answer) {
+func fields(all []field) func(*metric.Writer, Settings, []Answer) {
 	named := byName(all)
-	return each(func(out *metric.Set, reply rpc.Reply) {
+	return each(func(out *metric.Writer, reply rpc.Reply) {
 		for member := range reply.Value.All() {
 			f, ok := named[member.Name()]
 			if !ok {

@@ -251,7 +251,7 @@ func TestAnyReplyIsSurvived(t *testing.T) {
 }
 
 func TestABrokenCollectorIsAnError(t *testing.T) {
-	c := &Collector{Method: "x", collect: each(func(*metric.Set, rpc.Reply) { panic("bug") })}
+	c := &Collector{Method: "x", collect: each(func(*metric.Writer, rpc.Reply) { panic("bug") })}
 	if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t)}}); err == nil || !strings.Contains(err.Error(), "bug") {
 		t.Errorf("error %v", err)
 	}

@@ -32,7 +32,7 @@ var coreUptime = &Collector{
 	collect: each(collectUptime),
 }
 
-func collectUptime(out *metric.Set, reply rpc.Reply) {
+func collectUptime(out *metric.Writer, reply rpc.Reply) {
 	for member := range reply.Value.All() {
 		switch member.Name() {
 		case "uptime":
@@ -50,7 +50,7 @@ const longestUptime = 20 * 366 * 24 * 3600
 // addUptime adds the uptime, and the start time that follows from it. Kamailio
 // computes the uptime from its host's clock: it is negative, or decades, if that
 // clock was set after the start.
-func addUptime(out *metric.Set, reply rpc.Reply, v rpc.Value) {
+func addUptime(out *metric.Writer, reply rpc.Reply, v rpc.Value) {
 	seconds, ok := number(v, false)
 	if !ok || seconds < 0 || seconds > longestUptime {
 		skipNumber(out, "uptime", v)
@@ -60,7 +60,7 @@ func addUptime(out *metric.Set, reply rpc.Reply, v rpc.Value) {
 	addStartTime(out, reply, time.Duration(seconds)*time.Second)
 }
 
-func addStartTime(out *metric.Set, reply rpc.Reply, uptime time.Duration) {
+func addStartTime(out *metric.Writer, reply rpc.Reply, uptime time.Duration) {
 	since := reply.Value.Get("up_since")
 	if !since.Exists() {
 		return
@@ -102,7 +102,7 @@ var coreInfo = &Collector{
 	Help:    "version and build of Kamailio, 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{buildInfo},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		info := reply.Value
 		version, ok := keys(out, info, "version")
 		if !ok {
@@ -155,7 +155,7 @@ var coreShmmem = &Collector{
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{{Method: "core.shmmem"}, {Method: "core.shmmem", Args: []any{shmmemKiB}}}
 	},
-	collect: func(out *metric.Set, _ Settings, answers []Answer) {
+	collect: func(out *metric.Writer, _ Settings, answers []Answer) {
 		var bytes, kib rpc.Value
 		for i := range answers {
 			if answers[i].argument(0) == shmmemKiB {
@@ -168,7 +168,7 @@ var coreShmmem = &Collector{
 	},
 }
 
-func collectShmmem(out *metric.Set, bytes, kib rpc.Value) {
+func collectShmmem(out *metric.Writer, bytes, kib rpc.Value) {
 	total := bytes.Get("total")
 	inKiB := integer(total) == "" || integer(total) != integer(kib.Get("total")) // a server in a test may ignore the argument
 	for member := range bytes.All() {
@@ -242,7 +242,7 @@ var corePsx = &Collector{
 	Help:    "number of processes, a series for each role, about 15",
 	Auto:    true,
 	Metrics: []*metric.Desc{processes},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		count := map[string]float64{}
 		for process := range reply.Value.Rows() {
 			if description, ok := keys(out, process, "DSC"); ok {
@@ -284,7 +284,7 @@ var coreSocketsList = &Collector{
 	Help:    "sockets that Kamailio listens on, a series for each socket",
 	Auto:    true,
 	Metrics: []*metric.Desc{socketInfo},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for socket := range reply.Value.Named("socket") {
 			if _, ok := keys(out, socket, "address", "proto"); !ok {
 				continue

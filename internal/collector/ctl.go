@@ -16,7 +16,7 @@ var ctlConnections = &Collector{
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{ctlConnectionsField.desc},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for number := range reply.Value.Rows() {
 			ctlConnectionsField.add(out, number)
 		}

@@ -80,7 +80,7 @@ var dlgProfileGetSize = &Collector{
 		}
 		return calls
 	},
-	collect: func(out *metric.Set, _ Settings, answers []Answer) {
+	collect: func(out *metric.Writer, _ Settings, answers []Answer) {
 		for _, answer := range answers {
 			if answer.Value.Kind() != rpc.KindArray {
 				dialogProfileSize.add(out, answer.Value, answer.argument(0), answer.argument(1))

@@ -119,7 +119,7 @@ var dispatcherList = &Collector{
 	Metrics: slices.Concat([]*metric.Desc{dispatcherTarget, destinationState, destinationProbing, setDestinations},
 		descsOf(destinationFields), descsOf(destinationAttrs), descsOf(destinationLatency), descsOf(destinationRuntime)),
 	noRows: "No Destination Sets",
-	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
 		short := slices.Contains(settings.Short, "dispatcher.list")
 		for _, answer := range answers {
 			collectSets(out, short, answer.Value)
@@ -127,7 +127,7 @@ var dispatcherList = &Collector{
 	},
 }
 
-func collectSets(out *metric.Set, short bool, reply rpc.Value) {
+func collectSets(out *metric.Writer, short bool, reply rpc.Value) {
 	seen := repeated{}
 	for set := range reply.Get("RECORDS").Named("SET") {
 		setid, ok := numberKey(out, set, "ID")
@@ -146,7 +146,7 @@ func collectSets(out *metric.Set, short bool, reply rpc.Value) {
 
 // countDestinations is the short form of a set. Destinations that are the same
 // but for their place count each. A state is 0 only if all could be read.
-func countDestinations(out *metric.Set, setid string, targets rpc.Value) {
+func countDestinations(out *metric.Writer, setid string, targets rpc.Value) {
 	count, read := make([]float64, len(destinationStates)), 0
 	for destination := range targets.Named("DEST") {
 		flags := destination.Get("FLAGS").Text()
@@ -170,7 +170,7 @@ func countDestinations(out *metric.Set, setid string, targets rpc.Value) {
 // addTarget adds the series that the destination has in either form, and returns
 // its URI, false if it has none. Destinations that differ only in what the series
 // has no label for share it.
-func addTarget(out *metric.Set, setid, flags string, destination rpc.Value) (string, bool) {
+func addTarget(out *metric.Writer, setid, flags string, destination rpc.Value) (string, bool) {
 	uri := destination.Get("URI").Text()
 	if uri == "" {
 		out.Skip(metric.BadValue, "URI is missing")
@@ -188,7 +188,7 @@ type repeated map[[6]string]int
 
 // collectDestination adds a destination. The first of those that agree in all
 // other labels has no index, the second has 2, and so on.
-func collectDestination(out *metric.Set, seen repeated, setid string, destination rpc.Value) {
+func collectDestination(out *metric.Writer, seen repeated, setid string, destination rpc.Value) {
 	flags := destination.Get("FLAGS").Text()
 	uri, ok := addTarget(out, setid, flags, destination)
 	if !ok {
@@ -210,7 +210,7 @@ func collectDestination(out *metric.Set, seen repeated, setid string, destinatio
 	addNumbersTo(out, shared, destinationRuntime, destination.Get("RUNTIME"))
 }
 
-func addFlags(out *metric.Set, flags string, labels [6]string, shared metric.Labels) {
+func addFlags(out *metric.Writer, flags string, labels [6]string, shared metric.Labels) {
 	if !areFlags(out, flags) {
 		return
 	}
@@ -220,7 +220,7 @@ func addFlags(out *metric.Set, flags string, labels [6]string, shared metric.Lab
 	out.AddTo(shared, destinationProbing, is(flags[1] == 'P'))
 }
 
-func areFlags(out *metric.Set, flags string) bool {
+func areFlags(out *metric.Writer, flags string) bool {
 	if len(flags) == 2 && strings.IndexByte("ADIT", flags[0]) >= 0 && strings.IndexByte("NPX", flags[1]) >= 0 {
 		return true
 	}

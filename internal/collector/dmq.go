@@ -30,7 +30,7 @@ var dmqListNodes = &Collector{
 	Help:    "state of DMQ nodes, 6 series for each node",
 	Auto:    true,
 	Metrics: []*metric.Desc{dmqNode, dmqNodeState},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for node := range reply.Value.Rows() {
 			texts, ok := keys(out, node, "host", "status")
 			if !ok {
@@ -45,7 +45,7 @@ var dmqListNodes = &Collector{
 	}),
 }
 
-func addNodeState(out *metric.Set, host, port, proto, status string) {
+func addNodeState(out *metric.Writer, host, port, proto, status string) {
 	if !slices.Contains(dmqStates, status) {
 		out.Skip(metric.BadValue, "status is unknown")
 		return

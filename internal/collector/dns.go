@@ -47,8 +47,8 @@ var dstBlocklistMemInfo = &Collector{
 
 // memInfo reads the two numbers, if there are two: of one nobody knows which it
 // is.
-func memInfo(used, most *metric.Desc) func(*metric.Set, rpc.Reply) {
-	return func(out *metric.Set, reply rpc.Reply) {
+func memInfo(used, most *metric.Desc) func(*metric.Writer, rpc.Reply) {
+	return func(out *metric.Writer, reply rpc.Reply) {
 		numbers := slices.Collect(reply.Value.Rows())
 		if len(numbers) != 2 {
 			out.Skip(metric.BadValue, strconv.Itoa(len(numbers))+" numbers instead of 2")

@@ -20,14 +20,14 @@ var domainDump = &Collector{
 	Help:    "number of domains that Kamailio serves, 2 series. Kamailio sends the whole table",
 	Large:   true,
 	Metrics: []*metric.Desc{domainDomains, domainAttributes},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		addLen(out, domainDomains, reply.Value.Get("domains"), "domain")
 		addLen(out, domainAttributes, reply.Value.Get("attributes"))
 	}),
 }
 
 // addLen adds how many rows a list has, if all of them have these fields.
-func addLen(out *metric.Set, desc *metric.Desc, list rpc.Value, names ...string) {
+func addLen(out *metric.Writer, desc *metric.Desc, list rpc.Value, names ...string) {
 	if list.Kind() < rpc.KindStruct {
 		if list.Exists() {
 			out.Skip(metric.BadValue, whatIs(list.Name(), list))

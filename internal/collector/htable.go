@@ -41,7 +41,7 @@ var htableStats = &Collector{
 	Auto:    true,
 	Metrics: descsOf(htableStatsFields),
 	noRows:  noTables,
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for table := range reply.Value.Rows() {
 			if name, ok := keys(out, table, "name"); ok {
 				addNumbers(out, htableStatsFields, table, name)
@@ -65,7 +65,7 @@ var htableListTables = &Collector{
 	Auto:    true,
 	Metrics: []*metric.Desc{htableInfo, htableExpire},
 	noRows:  noTables,
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		expire := []field{{name: "expire", unsigned: true, desc: htableExpire}}
 		for table := range reply.Value.Rows() {
 			name, ok := keys(out, table, "name")
@@ -125,7 +125,7 @@ var htableGet = &Collector{
 		}
 		return calls
 	},
-	collect: func(out *metric.Set, _ Settings, answers []Answer) {
+	collect: func(out *metric.Writer, _ Settings, answers []Answer) {
 		for _, answer := range answers {
 			v := answer.Value.Get("item").Get("value")
 			if !v.Exists() {

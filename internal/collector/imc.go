@@ -20,7 +20,7 @@ var imcListRooms = &Collector{
 	Help:    "chat rooms and their members, 2 series. Kamailio sends every room, and users can create rooms",
 	Large:   true,
 	Metrics: []*metric.Desc{imcRooms, imcMembers},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		if reply.Value.Kind() < rpc.KindInt {
 			return // no list, not even an empty one
 		}

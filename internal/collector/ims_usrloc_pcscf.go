@@ -29,7 +29,7 @@ var ulpcscfStatus = &Collector{
 	BINRPCOnly: true, // over JSON-RPC only the last domain comes
 	Large:      true,
 	Metrics:    append(descsOf(pcscfFields), descsOf(pcscfStats)...),
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for domain := range reply.Value.Rows() {
 			if name, ok := keys(out, domain, "Domain"); ok {
 				addNumbers(out, pcscfFields, domain, name)

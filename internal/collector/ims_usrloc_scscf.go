@@ -28,7 +28,7 @@ var ulscscfStatus = &Collector{
 	Help:       "number of public identities of an S-CSCF, 3 series for each domain",
 	Auto:       true,
 	Metrics:    append(descsOf(scscfFields), descsOf(scscfStats)...),
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for domain := range reply.Value.Rows() {
 			if name, ok := keys(out, domain, "Domain"); ok {
 				addNumbers(out, scscfFields, domain, name)

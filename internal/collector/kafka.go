@@ -24,7 +24,7 @@ var kafkaStats = &Collector{
 	Help:    "messages to Kafka, 2 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{kafkaMessages, kafkaErrors},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for line := range reply.Value.Rows() {
 			match := kafkaLine.FindStringSubmatch(line.Text())
 			if match == nil {

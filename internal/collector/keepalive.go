@@ -24,7 +24,7 @@ var keepaliveList = &Collector{
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{keepaliveState},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for destination := range reply.Value.Rows() {
 			uri, ok := keys(out, destination, "uri")
 			if !ok {

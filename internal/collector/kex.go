@@ -69,7 +69,7 @@ var pkgStats = &Collector{
 	Auto:    true,
 	Short:   true,
 	Metrics: append(descsOf(pkgFields), pkgRoleDescs()...),
-	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
 		for _, answer := range answers {
 			if slices.Contains(settings.Short, "pkg.stats") {
 				collectRoles(out, answer.Value)
@@ -88,7 +88,7 @@ func pkgRoleDescs() []*metric.Desc {
 	return descs
 }
 
-func collectProcesses(out *metric.Set, processes rpc.Value) {
+func collectProcesses(out *metric.Writer, processes rpc.Value) {
 	for process := range processes.Rows() {
 		if !hasPkg(process) {
 			continue
@@ -119,7 +119,7 @@ func isZero(v rpc.Value) bool {
 	return ok && n == 0
 }
 
-func collectRoles(out *metric.Set, processes rpc.Value) {
+func collectRoles(out *metric.Writer, processes rpc.Value) {
 	roles := map[string]map[*pkgRoleField]float64{}
 	for process := range processes.Rows() {
 		if !hasPkg(process) {
@@ -145,7 +145,7 @@ func collectRoles(out *metric.Set, processes rpc.Value) {
 }
 
 // combineProcess adds a process to those of its role.
-func combineProcess(out *metric.Set, combined map[*pkgRoleField]float64, process rpc.Value) {
+func combineProcess(out *metric.Writer, combined map[*pkgRoleField]float64, process rpc.Value) {
 	for i := range pkgRoleFields {
 		f := &pkgRoleFields[i]
 		v := process.Get(f.name)

@@ -39,7 +39,7 @@ var lcrDumpGws = &Collector{
 	Help:    "state of the gateways of the Kamailio module lcr, 6 series for each gateway",
 	Auto:    true,
 	Metrics: []*metric.Desc{lcrGatewayState, lcrGatewayDefunctUntil},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for record := range reply.Value.Rows() {
 			for gateway := range record.Get("gw").Rows() {
 				collectGateway(out, gateway, reply.Received)
@@ -48,7 +48,7 @@ var lcrDumpGws = &Collector{
 	}),
 }
 
-func collectGateway(out *metric.Set, gateway rpc.Value, now time.Time) {
+func collectGateway(out *metric.Writer, gateway rpc.Value, now time.Time) {
 	gw, ok := numberKey(out, gateway, "gw_id")
 	if !ok {
 		return
@@ -75,7 +75,7 @@ func collectGateway(out *metric.Set, gateway rpc.Value, now time.Time) {
 }
 
 // defunctUntil returns a Unix timestamp, false if there is none. It is a text.
-func defunctUntil(out *metric.Set, v rpc.Value) (float64, bool) {
+func defunctUntil(out *metric.Writer, v rpc.Value) (float64, bool) {
 	if !v.Exists() {
 		return 0, false
 	}
@@ -90,7 +90,7 @@ func defunctUntil(out *metric.Set, v rpc.Value) (float64, bool) {
 	return float64(seconds), true
 }
 
-func gatewayState(out *metric.Set, v rpc.Value) (string, bool) {
+func gatewayState(out *metric.Writer, v rpc.Value) (string, bool) {
 	if !v.Exists() {
 		return "", false
 	}

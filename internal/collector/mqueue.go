@@ -18,7 +18,7 @@ var mqueueGetSizes = &Collector{
 	Help:    "number of items in message queues, a series for each queue",
 	Auto:    true,
 	Metrics: descsOf(mqueueFields),
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for queue := range reply.Value.Rows() {
 			if name, ok := keys(out, queue, "name"); ok {
 				addNumbers(out, mqueueFields, queue, name)

@@ -37,7 +37,7 @@ var mtreeSummary = &Collector{
 	Auto:    true,
 	Metrics: append(descsOf(mtreeFields), mtreeItems.desc),
 	noRows:  "Empty tree list",
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for tree := range reply.Value.Rows() {
 			name, ok := keys(out, tree, "table")
 			if !ok {

@@ -16,7 +16,7 @@ var pdbStatus = &Collector{
 	Help:    "whether number portability lookups are enabled, 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{pdbActive},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		addFlag(out, pdbActive, reply.Value.Get("active"), true, nil)
 	}),
 }

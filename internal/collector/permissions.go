@@ -42,8 +42,8 @@ var permissionsSubnetDump = &Collector{
 }
 
 // countGroups counts the rows of each group.
-func countGroups(desc *metric.Desc) func(*metric.Set, rpc.Reply) {
-	return func(out *metric.Set, reply rpc.Reply) {
+func countGroups(desc *metric.Desc) func(*metric.Writer, rpc.Reply) {
+	return func(out *metric.Writer, reply rpc.Reply) {
 		rows := map[string]float64{}
 		for row := range reply.Value.Rows() {
 			if group, ok := numberKey(out, row, "group"); ok {

@@ -24,5 +24,5 @@ var pikeTop = &Collector{
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{{Method: "pike.top", Args: []any{"HOT"}}}
 	},
-	collect: each(func(out *metric.Set, reply rpc.Reply) { addNumbers(out, pikeFields, reply.Value, nil) }),
+	collect: each(func(out *metric.Writer, reply rpc.Reply) { addNumbers(out, pikeFields, reply.Value, nil) }),
 }

@@ -38,7 +38,7 @@ var plList = &Collector{
 	Large:   true,
 	Short:   true,
 	Metrics: append([]*metric.Desc{plPipes, plPipeInfo}, descsOf(plPipeFields)...),
-	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
 		pipes := map[string]float64{}
 		for _, answer := range answers {
 			for pipe := range answer.Value.Rows() {
@@ -73,7 +73,7 @@ var plStats = &Collector{
 		"address",
 	Large:   true,
 	Metrics: []*metric.Desc{plPipeLoad},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for line := range reply.Value.Rows() {
 			match := plStatsLine.FindStringSubmatch(line.Text())
 			if match == nil {

@@ -43,7 +43,7 @@ var rlGetPipes = &Collector{
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{rlPipeInfo, rlPipeRequests, rlPipeLimit, rlPipeLoad},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for line := range reply.Value.Rows() {
 			match := rlPipeLine.FindStringSubmatch(line.Text())
 			if match == nil {
@@ -70,7 +70,7 @@ var rlGetQueues = &Collector{
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{rlQueueInfo},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for line := range reply.Value.Rows() {
 			match := rlQueueLine.FindStringSubmatch(line.Text())
 			if match == nil {
@@ -83,7 +83,7 @@ var rlGetQueues = &Collector{
 }
 
 // addText adds an integer that stands in a text.
-func addText(out *metric.Set, desc *metric.Desc, text string, labels ...string) {
+func addText(out *metric.Writer, desc *metric.Desc, text string, labels ...string) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		out.Skip(metric.NotANumber, desc.Name+" is no integer")

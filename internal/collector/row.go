@@ -10,7 +10,7 @@ const otherForm = "a line in another form"
 
 // keys are the texts of the fields that tell a row from the others. If one is
 // missing, or empty, there is nothing to tell of the row.
-func keys(out *metric.Set, row rpc.Value, names ...string) ([]string, bool) {
+func keys(out *metric.Writer, row rpc.Value, names ...string) ([]string, bool) {
 	texts := make([]string, len(names))
 	for i, name := range names {
 		texts[i] = row.Get(name).Text()
@@ -23,7 +23,7 @@ func keys(out *metric.Set, row rpc.Value, names ...string) ([]string, bool) {
 }
 
 // numberKey is such a field that is an integer.
-func numberKey(out *metric.Set, row rpc.Value, name string) (string, bool) {
+func numberKey(out *metric.Writer, row rpc.Value, name string) (string, bool) {
 	v := row.Get(name)
 	text := integer(v)
 	switch {
@@ -39,11 +39,11 @@ func numberKey(out *metric.Set, row rpc.Value, name string) (string, bool) {
 
 // addNumbers adds those of the fields that the struct has. All fields have the
 // same labels.
-func addNumbers(out *metric.Set, all []field, from rpc.Value, labels []string) {
+func addNumbers(out *metric.Writer, all []field, from rpc.Value, labels []string) {
 	addNumbersTo(out, out.Labels(all[0].desc.Labels, labels...), all, from)
 }
 
-func addNumbersTo(out *metric.Set, labels metric.Labels, all []field, from rpc.Value) {
+func addNumbersTo(out *metric.Writer, labels metric.Labels, all []field, from rpc.Value) {
 	for i := range all {
 		if v := from.Get(all[i].name); v.Exists() {
 			all[i].addTo(out, labels, v)

@@ -40,7 +40,7 @@ var rtpengineShow = &Collector{
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{{Method: "rtpengine.show", Args: []any{"all"}}}
 	},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		seen := map[[2]string]bool{}
 		for node := range reply.Value.Rows() {
 			if url, ok := keys(out, node, "url"); ok {
@@ -50,7 +50,7 @@ var rtpengineShow = &Collector{
 	}),
 }
 
-func collectRTPEngine(out *metric.Set, node rpc.Value, labels []string) {
+func collectRTPEngine(out *metric.Writer, node rpc.Value, labels []string) {
 	addNumbers(out, []field{rtpengineWeight}, node, labels)
 	disabled, active := node.Get("disabled"), node.Get("active")
 	switch {
@@ -70,7 +70,7 @@ func collectRTPEngine(out *metric.Set, node rpc.Value, labels []string) {
 }
 
 // addFlag adds 1 if v says what is good, and tells whether it says anything.
-func addFlag(out *metric.Set, desc *metric.Desc, v rpc.Value, good bool, labels []string) bool {
+func addFlag(out *metric.Writer, desc *metric.Desc, v rpc.Value, good bool, labels []string) bool {
 	n, ok := v.Int()
 	if v.Exists() && !ok {
 		out.Skip(metric.NotANumber, whatIs(v.Name(), v))

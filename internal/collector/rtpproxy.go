@@ -27,7 +27,7 @@ var rtpproxyList = &Collector{
 	Help:    "state and weight of RTP proxies, 3 series for each proxy",
 	Auto:    true,
 	Metrics: []*metric.Desc{rtpproxyUp, rtpproxyDisabled, rtpproxyWeight.desc},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		seen := map[[2]string]bool{}
 		for proxy := range reply.Value.Rows() {
 			if url, ok := keys(out, proxy, "url"); ok {
@@ -37,7 +37,7 @@ var rtpproxyList = &Collector{
 	}),
 }
 
-func collectRTPProxy(out *metric.Set, proxy rpc.Value, labels []string) {
+func collectRTPProxy(out *metric.Writer, proxy rpc.Value, labels []string) {
 	addNumbers(out, []field{rtpproxyWeight}, proxy, labels)
 	disabled := proxy.Get("disabled")
 	if !addFlag(out, rtpproxyUp, disabled, false, labels) {

@@ -26,7 +26,7 @@ var scaSubscriptionCount = &Collector{
 			{Method: "sca.subscription_count", Args: []any{"line-seize"}},
 		}
 	},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for line := range reply.Value.Rows() {
 			match := scaLine.FindStringSubmatch(line.Text())
 			if match == nil {

@@ -26,7 +26,7 @@ var sctpInfo = &Collector{
 	Auto:    true,
 	Metrics: append(descsOf(sctpFields), sctpTracked),
 	noRows:  "sctp support disabled",
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		addNumbers(out, sctpFields, reply.Value, nil)
 		tracked := field{name: "tracked_connections", desc: sctpTracked}
 		v := reply.Value.Get(tracked.name)

@@ -37,7 +37,7 @@ var secfilterStats = &Collector{
 	Auto:       true,
 	BINRPCOnly: true, // because of 5.6
 	Metrics:    []*metric.Desc{secfilterMessages},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		if reply.Value.Kind() == rpc.KindStruct {
 			collectSecfilterStructs(out, reply.Value)
 			return
@@ -49,7 +49,7 @@ var secfilterStats = &Collector{
 	}),
 }
 
-func collectSecfilterStructs(out *metric.Set, lists rpc.Value) {
+func collectSecfilterStructs(out *metric.Writer, lists rpc.Value) {
 	for list := range lists.All() {
 		action, ok := secfilterActions[list.Name()]
 		if !ok {
@@ -69,7 +69,7 @@ func collectSecfilterStructs(out *metric.Set, lists rpc.Value) {
 
 // collectSecfilterLine adds what the line says under a heading of that action,
 // and returns the action of the lines that follow.
-func collectSecfilterLine(out *metric.Set, action, line string) string {
+func collectSecfilterLine(out *metric.Writer, action, line string) string {
 	if strings.Trim(line, "=") == "" {
 		return action
 	}

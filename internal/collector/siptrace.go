@@ -23,8 +23,8 @@ var siptraceStatus = &Collector{
 }
 
 // enabled reads an answer that is Enabled or Disabled.
-func enabled(desc *metric.Desc) func(*metric.Set, rpc.Reply) {
-	return func(out *metric.Set, reply rpc.Reply) {
+func enabled(desc *metric.Desc) func(*metric.Writer, rpc.Reply) {
+	return func(out *metric.Writer, reply rpc.Reply) {
 		for answer := range reply.Value.Rows() {
 			switch answer.Text() {
 			case "Enabled", "Disabled":

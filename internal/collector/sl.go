@@ -19,7 +19,7 @@ var slStats = &Collector{
 	Help:    "replies sent without a transaction, a series for each code, about 19",
 	Auto:    true,
 	Metrics: []*metric.Desc{slStatsCodes},
-	collect: each(func(out *metric.Set, reply rpc.Reply) {
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		for member := range reply.Value.All() {
 			if !isCode(member.Name()) {
 				out.Skip(metric.UnknownField, member.Name())

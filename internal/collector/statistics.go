@@ -86,7 +86,7 @@ func refused(answers []Answer) bool {
 	})
 }
 
-func collectStatistics(out *metric.Set, settings Settings, answers []Answer) {
+func collectStatistics(out *metric.Writer, settings Settings, answers []Answer) {
 	if answers[0].Call.Method == getStatisticsMethod {
 		collectStatisticLines(out, settings, answers)
 		return
@@ -108,7 +108,7 @@ func collectStatistics(out *metric.Set, settings Settings, answers []Answer) {
 
 // collectStatisticLines reads the lines of all statistics, or of all groups if
 // some are missing there.
-func collectStatisticLines(out *metric.Set, settings Settings, answers []Answer) {
+func collectStatisticLines(out *metric.Writer, settings Settings, answers []Answer) {
 	seen := map[string]bool{}
 	for _, answer := range answers {
 		for line := range answer.Value.Rows() {
@@ -179,7 +179,7 @@ func isStatisticName(full string) bool {
 	return group != "" && name != ""
 }
 
-func collectStatistic(out *metric.Set, settings Settings, full string, value int64) {
+func collectStatistic(out *metric.Writer, settings Settings, full string, value int64) {
 	group, name, _ := strings.Cut(full, ".")
 	s, labels := findStatistic(full)
 	if s != nil {
@@ -228,7 +228,7 @@ type statistic struct {
 	signed bool
 }
 
-func (s *statistic) add(out *metric.Set, name string, value int64, labels []string) {
+func (s *statistic) add(out *metric.Writer, name string, value int64, labels []string) {
 	if value < 0 && !s.signed {
 		out.Skip(metric.BadValue, name+" is below zero")
 		return

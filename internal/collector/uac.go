@@ -69,7 +69,7 @@ var uacRegDump = &Collector{
 	Short:   true,
 	Metrics: []*metric.Desc{registrationUp, registrationDisabled, registrationRemaining, registrationInfo, registrations},
 	noRows:  "Not enabled", // the module is there for something else
-	collect: func(out *metric.Set, settings Settings, answers []Answer) {
+	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
 		short := slices.Contains(settings.Short, "uac.reg_dump")
 		for _, answer := range answers {
 			collectRegistrations(out, short, answer.Value)
@@ -79,7 +79,7 @@ var uacRegDump = &Collector{
 
 // collectRegistrations adds each registration, unless short, and how many there
 // are in each state. A state has 0 only if all registrations could be read.
-func collectRegistrations(out *metric.Set, short bool, all rpc.Value) {
+func collectRegistrations(out *metric.Writer, short bool, all rpc.Value) {
 	count, complete := map[string]float64{}, all.Kind() >= rpc.KindInt
 	for registration := range all.Rows() {
 		state, ok := collectRegistration(out, short, registration)
@@ -98,7 +98,7 @@ func collectRegistrations(out *metric.Set, short bool, all rpc.Value) {
 
 // collectRegistration adds a registration, unless short, and returns its state;
 // false if that is not known.
-func collectRegistration(out *metric.Set, short bool, registration rpc.Value) (string, bool) {
+func collectRegistration(out *metric.Writer, short bool, registration rpc.Value) (string, bool) {
 	uuid, ok := keys(out, registration, "l_uuid")
 	if !ok {
 		return "", false
@@ -124,7 +124,7 @@ func collectRegistration(out *metric.Set, short bool, registration rpc.Value) (s
 	return state, true
 }
 
-func addRegistrationInfo(out *metric.Set, registration rpc.Value) {
+func addRegistrationInfo(out *metric.Writer, registration rpc.Value) {
 	info := make([]string, len(registrationLabels))
 	for i, name := range registrationLabels {
 		info[i] = registration.Get(name).Text()
@@ -134,7 +134,7 @@ func addRegistrationInfo(out *metric.Set, registration rpc.Value) {
 
 // addRemaining adds the time that is left of a registration. Kamailio computes
 // it from its host's clock: it is years, either way, if that clock was set.
-func addRemaining(out *metric.Set, v rpc.Value, labels []string) {
+func addRemaining(out *metric.Writer, v rpc.Value, labels []string) {
 	if !v.Exists() {
 		return
 	}
@@ -146,7 +146,7 @@ func addRemaining(out *metric.Set, v rpc.Value, labels []string) {
 	out.Add(registrationRemaining, seconds, labels...)
 }
 
-func registrationFlags(out *metric.Set, registration rpc.Value) (uint64, bool) {
+func registrationFlags(out *metric.Writer, registration rpc.Value) (uint64, bool) {
 	v := registration.Get("flags")
 	flags, ok := v.Uint()
 	if v.Exists() && !ok {

@@ -9,13 +9,13 @@ import (
 
 func TestLongLabelValueIsCutAndCountedOnce(t *testing.T) {
 	s := NewSet()
-	s.Begin("c", 0)
+	w := s.Writer("c", 0)
 	values := []string{strings.Repeat("a", 16<<20), "y"}
-	labels := s.Labels(labeled.Labels, values...)
+	labels := w.Labels(labeled.Labels, values...)
 	for i := range 20 {
-		s.AddTo(labels, &Desc{Name: "c_" + strconv.Itoa(i), Labels: labeled.Labels}, 1)
+		w.AddTo(labels, &Desc{Name: "c_" + strconv.Itoa(i), Labels: labeled.Labels}, 1)
 	}
-	s.Add(labeled, 1, values...)
+	w.Add(labeled, 1, values...)
 	for _, family := range s.Families() {
 		_, got := family.Sample(0)
 		if want := strings.Repeat("a", MaxLabelLength-len(cutMark)) + cutMark; got[0] != want || got[1] != "y" {
@@ -56,19 +56,19 @@ func TestLabelValueOfMaximumLengthIsWhole(t *testing.T) {
 // families with the same one.
 func TestSizeOfASetIsBounded(t *testing.T) {
 	long := strings.Repeat("x", MaxLabelLength)
-	for name, add := range map[string]func(s *Set, i int){
-		"samples": func(s *Set, i int) { s.Add(labeled, 1, long, strconv.Itoa(i)) },
-		"families": func(s *Set, i int) {
-			s.Add(&Desc{Name: "c_" + strconv.Itoa(i), Labels: labeled.Labels}, 1, long, "")
+	for name, add := range map[string]func(w *Writer, i int){
+		"samples": func(w *Writer, i int) { w.Add(labeled, 1, long, strconv.Itoa(i)) },
+		"families": func(w *Writer, i int) {
+			w.Add(&Desc{Name: "c_" + strconv.Itoa(i), Labels: labeled.Labels}, 1, long, "")
 		},
-		"label sets without samples": func(s *Set, i int) { s.Labels(labeled.Labels, long, strconv.Itoa(i)) },
+		"label sets without samples": func(w *Writer, i int) { w.Labels(labeled.Labels, long, strconv.Itoa(i)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := NewSet()
-			s.Begin("c", 0)
+			w := s.Writer("c", 0)
 			const tooMany = 20_000
 			for i := range tooMany {
-				add(s, i)
+				add(w, i)
 			}
 			if s.Size() < MaxSize/2 || s.Size() > MaxSize+2*MaxLabelLength {
 				t.Errorf("the size is %d", s.Size())
@@ -80,9 +80,8 @@ func TestSizeOfASetIsBounded(t *testing.T) {
 			if memory > 2*MaxSize {
 				t.Errorf("the label sets take %d bytes", memory)
 			}
-			s.Begin("d", 0)
-			s.Add(labeled, 1, "d", "")
-			s.End()
+			w = s.Writer("d", 0)
+			w.Add(labeled, 1, "d", "")
 			s.Add(plain, 1)
 			skips := s.Skips()
 			if last := skips[len(skips)-1]; last.Collector != "d" || last.Reason != TooMany || last.Count != 1 {
@@ -97,9 +96,9 @@ func TestSizeOfASetIsBounded(t *testing.T) {
 
 func TestCounterBelowZeroIsNoSample(t *testing.T) {
 	s := NewSet()
-	s.Begin("c", 0)
-	s.Add(labeled, -0.001, "x", "y")
-	s.Add(plain, -1)
+	w := s.Writer("c", 0)
+	w.Add(labeled, -0.001, "x", "y")
+	w.Add(plain, -1)
 	if got := text(t, s); strings.Contains(got, labeled.Name) || !strings.Contains(got, "a_plain -1\n") {
 		t.Errorf("got\n%s", got)
 	}

@@ -3,7 +3,6 @@
 package metric
 
 import (
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -46,11 +45,10 @@ type Family struct {
 
 	samples []sample
 	heads   [2][]byte // by Format; made with the family, which serves many scrapes
-	// kamailio reports whether a collector added it, so that its counters began
-	// when Kamailio did.
-	kamailio bool
-	labels   *labelTable
-	seen     map[labelID]bool // nil as long as every sample had a higher label set than the one before it
+	// collected says that a collector found it, so that its counters began at Set.created.
+	collected bool
+	labels    *labelTable
+	seen      map[labelID]bool // nil as long as every sample had a higher label set than the one before it
 }
 
 // sample is a value and its label set. It has no pointers: there can be tens of
@@ -135,44 +133,18 @@ type Skip struct {
 
 // Set is what one scrape found. It may be read concurrently once it is complete.
 type Set struct {
-	families  map[*Desc]*Family // also those that had samples before a Reset
-	labels    *labelTable
-	order     []*Family // those that have samples
-	skips     []Skip
-	foreign   []*dto.MetricFamily
-	created   time.Time
-	collector string
-	left      int // series that the collector may still add
-	added     int // series that the collector has added
-	skipped   int // what was left out of it
-	size      int // bytes of the samples' text and of the label sets, approximately
-	largest   int // the largest size that the Set had since its memory was allocated
+	families map[*Desc]*Family // also those that had samples before a Reset
+	labels   *labelTable
+	order    []*Family // those that have samples
+	skips    []Skip
+	foreign  []*dto.MetricFamily
+	created  time.Time
+	size     int // bytes of the samples' text and of the label sets, approximately
+	largest  int // the largest size that the Set had since its memory was allocated
 }
 
 // NewSet makes an empty Set.
 func NewSet() *Set { return &Set{families: map[*Desc]*Family{}, labels: newLabelTable()} }
-
-// Begin names the collector that adds what follows, until End. It may add at most
-// the given number of series; 0 means any number that fits in MaxSize. What is
-// beyond is left out and counted.
-func (s *Set) Begin(collector string, series int) {
-	if series == 0 {
-		series = math.MaxInt
-	}
-	s.collector, s.left, s.added, s.skipped = collector, series, 0, 0
-}
-
-// Added is how many series the collector that Begin named has added.
-func (s *Set) Added() int { return s.added }
-
-// Skipped is how much has been left out of what that collector adds.
-func (s *Set) Skipped() int { return s.skipped }
-
-// End tells that what follows is of no collector.
-func (s *Set) End() { s.collector = "" }
-
-// SetCreated says when Kamailio started, and with it all its counters.
-func (s *Set) SetCreated(started time.Time) { s.created = started }
 
 // Labels is a label set that a Set knows, to add samples of several families
 // with.
@@ -183,27 +155,6 @@ type Labels struct {
 	names  []string
 	values []string
 	id     labelID
-}
-
-// Labels returns the label set of the names in a family's Desc.Labels and their
-// values. Use it where several families have a sample with the same label set. A
-// value longer than MaxLabelLength is cut.
-func (s *Set) Labels(names []string, values ...string) Labels {
-	if len(names) != len(values) {
-		panic("metric: wrong number of labels for " + strings.Join(names, ",")) // a bug in a collector
-	}
-	long := slices.IndexFunc(values, isLong)
-	if long >= 0 {
-		values = cutAll(values)
-	}
-	id, first := s.labels.id(names, values, !s.full())
-	if first && id != noLabels {
-		s.grow(len(s.labels.texts[id]))
-	}
-	if first && long >= 0 {
-		s.Skip(TooLong, names[long]+"="+values[long])
-	}
-	return Labels{first, names, values, id}
 }
 
 func isLong(value string) bool { return len(value) > MaxLabelLength }
@@ -232,59 +183,36 @@ func cut(text string, limit int) string {
 	return text[:end] + cutMark
 }
 
-// full reports whether the collector may not add anything more.
-func (s *Set) full() bool {
-	return s.collector != "" && (s.left == 0 || s.size >= MaxSize)
-}
-
 // grow counts bytes.
 func (s *Set) grow(bytes int) {
 	s.size += bytes
 	s.largest = max(s.largest, s.size)
 }
 
-// Add adds a sample, with a value for each of the family's labels. A sample that
-// repeats the labels of another, and a counter below zero, is left out and
-// counted.
+// Add adds a sample of the exporter itself, with a value for each of the family's labels. A sample that repeats the labels of
+// another is left out.
 func (s *Set) Add(desc *Desc, value float64, labels ...string) {
-	s.AddTo(s.Labels(desc.Labels, labels...), desc, value)
+	checkLabels(desc.Labels, labels)
+	id, _ := s.labels.id(desc.Labels, labels, true)
+	s.insert(id, desc, value, false)
 }
 
-// AddTo is like Add with a label set made by the same Set's Labels, of the names
-// that the family has.
-func (s *Set) AddTo(labels Labels, desc *Desc, value float64) {
-	if !s.add(labels, desc, value) {
-		s.skip(Duplicate, desc, labels)
+// checkLabels panics if there is not one value for each name, which is a bug in the caller.
+func checkLabels(names, values []string) {
+	if len(names) != len(values) {
+		panic("metric: wrong number of labels for " + strings.Join(names, ","))
 	}
 }
 
-// AddOnce is like Add for samples that are meant to repeat: only the first
-// counts, and nothing is lost with the others.
-func (s *Set) AddOnce(desc *Desc, value float64, labels ...string) {
-	s.add(s.Labels(desc.Labels, labels...), desc, value)
-}
-
-// add reports whether the sample is the first one with its labels.
-func (s *Set) add(labels Labels, desc *Desc, value float64) bool {
-	if !sameNames(labels.names, desc.Labels) {
-		panic("metric " + desc.Name + ": labels of other names") // a bug in a collector
-	}
-	if s.full() || labels.id == noLabels {
-		s.skip(TooMany, desc, labels)
-		return true
-	}
-	if desc.Type == Counter && value < 0 {
-		s.skip(BadValue, desc, labels)
-		return true
-	}
-	family := s.family(desc)
-	if !family.claim(labels.id) {
+// insert adds a sample. It reports whether the sample is the first one with its labels. collected says that a collector found
+// it.
+func (s *Set) insert(id labelID, desc *Desc, value float64, collected bool) bool {
+	family := s.family(desc, collected)
+	if !family.claim(id) {
 		return false
 	}
-	family.samples = append(family.samples, sample{value, labels.id})
-	s.grow(len(desc.Name) + len(s.labels.texts[labels.id]) + valueLength)
-	s.left--
-	s.added++
+	family.samples = append(family.samples, sample{value, id})
+	s.grow(len(desc.Name) + len(s.labels.texts[id]) + valueLength)
 	return true
 }
 
@@ -296,14 +224,14 @@ func sameNames(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
-func (s *Set) family(desc *Desc) *Family {
+func (s *Set) family(desc *Desc, collected bool) *Family {
 	family, ok := s.families[desc]
 	if !ok {
 		family = &Family{Desc: desc, labels: s.labels, heads: [2][]byte{desc.head(Text), desc.head(OpenMetrics)}}
 		s.families[desc] = family
 	}
 	if len(family.samples) == 0 {
-		family.kamailio = s.collector != ""
+		family.collected = collected
 		s.order = append(s.order, family)
 	}
 	return family
@@ -328,34 +256,6 @@ func (s *Set) Reset() {
 
 // Size is about how many bytes the text of the samples has.
 func (s *Set) Size() int { return s.size }
-
-// Skip counts something that is left out, with an example of it.
-func (s *Set) Skip(reason Reason, example string) {
-	if first := s.count(reason); first != nil {
-		first.Example = cutExample(example)
-	}
-}
-
-// skip counts a sample that is left out.
-func (s *Set) skip(reason Reason, desc *Desc, labels Labels) {
-	if first := s.count(reason); first != nil {
-		first.Example = cutExample(desc.Name + "{" + strings.Join(labels.values, ",") + "}")
-	}
-}
-
-// count counts something that is left out. It returns the entry if it is the first
-// one, for which an example is needed.
-func (s *Set) count(reason Reason) *Skip {
-	s.skipped++
-	for i := range s.skips {
-		if s.skips[i].Collector == s.collector && s.skips[i].Reason == reason {
-			s.skips[i].Count++
-			return nil
-		}
-	}
-	s.skips = append(s.skips, Skip{Collector: s.collector, Reason: reason, Count: 1})
-	return &s.skips[len(s.skips)-1]
-}
 
 func cutExample(example string) string {
 	if len(example) <= maxExample {

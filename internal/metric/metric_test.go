@@ -39,16 +39,16 @@ func text(t *testing.T, s *Set) string {
 
 func TestSet(t *testing.T) {
 	s := NewSet()
-	s.Begin("c", 0)
-	s.Add(labeled, 1, "p", "q")
-	s.Add(labeled, 2, "pq", "")
-	s.Add(plain, 3)
-	s.Add(labeled, 4, "", "pq")
-	s.Add(labeled, 5, "p", "q")
-	s.Add(plain, 6)
-	s.Add(labeled, 7, "\xff", "")
-	s.Add(labeled, 8, "\uFFFD", "")
-	s.AddOnce(labeled, 9, "p", "q")
+	w := s.Writer("c", 0)
+	w.Add(labeled, 1, "p", "q")
+	w.Add(labeled, 2, "pq", "")
+	w.Add(plain, 3)
+	w.Add(labeled, 4, "", "pq")
+	w.Add(labeled, 5, "p", "q")
+	w.Add(plain, 6)
+	w.Add(labeled, 7, "\xff", "")
+	w.Add(labeled, 8, "\uFFFD", "")
+	w.AddOnce(labeled, 9, "p", "q")
 	want := `# HELP a_plain One.
 # TYPE a_plain gauge
 a_plain 3
@@ -93,27 +93,27 @@ func TestSameHash(t *testing.T) {
 func TestReset(t *testing.T) {
 	s := NewSet()
 	fill := func() {
-		s.Begin("c", 0)
+		w := s.Writer("c", 0)
 		for _, x := range []string{"b", "a", "b"} {
-			s.Add(labeled, 1, x, "")
+			w.Add(labeled, 1, x, "")
 		}
 		other := &Desc{Name: "c_other", Help: "Other.", Labels: labeled.Labels}
 		for _, x := range []string{"a", "b", strings.Repeat("long", labelChunk)} { // in another order than above
-			s.Add(other, 1, x, "")
+			w.Add(other, 1, x, "")
 		}
 		for i := range 1000 {
-			s.Add(other, 1, strconv.Itoa(i), "")
+			w.Add(other, 1, strconv.Itoa(i), "")
 		}
-		s.SetCreated(time.Unix(1, 0))
+		w.SetCreated(time.Unix(1, 0))
 		s.Merge(&dto.MetricFamily{})
 	}
 	fill()
 	want, chunks := text(t, s), len(s.labels.chunks)
 	s.Reset()
-	if got := text(t, s); got != "" || len(s.Skips()) > 0 || s.Added() > 0 || s.Skipped() > 0 || len(s.Foreign()) > 0 {
+	if got := text(t, s); got != "" || len(s.Skips()) > 0 || len(s.Foreign()) > 0 {
 		t.Errorf("what was reset has %+v and\n%s", s.Skips(), got)
 	}
-	s.Add(labeled, 1, "b", "")
+	s.Writer("c", 0).Add(labeled, 1, "b", "")
 	families, err := s.Gather()
 	if err != nil || families[0].GetMetric()[0].GetCounter().GetCreatedTimestamp() != nil {
 		t.Errorf("what was reset knows when Kamailio started: %v, %v", families, err)
@@ -155,15 +155,14 @@ func BenchmarkAdd(b *testing.B) {
 
 func TestMaxSeries(t *testing.T) {
 	s := NewSet()
-	s.Begin("c", 2)
-	s.Add(labeled, 1, "a", "")
-	s.Add(labeled, 1, "a", "") // takes no place
-	s.Add(plain, 2)
-	s.Add(labeled, 3, "b", "")
-	s.Begin("d", 0)
-	s.Add(labeled, 4, "c", "")
-	s.End()
-	s.Add(labeled, 5, "d", "")
+	w := s.Writer("c", 2)
+	w.Add(labeled, 1, "a", "")
+	w.Add(labeled, 1, "a", "") // takes no place
+	w.Add(plain, 2)
+	w.Add(labeled, 3, "b", "")
+	w = s.Writer("d", 0)
+	w.Add(labeled, 4, "c", "")
+	w.Add(labeled, 5, "d", "")
 	if got := text(t, s); strings.Contains(got, `x="b"`) || !strings.Contains(got, `x="c"`) || !strings.Contains(got, `x="d"`) {
 		t.Errorf("got\n%s", got)
 	}
@@ -179,11 +178,10 @@ func TestCreated(t *testing.T) {
 	own := &Desc{Name: "c_own_total", Help: "Own.", Type: Counter}
 	started := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	s := NewSet()
-	s.Begin("c", 0)
-	s.Add(plain, 1)
-	s.Add(labeled, 1, "", "")
-	s.SetCreated(started)
-	s.End()
+	w := s.Writer("c", 0)
+	w.Add(plain, 1)
+	w.Add(labeled, 1, "", "")
+	w.SetCreated(started)
 	s.Add(own, 1)
 	families, err := s.Gather()
 	if err != nil {

@@ -67,13 +67,14 @@ var oddValues = []float64{
 
 func TestTextIsThatOfTheLibrary(t *testing.T) {
 	s := NewSet()
+	w := s.Writer("c", 0)
 	wrongCounter := &Desc{Name: "counter_of_another_name", Help: "Counts.", Type: Counter}
 	s.Add(wrongCounter, 3)
 	s.Add(plain, 2)
 	for i, value := range oddValues {
 		for k, text := range oddTexts {
-			s.Add(&Desc{Name: "odd_help", Help: text, Type: Type(k % 2)}, value)
-			s.AddOnce(labeled, value, text, oddTexts[(i+k)%len(oddTexts)])
+			w.Add(&Desc{Name: "odd_help", Help: text, Type: Type(k % 2)}, value)
+			w.AddOnce(labeled, value, text, oddTexts[(i+k)%len(oddTexts)])
 		}
 	}
 	checkText(t, s)
@@ -115,11 +116,12 @@ func FuzzText(f *testing.F) {
 func TestSamplesInAnyOrder(t *testing.T) {
 	other := &Desc{Name: "c_other", Help: "Other.", Labels: labeled.Labels}
 	s := NewSet()
+	w := s.Writer("c", 0)
 	for _, x := range []string{"1", "2", "3"} {
-		s.Add(labeled, 1, x, "")
+		w.Add(labeled, 1, x, "")
 	}
 	for _, x := range []string{"3", "1", "4", "2", "1", "4", "5", "5"} {
-		s.Add(other, 1, x, "")
+		w.Add(other, 1, x, "")
 	}
 	var got []string
 	for i := range s.families[other].Len() {
@@ -135,12 +137,12 @@ func TestSamplesInAnyOrder(t *testing.T) {
 }
 
 func TestLabelsOfOtherNames(t *testing.T) {
-	s := NewSet()
-	labels := s.Labels([]string{"x", "z"}, "1", "2")
+	w := NewSet().Writer("c", 0)
+	labels := w.Labels([]string{"x", "z"}, "1", "2")
 	defer func() {
 		if recover() == nil {
 			t.Error("a sample with labels of other names was taken")
 		}
 	}()
-	s.AddTo(labels, labeled, 1)
+	w.AddTo(labels, labeled, 1)
 }
