@@ -68,7 +68,7 @@ func TestMethods(t *testing.T) {
 	}
 	for _, c := range collector.All {
 		want := "default methods"
-		if !c.Auto || c.Flag != "" {
+		if !c.Auto || c.Setting != "" {
 			want = "other methods"
 			if !strings.Contains(readPage(t, "configuring.md"), "`"+c.Method+"`") {
 				t.Errorf("configuring.md does not say why %s is not in auto", c.Method)

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 )
 
 // wrongValues are values that a flag must refuse, by flag, each with what its
@@ -54,7 +56,7 @@ func all(want string, values ...string) []struct{ value, want string } {
 // TestEveryFlagHasWrongValues fails for a flag without a row above.
 func TestEveryFlagHasWrongValues(t *testing.T) {
 	t.Parallel()
-	app, _ := newApp()
+	app := config.App()
 	for _, flag := range app.Model().Flags {
 		if !flag.Hidden && len(wrongValues[flag.Name]) == 0 {
 			t.Errorf("wrongValues has no value for --%s", flag.Name)
@@ -71,7 +73,7 @@ func TestEveryFlagHasWrongValues(t *testing.T) {
 // an argument of its own where the flag takes one.
 func TestWrongValuesEndTheProgram(t *testing.T) {
 	t.Parallel()
-	app, _ := newApp()
+	app := config.App()
 	for name, rows := range wrongValues {
 		if app.GetFlag(name) == nil {
 			continue // systemd's on other systems

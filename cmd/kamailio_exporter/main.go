@@ -20,6 +20,8 @@ import (
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/web"
 )

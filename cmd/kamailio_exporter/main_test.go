@@ -36,7 +36,7 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 		{[]string{"-u", "http://127.0.0.1/RPC", "-m", "ctl.connections"}, []string{"--kamailio.methods", "ctl.connections is not answered over JSON-RPC"}},
 		{[]string{"-m", "htable.get"}, []string{"--kamailio.methods", "needs --kamailio.htable-keys"}},
 		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"health check"}},
-		{[]string{"--web.external-url", "https://u:secret@example.net/"}, []string{`--web.external-url: \"…@example.net/\": a URL must not contain a password`}},
+		{[]string{"--web.external-url", "https://u:secret@example.net/"}, []string{`--web.external-url: "…@example.net/": a URL must not contain a password`}},
 		{[]string{"--web.external-url", "https://example.net/a%20b"}, []string{"--web.external-url", "must not have"}},
 		{[]string{"--nosuch"}, []string{"unknown long flag '--nosuch'"}},
 		{[]string{"stray"}, []string{`unexpected argument "stray"`}},

@@ -9,16 +9,20 @@ import (
 
 // TestParsedLists gives the flags several times, and one name in two forms.
 func TestParsedLists(t *testing.T) {
-	f := parseFlags([]string{
+	cfg, err := Parse([]string{
 		"--kamailio.dialog-profiles", "all, trunk:carrier1", "--kamailio.dialog-profiles=trunk:carrier2,all",
 		"--kamailio.htable-keys", "calls=>total,calls:total", "--kamailio.htable-keys=a:sip:x",
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := cfg.Target.Module.Settings
 	profiles := []collector.DialogProfile{{Name: "all"}, {Name: "trunk", Value: "carrier1"}, {Name: "trunk", Value: "carrier2"}}
-	if !slices.Equal(f.settings.DialogProfiles, profiles) {
-		t.Errorf("profiles %v, want %v", f.settings.DialogProfiles, profiles)
+	if !slices.Equal(settings.DialogProfiles, profiles) {
+		t.Errorf("profiles %v, want %v", settings.DialogProfiles, profiles)
 	}
 	keys := []collector.HtableKey{{Table: "calls", Key: "total"}, {Table: "a", Key: "sip:x"}}
-	if !slices.Equal(f.settings.HtableKeys, keys) {
-		t.Errorf("keys %v, want %v", f.settings.HtableKeys, keys)
+	if !slices.Equal(settings.HtableKeys, keys) {
+		t.Errorf("keys %v, want %v", settings.HtableKeys, keys)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 
+	"github.com/alecthomas/kingpin/v2"
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/promslog"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
@@ -60,6 +61,12 @@ func Parse(args []string) (*Config, error) {
 		return nil, err
 	}
 	return f.config()
+}
+
+// App returns the application with all flags, for tests and documentation of the flags.
+func App() *kingpin.Application {
+	app, _ := newApp()
+	return app
 }
 
 // SettingName returns how the user names a setting of a module or a target, given the setting's key in a configuration file:

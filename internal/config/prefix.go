@@ -62,8 +62,11 @@ func checkPath(path string) error {
 
 // checkPagePath returns an error for a path that a page with metrics cannot have.
 func checkPagePath(path string) error {
+	if err := checkPath(path); err != nil {
+		return err
+	}
 	if strings.HasPrefix(path, "/-/") {
 		return fmt.Errorf("the path %q must not start with /-/, which is for the health check", path)
 	}
-	return checkPath(path)
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
@@ -37,7 +38,7 @@ var hintedURIs = []string{
 // hintedErrors are one for each hint.
 var hintedErrors = []error{
 	fs.ErrNotExist, fs.ErrPermission, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EPROTOTYPE, binrpc.ErrClosedUnanswered, io.EOF,
-	errLost, errOutOfTime, errNoMethods,
+	hint.ErrLostReply, errOutOfTime, hint.ErrNotKamailio,
 	&rpc.Fault{Code: 500, Reason: "Method Not Found"}, &rpc.Fault{Code: 500, Reason: "Internal error"},
 	&rpc.LimitError{}, &binrpc.StallError{}, &binrpc.SyntaxError{}, &jsonrpc.SyntaxError{},
 	&jsonrpc.StatusError{Code: 403}, &jsonrpc.StatusError{Code: 404},
@@ -53,8 +54,12 @@ func TestLiveKamailioAcceptsTheLinesOfHints(t *testing.T) {
 	}
 	lines := map[string]bool{}
 	for _, uri := range hintedURIs {
+		target, err := dial.ParseTarget(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, err := range hintedErrors {
-			text := hintOn(problem{err: err}, uri)
+			text := string(hint.For(err, target))
 			found := configLine.FindAllString(text, -1)
 			if got, want := len(found), strings.Count(text, "modparam")+strings.Count(text, "loadmodule"); got != want {
 				t.Errorf("%d of %d lines are complete in the hint %q", got, want, text)
@@ -94,14 +99,13 @@ func configWith(line string) string {
 }
 
 // newLiveTarget makes a target for a URI of the lab.
-func newLiveTarget(t *testing.T, uri string, options Options) (*Target, *logBuffer) {
+func newLiveTarget(t *testing.T, uri string, options testOptions) (*Target, *logBuffer) {
 	t.Helper()
 	client, err := dial.New(uri)
 	if err != nil {
 		t.Fatal(err)
 	}
 	options.URI = uri
-	options.JSONRPC = client.Target().Protocol == dial.JSONRPC
 	return newTestTarget(t, client, options)
 }
 
@@ -111,7 +115,7 @@ func TestLiveFullCtl(t *testing.T) {
 	for _, transport := range []string{"unix", "tcp"} {
 		t.Run(transport, func(t *testing.T) {
 			fillCtl(t, strings.TrimPrefix(k.URI("unix"), "unix:"))
-			target, log := newLiveTarget(t, k.URI(transport), Options{Auto: true})
+			target, log := newLiveTarget(t, k.URI(transport), testOptions{Auto: true})
 			for range 3 {
 				if got := scrapeFor(t, target, time.Minute, "kamailio_up"); got != "up[] 0\n" {
 					t.Errorf("samples %s", got)
@@ -150,7 +154,7 @@ func TestLiveTinyBufferSize(t *testing.T) {
 	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
 			k := lab.StartTest(t, lab.Options{Suite: suite, Config: `modparam("ctl", "binrpc_buffer_size", 8)`})
-			target, log := newLiveTarget(t, k.URI("unix"), Options{Named: named(t, "stats.fetch"), Settings: collector.Settings{StatsGroups: []string{"all"}}})
+			target, log := newLiveTarget(t, k.URI("unix"), testOptions{Named: named(t, "stats.fetch"), Settings: collector.Settings{StatsGroups: []string{"all"}}})
 			target.Scrape(t.Context())
 			if text := log.String(); !strings.Contains(text, "hint=") || !strings.Contains(text, "binrpc_buffer_size") || !strings.Contains(text, "binrpc_struct_max_body_size") {
 				t.Errorf("log %s", text)
@@ -164,7 +168,7 @@ func TestLiveTinyBufferSize(t *testing.T) {
 func TestLiveReplyLargerThanADatagram(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{Destinations: 2000})
 	uri := "jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")
-	target, log := newLiveTarget(t, uri, Options{Auto: true, Timeout: 2 * time.Second})
+	target, log := newLiveTarget(t, uri, testOptions{Auto: true, Timeout: 2 * time.Second})
 	const polls = 10
 	slow := 0
 	for i := range polls {
@@ -198,7 +202,7 @@ func TestPathThatIsNotASocket(t *testing.T) {
 	for path, kind := range map[string]string{dir: "a directory", file: "a regular file", fifo: "a FIFO", os.DevNull: "a device"} {
 		for _, scheme := range []string{"unix:", "unixd:", "jsonrpc+unixgram:"} {
 			t.Run(scheme+kind, func(t *testing.T) {
-				target, log := newLiveTarget(t, scheme+path, Options{Auto: true})
+				target, log := newLiveTarget(t, scheme+path, testOptions{Auto: true})
 				target.Scrape(t.Context())
 				if want := fmt.Sprintf("%s is %s and not a socket", path, kind); !strings.Contains(log.String(), want) || strings.Contains(log.String(), "nothing listens") {
 					t.Errorf("log %s, want %q", log, want)

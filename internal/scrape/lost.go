@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
@@ -22,9 +23,6 @@ type lostReply struct {
 
 // maxWait is the maximum number of polls that a method is left out of at a time.
 const maxWait = 64
-
-// errLost is what is reported of a method that is left out.
-var errLost = errors.New("no reply arrived, although other methods were answered: the method is left out of most polls until a reply arrives")
 
 // isDatagram reports whether replies arrive as datagrams.
 func isDatagram(endpoint dial.Target) bool {
@@ -83,7 +81,7 @@ func (l lostReplies) update(o *outcome) {
 // timedOut reports whether any reply did not arrive in time.
 func (j *job) timedOut() bool {
 	for _, answer := range j.answers {
-		if answer.Received.IsZero() && (answer.Err == nil || errors.Is(answer.Err, rpc.ErrNoDatagram) || isTimeout(answer.Err)) {
+		if answer.Received.IsZero() && (answer.Err == nil || errors.Is(answer.Err, rpc.ErrNoDatagram) || hint.IsTimeout(answer.Err)) {
 			return true
 		}
 	}

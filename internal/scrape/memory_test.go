@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"log/slog"
 	"runtime/debug"
 	"testing"
 
@@ -16,7 +17,7 @@ func TestMemoryIsGivenBackAfterALargePoll(t *testing.T) {
 		free:  func() { freed++ },
 		after: func(f func()) { scheduled = append(scheduled, f) },
 	}
-	idle, busy := newReport(Options{}), newReport(Options{})
+	idle, busy := newReport("", slog.New(slog.DiscardHandler)), newReport("", slog.New(slog.DiscardHandler))
 	for _, r := range []*report{idle, busy} {
 		r.recycle(metric.NewSet())
 	}

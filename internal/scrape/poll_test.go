@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
@@ -32,7 +33,7 @@ func TestImpatientScraperChangesNothingForOthers(t *testing.T) {
 		slow := uptimeAnswer
 		slow.after = time.Second
 		client := &script{answers: map[string]answer{"core.uptime": slow}}
-		target, log := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
+		target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			for range 80 {
@@ -71,7 +72,7 @@ func TestPollGoesOnWhenNobodyWaits(t *testing.T) {
 				slow := uptimeAnswer
 				slow.after = 2 * time.Second
 				client := &script{answers: map[string]answer{"core.uptime": slow}}
-				target, log := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
+				target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
 				ctx, cancel := scrape(t.Context())
 				defer cancel()
 				start := time.Now()
@@ -106,7 +107,7 @@ func TestScrapesThatGiveUpShareTheirSet(t *testing.T) {
 		slow := tmAnswer
 		slow.after = 2 * time.Second
 		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": slow}}
-		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime", "tm.stats", "sl.stats")})
+		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "tm.stats", "sl.stats")})
 		giveUpAfter := func(limit time.Duration) (string, func(), any) {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
@@ -136,7 +137,7 @@ func TestScrapesThatGiveUpShareTheirSet(t *testing.T) {
 
 func TestCloseEndsThePollWithoutCountingIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		target, log := newTestTarget(t, &script{}, Options{Named: named(t, "core.uptime")})
+		target, log := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
 		scrapeFor(t, target, time.Second)
 		start := time.Now()
 		if err := target.Close(); err != nil {
@@ -160,7 +161,7 @@ func successes(t *testing.T, target *Target) string {
 func TestHangingKamailio(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methods: []string{"core.uptime", "tm.stats"}, answers: map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": tmAnswer}}
-		target, log := newTestTarget(t, client, Options{Auto: true, Named: named(t, "tls.info")})
+		target, log := newTestTarget(t, client, testOptions{Auto: true, Named: named(t, "tls.info")})
 		client.answers["tls.info"] = answer{err: notFound}
 		if got, want := successes(t, target), "[core.uptime] 1 [tls.info] 0 [tm.stats] 1 "; got != want {
 			t.Errorf("before: %s, want %s", got, want)
@@ -192,7 +193,7 @@ func TestHangingKamailio(t *testing.T) {
 // not have.
 func TestKamailioThatHangsFromTheStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		target, log := newTestTarget(t, &script{methodsHang: true}, Options{Auto: true, Named: named(t, "tls.info")})
+		target, log := newTestTarget(t, &script{methodsHang: true}, testOptions{Auto: true, Named: named(t, "tls.info")})
 		for range 3 {
 			if got, want := successes(t, target), "[tls.info] 0 "; got != want {
 				t.Errorf("%s, want %s", got, want)
@@ -213,7 +214,7 @@ func TestServerThatCannotTellItsMethods(t *testing.T) {
 			client.answers[c.Method] = answer{err: notFound}
 		}
 		client.answers["core.uptime"], client.answers["tm.stats"] = uptimeAnswer, tmAnswer
-		target, _ := newTestTarget(t, client, Options{Auto: true})
+		target, _ := newTestTarget(t, client, testOptions{Auto: true})
 		if got, want := successes(t, target), "[core.uptime] 1 [tm.stats] 1 "; got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
@@ -240,13 +241,13 @@ func TestServerWithoutAnyKnownMethod(t *testing.T) {
 			for _, c := range collector.All {
 				client.answers[c.Method] = answer{err: notFound}
 			}
-			target, log := newTestTarget(t, client, Options{Auto: true, Named: named(t, "tm.stats", "dlg.stats_active")})
+			target, log := newTestTarget(t, client, testOptions{Auto: true, Named: named(t, "tm.stats", "dlg.stats_active")})
 			for i := range 3 {
 				if got, want := scrapeFor(t, target, time.Hour, "kamailio_exporter_collector", "kamailio_up"), "exporter_collector_success[dlg.stats_active] 0\nexporter_collector_success[tm.stats] 0\nup[] 0\n"; got != want {
 					t.Errorf("poll %d: samples\n%swant\n%s", i, got, want)
 				}
 			}
-			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, errNoMethods.Error()) || !strings.Contains(text, "hint=") {
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, hint.ErrNotKamailio.Error()) || !strings.Contains(text, "hint=") {
 				t.Errorf("log %s", text)
 			}
 		})
@@ -265,7 +266,7 @@ func TestLargeMethodsAreAskedLast(t *testing.T) {
 		t.Fatal(err)
 	}
 	settings := collector.Settings{HtableKeys: []collector.HtableKey{key}, DialogProfiles: []collector.DialogProfile{profile}}
-	for name, options := range map[string]Options{
+	for name, options := range map[string]testOptions{
 		"named": {Named: slices.Concat(named(t, "dispatcher.list", "uac.reg_dump"), named(t, "htable.get"), named(t, "dlg.profile_get_size"), named(t, "core.uptime"))},
 		"auto":  {Auto: true, Named: slices.Concat(named(t, "dispatcher.list"), named(t, "htable.get"), named(t, "dlg.stats_active"))},
 	} {
@@ -295,7 +296,7 @@ func TestReplyThatDoesNotFitInADatagram(t *testing.T) {
 		client := &script{methods: []string{"core.uptime", "dispatcher.list", "permissions.addressDump"}, answers: map[string]answer{
 			"core.uptime": uptimeAnswer, "permissions.addressDump": {records: []any{rpc.Members{}}},
 		}}
-		target, log := newTestTarget(t, client, Options{Auto: true, URI: "jsonrpc+unixgram:/run/kamailio/kamailio_rpc.sock"})
+		target, log := newTestTarget(t, client, testOptions{Auto: true, URI: "jsonrpc+unixgram:/run/kamailio/kamailio_rpc.sock"})
 		var slow []int
 		for i := range 200 {
 			start := time.Now()
@@ -337,7 +338,7 @@ func TestReplyThatDoesNotFitInADatagram(t *testing.T) {
 func TestLostMethodIsAskedOfANewKamailio(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
-		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime", "dispatcher.list"), URI: "unixd:/run/kamailio/kamailio_ctl"})
+		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "dispatcher.list"), URI: "unixd:/run/kamailio/kamailio_ctl"})
 		for range 6 { // it is left out of the next four
 			successes(t, target)
 		}
@@ -354,7 +355,7 @@ func TestLostMethodIsAskedOfANewKamailio(t *testing.T) {
 func TestSlowMethodOverAStreamIsAskedEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
-		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime", "dispatcher.list")})
+		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "dispatcher.list")})
 		for range 3 {
 			successes(t, target)
 		}

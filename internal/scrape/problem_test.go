@@ -35,7 +35,7 @@ func allMethods() []string {
 func TestMadeUpFaultsAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methods: allMethods()}
-		target, log := newTestTarget(t, client, Options{Auto: true})
+		target, log := newTestTarget(t, client, testOptions{Auto: true})
 		for poll := range 40 {
 			madeUp(client, poll)
 			target.Scrape(t.Context())
@@ -73,7 +73,7 @@ func TestMadeUpFaultsAreLoggedOnce(t *testing.T) {
 func TestLinesAreBoundedInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methods: []string{"core.uptime"}}
-		target, log := newTestTarget(t, client, Options{Auto: true})
+		target, log := newTestTarget(t, client, testOptions{Auto: true})
 		const polls = 400
 		for poll := range polls {
 			if poll%2 == 0 {
@@ -110,7 +110,7 @@ func TestLinesAreBoundedInTime(t *testing.T) {
 // one method fails all the time.
 func TestAnOutageIsLoggedBesideALastingProblem(t *testing.T) {
 	client := &script{methods: []string{"core.uptime"}, answers: map[string]answer{"core.uptime": uptimeAnswer, "tls.info": {err: notFound}}}
-	target, log := newTestTarget(t, client, Options{Auto: true, Named: named(t, "tls.info")})
+	target, log := newTestTarget(t, client, testOptions{Auto: true, Named: named(t, "tls.info")})
 	for range 2 {
 		client.methodsErr = nil
 		target.Scrape(t.Context())
@@ -135,7 +135,7 @@ func TestLeftOutPartsAreLoggedWithinABudget(t *testing.T) {
 		for _, c := range collector.All {
 			client.answers[c.Method] = answer{records: []any{odd}}
 		}
-		target, log := newTestTarget(t, client, Options{Auto: true})
+		target, log := newTestTarget(t, client, testOptions{Auto: true})
 		target.Scrape(t.Context())
 		if lines := strings.Count(log.String(), "level=WARN"); lines != maxLines {
 			t.Errorf("%d lines, want %d", lines, maxLines)

@@ -10,7 +10,7 @@ import (
 // TestSetIsUsedAgainWhenItIsReleased, and not before.
 func TestSetIsUsedAgainWhenItIsReleased(t *testing.T) {
 	client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
-	target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
+	target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
 	first, release := target.Scrape(t.Context())
 	text := samples(first, "kamailio_")
 	second, releaseSecond := target.Scrape(t.Context())
@@ -41,7 +41,7 @@ func TestSharedSetIsReleasedByTheLast(t *testing.T) {
 		slow := uptimeAnswer
 		slow.after = 1
 		client := &script{answers: map[string]answer{"core.uptime": slow}}
-		target, _ := newTestTarget(t, client, Options{Named: named(t, "core.uptime")})
+		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
 		type result struct {
 			samples string
 			release func()
@@ -70,7 +70,7 @@ func TestSharedSetIsReleasedByTheLast(t *testing.T) {
 
 func TestSetOfAScrapeThatRanOutOfTimeIsReleased(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		target, _ := newTestTarget(t, &script{}, Options{Named: named(t, "core.uptime")})
+		target, _ := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, release := target.Scrape(ctx)
@@ -84,7 +84,6 @@ func TestSetOfAScrapeThatRanOutOfTimeIsReleased(t *testing.T) {
 // TestNamesOfUserMetricsThatAreTaken are those of our own families, in either text
 // format.
 func TestNamesOfUserMetricsThatAreTaken(t *testing.T) {
-	report := newReport(Options{})
 	for name, want := range map[string]bool{
 		"kamailio_up":                       true,
 		"kamailio_up_total":                 true, // its family is kamailio_up in OpenMetrics
@@ -94,7 +93,7 @@ func TestNamesOfUserMetricsThatAreTaken(t *testing.T) {
 		"my_total":                          false,
 		"go_things":                         true,
 	} {
-		if report.taken(name) != want {
+		if isTaken(name) != want {
 			t.Errorf("%s is taken: %t", name, !want)
 		}
 	}

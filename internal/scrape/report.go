@@ -2,13 +2,12 @@ package scrape
 
 import (
 	"cmp"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
@@ -35,9 +34,9 @@ func Metrics() []*metric.Desc {
 
 // report turns outcomes into samples and log lines, and counts.
 type report struct {
-	options Options
-	names   map[string]bool // of all families that are not the routing script's
-	log     problemLog
+	name   string // of the target, in logs
+	logger *slog.Logger
+	log    problemLog
 
 	mu     sync.Mutex
 	ended  int // polls
@@ -57,35 +56,42 @@ type skipCount struct {
 	logged bool
 }
 
-func newReport(options Options) *report {
-	r := &report{options: options, names: map[string]bool{}, skips: map[skipKey]*skipCount{}}
-	r.log.options = options
-	for _, desc := range Metrics() {
-		r.names[desc.Name] = true
+func newReport(name string, logger *slog.Logger) *report {
+	return &report{
+		name:   name,
+		logger: logger,
+		log:    problemLog{name: name, logger: logger},
+		skips:  map[skipKey]*skipCount{},
 	}
-	for _, c := range collector.All {
-		for _, desc := range c.Metrics {
-			r.names[desc.Name] = true
-		}
-	}
-	return r
 }
 
 // samples returns those of a poll that is not over.
-func (r *report) samples(o outcome) *metric.Set {
-	set, _ := r.collect(o)
+func (r *report) samples(results []Result) *metric.Set {
+	set, _, _ := r.collect(results)
 	r.addCounters(set)
 	return set
 }
 
 // conclude counts a poll that is over, logs what is new about it, and returns its
 // samples.
-func (r *report) conclude(o outcome) *metric.Set {
-	set, problems := r.collect(o)
+func (r *report) conclude(results []Result) *metric.Set {
+	set, answered, problems := r.collect(results)
 	r.count(set, len(problems) > 0)
-	r.log.add(problems, o.answered)
+	r.log.add(problems, answered)
 	r.addCounters(set)
 	return set
+}
+
+// collect adds the samples of all results to a Set.
+func (r *report) collect(results []Result) (set *metric.Set, answered bool, problems []problem) {
+	set = r.newSet()
+	for _, result := range results {
+		ok, failed := result.AddTo(set)
+		answered = answered || ok
+		problems = append(problems, failed...)
+	}
+	set.Add(up, value(answered))
+	return set, answered, problems
 }
 
 // newSet returns the spare Set, if there is one: it has about the memory that is
@@ -122,100 +128,6 @@ func (r *report) polls() int {
 	return r.ended
 }
 
-// collect gives each reply to its collector.
-func (r *report) collect(o outcome) (*metric.Set, []problem) {
-	set := r.newSet()
-	set.Add(up, value(o.answered))
-	failures := failures{}
-	if r.options.UserMetrics != nil {
-		failures.add(userCollector, r.merge(set, o.user))
-	}
-	if o.err != nil {
-		for _, c := range o.expected {
-			set.Add(collectorSuccess, 0, c.Method)
-		}
-		if outOfTime(o.err) {
-			o.err = errOutOfTime
-		}
-		return set, append(failures.problems(), problem{err: o.err})
-	}
-	before := o.start
-	for i := range o.jobs {
-		before = r.collectJob(set, &o.jobs[i], before, failures)
-	}
-	if r.options.Settings.NoLegacySeries {
-		set.DropLegacy()
-	}
-	return set, failures.problems()
-}
-
-// collectJob gives one collector its replies. before is when the replies before
-// them arrived; it returns when these did.
-func (r *report) collectJob(set *metric.Set, j *job, before time.Time, failures failures) time.Time {
-	method := j.collector.Method
-	if j.guessed && j.onlyTried() {
-		return before
-	}
-	if j.guessed && !j.known && !j.answered() {
-		failures.addUnnamed(j.inTime()[0].Err)
-		return before
-	}
-	start := time.Now()
-	err := errLost
-	if !j.lost {
-		err = j.collector.Collect(set, r.options.Settings, j.inTime())
-	}
-	failures.add(method, err)
-	took := time.Since(start)
-	if last := j.lastReceived(); !last.IsZero() {
-		took += last.Sub(before)
-		before = last
-	}
-	set.Add(collectorSuccess, value(err == nil), method)
-	set.Add(collectorDuration, took.Seconds(), method)
-	return before
-}
-
-// userCollector is the name under which the routing script's metrics are listed
-// among the collectors.
-const userCollector = "xhttp_prom"
-
-// merge adds the routing script's metrics, except those whose names are taken.
-func (r *report) merge(set *metric.Set, user userMetrics) error {
-	err := user.err
-	if err == nil && user.took == 0 || outOfTime(err) {
-		err = errOutOfTime
-	}
-	set.Add(collectorSuccess, value(err == nil), userCollector)
-	set.Add(collectorDuration, user.took.Seconds(), userCollector)
-	set.Begin(userCollector, 0)
-	defer set.End()
-	for range user.page.BadCount {
-		set.Skip(metric.BadValue, user.page.Bad[0])
-	}
-	for _, family := range user.page.Families {
-		if r.taken(family.GetName()) {
-			set.Skip(metric.Duplicate, family.GetName())
-			continue
-		}
-		set.Merge(family)
-	}
-	return err
-}
-
-// taken reports whether a name may be that of one of our own families, also with
-// the endings that a histogram adds to its name.
-func (r *report) taken(name string) bool {
-	for _, prefix := range []string{"go_", "process_", "promhttp_", "kamailio_exporter_"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	// In OpenMetrics, a counter's family is named without the ending of its samples.
-	base := strings.TrimSuffix(name, "_total")
-	return r.names[base] || r.names[base+"_total"] || r.names[name+"_count"] || r.names[name+"_sum"] || r.names[name+"_bucket"]
-}
-
 func value(condition bool) float64 {
 	if condition {
 		return 1
@@ -241,8 +153,8 @@ func (r *report) count(set *metric.Set, failed bool) {
 		if !counted.logged && r.budget.left() > 0 {
 			r.budget.used++
 			counted.logged = true
-			r.options.Logger.Warn("Part of Kamailio's replies was left out or cut; this is logged once, and counted in "+skipped.Name,
-				"target", r.options.URI, "collector", skip.Collector, "reason", skip.Reason, "count", skip.Count, "example", printable(skip.Example))
+			r.logger.Warn("Part of Kamailio's replies was left out or cut; this is logged once, and counted in "+skipped.Name,
+				"target", r.name, "collector", skip.Collector, "reason", skip.Reason, "count", skip.Count, "example", printable(skip.Example))
 		}
 	}
 }

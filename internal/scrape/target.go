@@ -5,61 +5,21 @@ package scrape
 
 import (
 	"context"
-	"iter"
+	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// Client is what a Target asks; dial.Client is one.
-type Client interface {
-	// Stream sends calls and yields their replies; see [rpc.Client].
-	Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply]
-	// Close closes the connection; see [rpc.Client].
-	Close() error
-	// Methods returns the RPC methods that the server has. asked reports whether
-	// the server replied just now; a fault is a reply.
-	Methods(ctx context.Context) (methods []string, asked bool, err error)
-}
-
-// Options are the settings of a Target.
-type Options struct {
-	// URI names the target in logs. It also says how the target is reached, as
-	// dial.ParseTarget reads it.
-	URI string
-	// Auto uses every collector whose method the server has and whose cost does
-	// not grow with the traffic.
-	Auto bool
-	// Named are collectors to use in any case.
-	Named []*collector.Collector
-	// JSONRPC leaves out the methods that Kamailio does not answer completely
-	// over JSON-RPC.
-	JSONRPC bool
-	// Settings are what users chose about collectors.
-	Settings collector.Settings
-	// UserMetrics fetches the metrics of the routing script; nil if there are
-	// none.
-	UserMetrics *xhttpprom.Client
-	// Timeout is the maximum duration of a poll. It must be positive.
-	Timeout time.Duration
-	// Logger gets a line for each problem when it appears, and one when all is
-	// well again.
-	Logger *slog.Logger
-}
-
-// Target is one Kamailio. It may be used concurrently.
+// Target is one Kamailio. It owns the connection to it. It may be used concurrently.
 type Target struct {
-	client   Client
-	options  Options
-	endpoint dial.Target // zero if the URI is not one
-	report   *report
+	sources []Source // the first one is RPC
+	timeout time.Duration
+	report  *report
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -67,28 +27,39 @@ type Target struct {
 
 	mu      sync.Mutex
 	current *poll
-
-	// Owned by the current poll.
-	known []*collector.Collector // the server is known to have their methods
-	lost  lostReplies
 }
 
-// NewTarget makes a target that is asked through client.
-func NewTarget(client Client, options Options) *Target {
-	options.Named = slices.Clone(options.Named)
-	sortForBatch(options.Named)
-	endpoint, _ := dial.ParseTarget(options.URI)
-	t := &Target{client: client, options: options, endpoint: endpoint, report: newReport(options), lost: lostReplies{}}
+// NewTarget returns a target. It does not connect yet. The logger gets a line for each problem when it appears, and one when
+// all is well again.
+func NewTarget(cfg *config.Target, logger *slog.Logger) *Target {
+	client := dial.NewTarget(cfg.URI, dial.Options{HTTP: cfg.HTTP})
+	return newTarget(client, cfg, logger)
+}
+
+// newTarget returns a target that is asked through client.
+func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
+	t := &Target{
+		sources: []Source{newRPCSource(client, cfg.URI, cfg.Module)},
+		timeout: cfg.Module.Timeout,
+		report:  newReport(cfg.URI.Redacted(), logger),
+	}
+	if cfg.XHTTPProm != nil {
+		t.sources = append(t.sources, pageSource{cfg.XHTTPProm})
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
 
-// Close ends the poll that is under way, without counting it, and closes the
-// client.
+// Close ends the poll that is running, without counting it, and closes the
+// sources.
 func (t *Target) Close() error {
 	t.cancel()
 	t.polls.Wait()
-	return t.client.Close()
+	var failed []error
+	for _, source := range t.sources {
+		failed = append(failed, source.Close())
+	}
+	return errors.Join(failed...)
 }
 
 // Scrape polls Kamailio, or joins the poll that is under way, and returns the
@@ -111,7 +82,7 @@ func (t *Target) Scrape(ctx context.Context) (found *metric.Set, release func())
 		}
 		<-p.done // soon: the samples are being made
 	}
-	return p.result, func() { t.leave(p) }
+	return p.samples, func() { t.leave(p) }
 }
 
 // endsTogether is the difference below which a scrape that may take as long as the
@@ -124,8 +95,10 @@ func (t *Target) join() *poll {
 	defer t.mu.Unlock()
 	if t.current == nil {
 		now := time.Now()
-		t.current = &poll{ends: now.Add(t.options.Timeout), done: make(chan struct{})}
-		t.current.outcome.start = now
+		t.current = &poll{ends: now.Add(budget(t.timeout)), done: make(chan struct{})}
+		for _, source := range t.sources {
+			t.current.fetches = append(t.current.fetches, source.Begin())
+		}
 		p := t.current
 		t.polls.Go(func() { t.run(p) })
 	}
@@ -138,23 +111,23 @@ func (t *Target) join() *poll {
 func (t *Target) leave(p *poll) {
 	t.mu.Lock()
 	p.waiting--
-	unused := p.waiting == 0 && p.result != nil
+	unused := p.waiting == 0 && p.samples != nil
 	t.mu.Unlock()
 	if unused {
-		t.report.recycle(p.result)
+		t.report.recycle(p.samples)
 	}
 }
 
 // finish publishes the result of a poll, and makes room for the next poll.
-func (t *Target) finish(p *poll, result *metric.Set) {
+func (t *Target) finish(p *poll, samples *metric.Set) {
 	t.mu.Lock()
-	p.result = result
+	p.samples = samples
 	t.current = nil
 	unused := p.waiting == 0
 	t.mu.Unlock()
 	close(p.done)
 	if unused {
-		t.report.recycle(result)
+		t.report.recycle(samples)
 	}
 	memory.afterPoll(t.report)
 }
@@ -165,12 +138,12 @@ func (t *Target) finish(p *poll, result *metric.Set) {
 func (t *Target) partial(p *poll) *part {
 	p.making.Lock()
 	defer p.making.Unlock()
-	o, changes, over := p.snapshot()
-	if over {
+	results, changes, ok := p.results()
+	if !ok {
 		return nil
 	}
 	if p.part == nil || p.part.changes != changes {
-		p.part = &part{set: t.report.samples(o), changes: changes}
+		p.part = &part{set: t.report.samples(results), changes: changes}
 	}
 	p.part.users++
 	return p.part

@@ -25,11 +25,12 @@ func manySamples(destinations int) *metric.Set {
 		families[i] = &metric.Desc{Name: fmt.Sprintf("kamailio_dispatcher_destination_number_%d", i), Help: "A number.", Labels: labels}
 	}
 	set := metric.NewSet()
+	out := set.Writer("dispatcher.list", 0)
 	for i := range destinations {
 		duid, setid, uri := fmt.Sprintf("destination-%d", i), strconv.Itoa(i/50), fmt.Sprintf("sip:10.%d.%d.1:5060;transport=udp", i/50, i%50)
-		shared := set.Labels(labels, duid, setid, "udp:127.0.0.1:5060", uri)
+		shared := out.Labels(labels, duid, setid, "udp:127.0.0.1:5060", uri)
 		for k, family := range families {
-			set.AddTo(shared, family, float64(i%(k+1))+float64(k%4)/4)
+			out.AddTo(shared, family, float64(i%(k+1))+float64(k%4)/4)
 		}
 	}
 	return set
@@ -39,7 +40,7 @@ func manySamples(destinations int) *metric.Set {
 func ownPage(tb testing.TB) page {
 	tb.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), newProcessCollector())
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	own := &ownMetrics{registry: registry, logger: slog.New(slog.DiscardHandler)}
 	return page{own: own.gather(), found: metric.NewSet()}
 }
@@ -92,7 +93,7 @@ func (p page) writeByLibrary(tb testing.TB, w io.Writer, contentType expfmt.Form
 
 func BenchmarkOwnMetrics(b *testing.B) {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), newProcessCollector())
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := registry.Gather(); err != nil {

@@ -26,14 +26,26 @@ func patientLimits(requests int) limits {
 	return limits{requests: requests, memory: 1 << 30, stall: time.Hour, patience: time.Millisecond, total: time.Hour}
 }
 
+// stubTarget is a target whose scrapes return what the function returns.
+type stubTarget func(context.Context) (*metric.Set, func())
+
+func (s stubTarget) Scrape(ctx context.Context) (*metric.Set, func()) { return s(ctx) }
+
+func (stubTarget) Wait(patience time.Duration) time.Duration {
+	if patience == 0 {
+		return time.Minute
+	}
+	return patience
+}
+
 // stubHandler serves pages of samples that scrape returns.
-func stubHandler(l limits, scrape func(context.Context) (*metric.Set, func())) *metricsHandler {
+func stubHandler(l limits, scrape stubTarget) *metricsHandler {
 	logger := slog.New(slog.DiscardHandler)
 	return &metricsHandler{
-		options: Options{Timeout: time.Minute, Logger: logger},
-		scrape:  scrape,
-		gate:    newGate(l),
-		own:     &ownMetrics{registry: prometheus.NewRegistry(), logger: logger},
+		target: scrape,
+		gate:   newGate(l),
+		own:    &ownMetrics{registry: prometheus.NewRegistry(), logger: logger},
+		logger: logger,
 	}
 }
 

@@ -3,7 +3,6 @@
 package web
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -13,53 +12,26 @@ import (
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
-
-// Options are the settings of the pages.
-type Options struct {
-	// Target is what the metrics are of.
-	Target *scrape.Target
-	// RoutePrefix is what the paths of all pages start with, as RoutePrefix returns
-	// it: "/kamailio", or empty for none.
-	RoutePrefix string
-	// TelemetryPath is the path of the metrics behind the prefix, "/metrics" as a rule.
-	TelemetryPath string
-	// Timeout is the most that a scrape may take.
-	Timeout time.Duration
-	// MaxRequests is how many requests for the metrics are answered at once. It
-	// must be positive.
-	MaxRequests int
-	// ExporterMetrics adds the metrics of the exporter's own process: go_*,
-	// process_* and promhttp_*.
-	ExporterMetrics bool
-	// Logger gets what goes wrong in answering a request.
-	Logger *slog.Logger
-}
 
 // healthPath is the path of the health check, behind the prefix.
 const healthPath = "/-/healthy"
 
-// NewHandler returns the handler of all pages. A TelemetryPath that is not valid is
-// an error.
-func NewHandler(options Options) (http.Handler, error) {
-	if err := checkPath(options.TelemetryPath); err != nil {
-		return nil, err
-	}
-	if options.TelemetryPath == healthPath {
-		return nil, errors.New("the path " + healthPath + " is that of the health check")
-	}
-	prefix := options.RoutePrefix
+// NewHandler returns the handler of all pages.
+func NewHandler(cfg config.Web, pool *scrape.Pool, logger *slog.Logger) (http.Handler, error) {
+	prefix := cfg.RoutePrefix
 	mux := http.NewServeMux()
-	mux.Handle("GET "+prefix+options.TelemetryPath, newMetricsHandler(options))
+	mux.Handle("GET "+prefix+cfg.TelemetryPath, newMetricsHandler(cfg, pool.Default(), logger))
 	mux.HandleFunc("GET "+prefix+healthPath, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "Healthy\n")
 	})
 	if prefix != "" {
 		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
 	}
-	if options.TelemetryPath != "/" {
-		landing, err := newLandingPage(options.TelemetryPath)
+	if cfg.TelemetryPath != "/" {
+		landing, err := newLandingPage(cfg.TelemetryPath)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +74,7 @@ var (
 )
 
 // secureHeaders tells browsers to take no page for something else, and to do nothing
-// on its behalf. Headers that the file of --web.config.file sets stay as they are.
+// on its behalf. Headers that the user configured stay as they are.
 func secureHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()

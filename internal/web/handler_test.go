@@ -13,36 +13,31 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// testRequests is how many requests test handlers answer at once.
+// testRequests is how many requests are answered at once by default.
 const testRequests = 40
 
-func testOptions(t *testing.T, uri string, log io.Writer) Options {
-	t.Helper()
-	client, err := dial.New(uri)
+// newTestHandler returns the handler of all pages that the arguments of the command line ask for.
+func newTestHandler(tb testing.TB, log io.Writer, args ...string) http.Handler {
+	tb.Helper()
+	cfg, err := config.Parse(append([]string{"--kamailio.timeout=1m"}, args...))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { client.Close() })
 	logger := slog.New(slog.NewTextHandler(log, nil))
-	return Options{
-		Target:        scrape.NewTarget(client, scrape.Options{URI: uri, Auto: true, Timeout: time.Minute, Logger: logger}),
-		TelemetryPath: "/metrics",
-		Timeout:       time.Minute,
-		MaxRequests:   testRequests,
-		Logger:        logger,
-	}
-}
-
-func newTestHandler(t *testing.T, uri string, log io.Writer) http.Handler {
-	t.Helper()
-	handler, err := NewHandler(testOptions(t, uri, log))
+	pool := scrape.NewPool(cfg, logger)
+	tb.Cleanup(func() {
+		if err := pool.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	handler, err := NewHandler(cfg.Web, pool, logger)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return handler
 }
@@ -77,7 +72,7 @@ func (goneWriter) Write([]byte) (int, error) {
 
 func TestWhoGoesAwayIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
-	handler := newTestHandler(t, "unix:/no/such/socket", &log)
+	handler := newTestHandler(t, &log, "-u", "unix:/no/such/socket")
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	log.Reset() // of what it says of Kamailio
 	handler.ServeHTTP(goneWriter{http.Header{}}, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
@@ -118,7 +113,7 @@ func TestTooManyRequests(t *testing.T) {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "--web.max-requests") {
+	if err != nil || response.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), "40 requests are being answered, which is the configured maximum") {
 		t.Errorf("%s: %s, %v", response.Status, body, err)
 	}
 	close(answer)
@@ -157,7 +152,7 @@ func TestRequestsWaitForAPlace(t *testing.T) {
 
 // TestRequestsWithABodyThatNeverComes do not keep others out.
 func TestRequestsWithABodyThatNeverComes(t *testing.T) {
-	server := httptest.NewServer(newTestHandler(t, "unix:/no/such/socket", io.Discard))
+	server := httptest.NewServer(newTestHandler(t, io.Discard, "-u", "unix:/no/such/socket"))
 	defer server.Close()
 	for range testRequests + 1 {
 		conn, err := net.Dial("tcp", server.Listener.Addr().String())

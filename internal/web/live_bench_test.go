@@ -8,20 +8,16 @@ import (
 	standard "compress/gzip"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/klauspost/compress/gzip"
 
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // BenchmarkLive scrapes a real Kamailio over HTTP, for CPU profiles of all that a
@@ -41,46 +37,18 @@ func BenchmarkLive(b *testing.B) {
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			k := lab.StartTest(b, lab.Options{Destinations: bench.destinations})
-			named, err := collector.Select(bench.methods)
-			if err != nil {
-				b.Fatal(err)
+			args := []string{"-u", k.URI("unix"), "-m", strings.Join(bench.methods, ","), "--kamailio.stats-groups=all"}
+			if bench.short != nil {
+				args = append(args, "--kamailio.short", strings.Join(bench.short, ","))
 			}
-			scrapeAll(b, scrape.Options{
-				URI:      k.URI("unix"),
-				Named:    named,
-				Settings: collector.Settings{Named: bench.methods, StatsGroups: []string{"all"}, Short: bench.short},
-				Timeout:  time.Minute,
-				Logger:   slog.New(slog.DiscardHandler),
-			})
+			scrapeAll(b, newTestHandler(b, io.Discard, args...))
 		})
 	}
 }
 
-// liveHandler is the exporter of a real Kamailio.
-func liveHandler(b *testing.B, options scrape.Options) http.Handler {
+func scrapeAll(b *testing.B, handler http.Handler) {
 	b.Helper()
-	client, err := dial.New(options.URI)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { client.Close() })
-	handler, err := NewHandler(Options{
-		Target:          scrape.NewTarget(client, options),
-		TelemetryPath:   "/metrics",
-		Timeout:         time.Minute,
-		MaxRequests:     testRequests,
-		ExporterMetrics: true,
-		Logger:          options.Logger,
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	return handler
-}
-
-func scrapeAll(b *testing.B, options scrape.Options) {
-	b.Helper()
-	server := httptest.NewServer(liveHandler(b, options))
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
@@ -110,7 +78,7 @@ func scrapeAll(b *testing.B, options scrape.Options) {
 // 4,000 destinations: how long they take, and what they leave.
 func BenchmarkLiveGzip(b *testing.B) {
 	k := lab.StartTest(b, lab.Options{Destinations: 4000})
-	handler := liveHandler(b, scrape.Options{URI: k.URI("unix"), Auto: true, Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)})
+	handler := newTestHandler(b, io.Discard, "-u", k.URI("unix"))
 	recorder := httptest.NewRecorder()
 	handler.ServeHTTP(recorder, httptest.NewRequestWithContext(b.Context(), http.MethodGet, "/metrics", http.NoBody))
 	page := recorder.Body.Bytes()

@@ -34,7 +34,7 @@ func TestLivePrometheus(t *testing.T) {
 		t.Skip("starts a real Prometheus; run without -short")
 	}
 	p := fixedPage(t)
-	handler := &metricsHandler{gate: newGate(defaultLimits), options: Options{Logger: slog.New(slog.DiscardHandler)}}
+	handler := &metricsHandler{gate: newGate(defaultLimits), logger: slog.New(slog.DiscardHandler)}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ours", func(w http.ResponseWriter, r *http.Request) { handler.answer(w, r, p, func() {}) })
 	mux.Handle("/library", promhttp.HandlerFor(prometheus.Gatherers{p.own, p.found}, promhttp.HandlerOpts{EnableOpenMetrics: true}))

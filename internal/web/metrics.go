@@ -18,49 +18,56 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
 // metricsHandler serves the metrics of a target.
 type metricsHandler struct {
-	options Options
-	scrape  func(context.Context) (found *metric.Set, release func())
-	gate    *gate
-	own     *ownMetrics
+	target target
+	gate   *gate
+	own    *ownMetrics
+	logger *slog.Logger
 }
 
-func newMetricsHandler(options Options) http.Handler {
+// target is what the metrics are of, a scrape.Target.
+type target interface {
+	Scrape(ctx context.Context) (found *metric.Set, release func())
+	Wait(patience time.Duration) time.Duration
+}
+
+func newMetricsHandler(cfg config.Web, target target, logger *slog.Logger) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(versioncollector.NewCollector("kamailio_exporter"))
 	limits := defaultLimits
-	limits.requests = options.MaxRequests
+	limits.requests = cfg.MaxRequests
 	handler := &metricsHandler{
-		options: options,
-		scrape:  options.Target.Scrape,
-		gate:    newGate(limits),
-		own:     &ownMetrics{registry: registry, logger: options.Logger},
+		target: target,
+		gate:   newGate(limits),
+		own:    &ownMetrics{registry: registry, logger: logger},
+		logger: logger,
 	}
-	if !options.ExporterMetrics {
+	if !cfg.ExporterMetrics {
 		return handler
 	}
 	registry.MustRegister(
 		collectors.NewGoCollector(),
-		newProcessCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return promhttp.InstrumentMetricHandler(registry, handler)
 }
 
 func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), Budget(h.limit(r)))
+	ctx, cancel := context.WithTimeout(r.Context(), h.target.Wait(h.patience(r)))
 	defer cancel()
 	if !h.gate.enter(ctx) {
-		message := fmt.Sprintf("%d requests are being answered, as many as --web.max-requests allows, and none ended in the time of this scrape: try again later", h.gate.requests)
+		message := fmt.Sprintf("%d requests are being answered, which is the configured maximum, and none ended in the time of this scrape: try again later", h.gate.requests)
 		http.Error(w, message, http.StatusServiceUnavailable)
 		return
 	}
 	defer h.gate.leave()
 	own := h.own.start()
-	found, release := h.scrape(ctx)
+	found, release := h.target.Scrape(ctx)
 	h.answer(w, r, page{own: own(), found: found, names: r.URL.Query()["name[]"]}, release)
 }
 
@@ -92,36 +99,28 @@ func (h *metricsHandler) logFailure(message string, err error) {
 	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "write" || errors.Is(err, errGivenUp) {
 		level = slog.LevelDebug
 	}
-	h.options.Logger.Log(context.Background(), level, message, "err", err)
+	h.logger.Log(context.Background(), level, message, "err", err)
 }
 
 // timeoutHeader is where Prometheus says how long it will wait.
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// leastSeconds is the shortest limit that somebody may mean.
-const leastSeconds = 0.01
+// minPatience is the shortest time in the header that can be meant, in seconds.
+const minPatience = 0.01
 
-// limit is how long the scrape may take: our own limit, or Prometheus' if that
-// is shorter. A header that is no time counts for nothing.
-func (h *metricsHandler) limit(r *http.Request) time.Duration {
-	limit := h.options.Timeout
+// patience returns how long the scraper waits for the page, 0 if it does not say so. A header that is not a time is ignored.
+func (h *metricsHandler) patience(r *http.Request) time.Duration {
 	text := r.Header.Get(timeoutHeader)
 	if text == "" {
-		return limit
+		return 0
 	}
 	seconds, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(seconds >= leastSeconds) || math.IsInf(seconds, 0) {
-		h.options.Logger.Debug("Ignoring a bad header", "header", timeoutHeader, "value", text)
-		return limit
+	if err != nil || !(seconds >= minPatience) || math.IsInf(seconds, 0) {
+		h.logger.Debug("Ignoring a bad header", "header", timeoutHeader, "value", text)
+		return 0
 	}
-	if seconds >= limit.Seconds() {
-		return limit
-	}
-	return time.Duration(seconds * float64(time.Second))
+	return time.Duration(min(seconds, maxPatience) * float64(time.Second))
 }
 
-// Budget is how much of a scrape's time Kamailio gets; the rest is for making
-// the page and for its way to Prometheus.
-func Budget(limit time.Duration) time.Duration {
-	return limit - min(limit/10, 500*time.Millisecond)
-}
+// maxPatience is more than any scraper waits, in seconds. It fits a time.Duration.
+const maxPatience = 1e6

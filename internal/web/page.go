@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"errors"
 	"slices"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/common/expfmt"
@@ -66,19 +65,11 @@ func (p page) writeMessages(w *bufio.Writer, contentType expfmt.Format) error {
 	return err
 }
 
+// writeText writes the families of the exporter itself, those of Kamailio, and those that a routing script made.
 func (p page) writeText(w *bufio.Writer, contentType expfmt.Format, format metric.Format) error {
+	p.writePieces(w, p.own.text[format]())
 	foreign, left := writePieces(p.found.Foreign(), contentType)
-	pieces := p.own.text[format]()
-	if len(foreign) > 0 {
-		pieces = slices.SortedFunc(slices.Values(slices.Concat(pieces, foreign)), func(a, b piece) int { return strings.Compare(a.name, b.name) })
-	}
 	for _, family := range p.found.Families() {
-		before := slices.IndexFunc(pieces, func(piece piece) bool { return piece.name > family.Desc.Name })
-		if before < 0 {
-			before = len(pieces)
-		}
-		p.writePieces(w, pieces[:before])
-		pieces = pieces[before:]
 		if !p.shows(family.Desc.Name) {
 			continue
 		}
@@ -86,7 +77,7 @@ func (p page) writeText(w *bufio.Writer, contentType expfmt.Format, format metri
 			return left
 		}
 	}
-	p.writePieces(w, pieces)
+	p.writePieces(w, foreign)
 	if format == metric.OpenMetrics {
 		_, _ = w.WriteString("# EOF\n")
 	}

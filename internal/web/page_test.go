@@ -33,15 +33,14 @@ func fixedPage(tb testing.TB) page {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kamailio_exporter_build_info", Help: "Built.", ConstLabels: prometheus.Labels{"version": "1"}}, func() float64 { return 1 }),
 	)
 	set := metric.NewSet()
-	set.Begin("test", 0)
+	out := set.Writer("test", 0)
 	for i, value := range []float64{0, 1, -1, 0.5, 123456, 1e6, 1234567, 1e21, math.Inf(1), math.NaN()} {
 		for _, text := range []string{"", "plain", `a"b\c` + "\nd", "ümläut", "\xff"} {
-			set.Add(oddGauge, value, strconv.Itoa(i), text)
-			set.Add(oddCounter, value, strconv.Itoa(i), text)
+			out.Add(oddGauge, value, strconv.Itoa(i), text)
+			out.Add(oddCounter, value, strconv.Itoa(i), text)
 		}
 	}
-	set.Add(&metric.Desc{Name: "kamailio_exporter_total_scrapes", Help: "Scrapes.", Type: metric.Counter}, 7)
-	set.End()
+	out.Add(&metric.Desc{Name: "kamailio_exporter_total_scrapes", Help: "Scrapes.", Type: metric.Counter}, 7)
 	set.Merge(&dto.MetricFamily{
 		Name: proto.String("my_requests"), Help: proto.String("The routing script's."), Type: dto.MetricType_HISTOGRAM.Enum(),
 		Metric: []*dto.Metric{{Histogram: &dto.Histogram{
@@ -58,23 +57,21 @@ var (
 	oddCounter = &metric.Desc{Name: "kamailio_odd_total", Help: "Odd.", Type: metric.Counter, Labels: []string{"i", "text"}}
 )
 
-// families are all of the page, by name, as the library has them.
+// families are all of the page in its order, as the library has them.
 func (p page) families(tb testing.TB) []*dto.MetricFamily {
 	tb.Helper()
 	found, err := p.found.Gather()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return slices.SortedFunc(slices.Values(slices.Concat(p.own.families, found)), func(a, b *dto.MetricFamily) int {
-		return strings.Compare(a.GetName(), b.GetName())
-	})
+	return slices.Concat(p.own.families, found)
 }
 
 // answer asks for the page with these headers, given as name and value in turn.
 func (p page) answer(t *testing.T, headers ...string) (int, http.Header, []byte) {
 	t.Helper()
 	var log bytes.Buffer
-	handler := &metricsHandler{gate: newGate(defaultLimits), options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	handler := &metricsHandler{gate: newGate(defaultLimits), logger: slog.New(slog.NewTextHandler(&log, nil))}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
 	for i := 0; i < len(headers); i += 2 {
 		request.Header.Add(headers[i], headers[i+1])
@@ -226,7 +223,7 @@ func TestFamilyThatHasNoFormIsLeftOut(t *testing.T) {
 		Metric: []*dto.Metric{{Histogram: &dto.Histogram{SampleCountFloat: proto.Float64(1.5)}}},
 	})
 	var log bytes.Buffer
-	handler := &metricsHandler{gate: newGate(defaultLimits), options: Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}}
+	handler := &metricsHandler{gate: newGate(defaultLimits), logger: slog.New(slog.NewTextHandler(&log, nil))}
 	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody)
 	request.Header.Set("Accept", prometheus3)
 	recorder := httptest.NewRecorder()

@@ -14,13 +14,7 @@ import (
 // handlerAt is the handler of all pages with this prefix.
 func handlerAt(t *testing.T, prefix, telemetryPath string) http.Handler {
 	t.Helper()
-	options := testOptions(t, "unix:/no/such/socket", io.Discard)
-	options.RoutePrefix, options.TelemetryPath = prefix, telemetryPath
-	handler, err := NewHandler(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return handler
+	return newTestHandler(t, io.Discard, "-u", "unix:/no/such/socket", "--web.route-prefix", prefix, "--web.telemetry-path", telemetryPath)
 }
 
 var links = regexp.MustCompile(`href="([^"]*)"`)

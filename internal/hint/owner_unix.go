@@ -1,6 +1,6 @@
 //go:build unix
 
-package scrape
+package hint
 
 import (
 	"fmt"

@@ -1,66 +1,23 @@
 package scrape
 
 import (
-	"context"
-	"crypto/tls"
-	"errors"
-	"io"
-	"net"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 	"unicode"
 
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 )
-
-// problem is an error and the collectors that failed with it; none if nothing
-// could be asked.
-type problem struct {
-	collectors []string
-	err        error
-}
-
-// failures are the collectors that failed, by the text of the error: one error can
-// fail all.
-type failures map[string]*problem
-
-func (f failures) add(collector string, err error) {
-	if err != nil {
-		failed := f.of(err)
-		failed.collectors = append(failed.collectors, collector)
-	}
-}
-
-// addUnnamed adds an error of a method that the server may not have.
-func (f failures) addUnnamed(err error) { f.of(err) }
-
-func (f failures) of(err error) *problem {
-	text := err.Error()
-	if f[text] == nil {
-		f[text] = &problem{err: err}
-	}
-	return f[text]
-}
-
-// problems returns the errors, sorted by their collectors.
-func (f failures) problems() []problem {
-	var all []problem
-	for _, failed := range f {
-		all = append(all, *failed)
-	}
-	slices.SortFunc(all, func(a, b problem) int { return slices.Compare(a.collectors, b.collectors) })
-	return all
-}
 
 // problemLog logs each problem when it appears, and a line when there is none any
 // more, rather than at each poll. The number of lines is bounded, whatever a
 // server sends. Only the poll that is ending may use it.
 type problemLog struct {
-	options Options
+	name   string // of the target
+	logger *slog.Logger
 
 	mu       sync.Mutex
 	known    map[problemKey]bool // those of the last poll
@@ -78,7 +35,7 @@ type problemKey struct {
 
 // keys returns the keys of a problem.
 func (p problem) keys(answered bool) []problemKey {
-	kind, ofMethod := kindOf(p.err)
+	kind, ofMethod := hint.Kind(p.err)
 	if !ofMethod || len(p.collectors) == 0 {
 		return []problemKey{{kind: kind, answered: answered}}
 	}
@@ -87,61 +44,6 @@ func (p problem) keys(answered bool) []problemKey {
 		keys[i] = problemKey{kind: kind, collector: collector}
 	}
 	return keys
-}
-
-// kindOf returns what kind of error it is, without anything that a server can make
-// up, and whether it is about the method that failed rather than about the
-// connection.
-func kindOf(err error) (kind string, ofMethod bool) {
-	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
-		return kindOfFault(fault), true
-	}
-	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
-		return "limit", true
-	}
-	for _, known := range []error{binrpc.ErrOutOfStep, binrpc.ErrClosedUnanswered, rpc.ErrClosed, io.EOF, io.ErrUnexpectedEOF} {
-		if errors.Is(err, known) {
-			return known.Error(), false
-		}
-	}
-	if isTimeout(err) || errors.Is(err, rpc.ErrNoDatagram) || errors.Is(err, context.Canceled) {
-		return "timeout", false
-	}
-	if failed, ok := errors.AsType[*net.OpError](err); ok {
-		return failed.Op + ": " + failed.Err.Error(), false // it is the operating system's
-	}
-	return kindOfReply(err)
-}
-
-func kindOfFault(fault *rpc.Fault) string {
-	switch {
-	case fault.NoSuchMethod():
-		return "no such method"
-	case isBufferFault(fault):
-		return "buffer"
-	default:
-		return "fault"
-	}
-}
-
-// kindOfReply is kindOf for replies that could not be read.
-func kindOfReply(err error) (kind string, ofMethod bool) {
-	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
-		return "stall", false
-	}
-	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok {
-		return "not BINRPC", false
-	}
-	if _, ok := errors.AsType[*jsonrpc.SyntaxError](err); ok {
-		return "not JSON-RPC", false
-	}
-	if _, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
-		return "HTTP status", false
-	}
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return "certificate", false
-	}
-	return "other", true
 }
 
 // add logs what is new about the problems of a poll.
@@ -194,33 +96,33 @@ func (l *problemLog) logUnlogged(problems []problem) {
 		collectors = append(collectors, p.collectors...)
 	}
 	slices.Sort(collectors)
-	l.options.Logger.Error("Scraping Kamailio fails in too many ways to log each; see "+collectorSuccess.Name,
-		"target", l.options.URI, "unlogged", l.unlogged, "collectors", strings.Join(slices.Compact(collectors), ","))
+	l.logger.Error("Scraping Kamailio fails in too many ways to log each; see "+collectorSuccess.Name,
+		"target", l.name, "unlogged", l.unlogged, "collectors", strings.Join(slices.Compact(collectors), ","))
 }
 
 func (l *problemLog) logProblem(p problem, answered bool) {
 	l.logged = true
-	args := []any{"target", l.options.URI, "err", printable(p.err.Error())}
+	args := []any{"target", l.name, "err", printable(p.err.Error())}
 	if len(p.collectors) > 0 {
 		args = append(args, "collectors", strings.Join(p.collectors, ","))
 	}
-	if hint := hintOn(p, l.options.URI); hint != "" {
-		args = append(args, "hint", hint)
+	if text := p.hint.Text(config.SettingName); text != "" {
+		args = append(args, "hint", text)
 	}
 	message := "Scraping Kamailio failed"
 	if answered {
 		message = "A part of scraping Kamailio failed"
 	}
-	l.options.Logger.Error(message, args...)
+	l.logger.Error(message, args...)
 }
 
 func (l *problemLog) logRecovery() {
 	if l.logged {
-		args := []any{"target", l.options.URI}
+		args := []any{"target", l.name}
 		if l.unlogged > 0 {
 			args = append(args, "unlogged", l.unlogged)
 		}
-		l.options.Logger.Info("Scraping Kamailio works again", args...)
+		l.logger.Info("Scraping Kamailio works again", args...)
 	}
 	l.logged, l.unlogged = false, 0
 }

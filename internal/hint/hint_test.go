@@ -1,4 +1,4 @@
-package scrape
+package hint
 
 import (
 	"context"
@@ -42,27 +42,27 @@ func TestHint(t *testing.T) {
 		{"permission of a directory", permission, "unix:/no/such/kamailio_ctl", []string{`modparam("ctl", "mode", 0660)`, "directories above"}},
 		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
 		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or it hangs"}},
-		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC as Kamailio does", "--kamailio.scrape-uri"}},
+		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC as Kamailio does", "SETTING uri"}},
 		{"not JSON-RPC", &jsonrpc.SyntaxError{}, "jsonrpc+udp://127.0.0.1:5060", []string{"does not speak JSON-RPC as Kamailio does", "dgram_socket"}},
 		{"wrong path", &jsonrpc.StatusError{Code: 404}, "http://127.0.0.1:5060/", []string{"jsonrpc_dispatch()"}},
-		{"password", &jsonrpc.StatusError{Code: 401}, "http://127.0.0.1:5060/", []string{"--kamailio.http-config.file"}},
+		{"password", &jsonrpc.StatusError{Code: 401}, "http://127.0.0.1:5060/", []string{"SETTING auth"}},
 		{"permission of JSON-RPC", permission, "jsonrpc+unixgram:" + file, []string{"dgram_mode"}},
-		{"unknown CA", &tls.CertificateVerificationError{Err: errors.New("unknown")}, "https://127.0.0.1:5061/RPC", []string{"ca_file", "--kamailio.http-config.file"}},
+		{"unknown CA", &tls.CertificateVerificationError{Err: errors.New("unknown")}, "https://127.0.0.1:5061/RPC", []string{"ca_file", "SETTING auth"}},
 		{"TLS", fmt.Errorf("ask: %w", io.EOF), "http://127.0.0.1:5061/RPC", []string{"https://"}},
 		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than the exporter accepts"}},
 		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not read fast enough"}},
-		{"timeout", errOutOfTime, "unix:" + file, []string{"kamcmd core.uptime", "--kamailio.timeout"}},
-		{"timeout of JSON-RPC", errOutOfTime, "https://127.0.0.1:5061/RPC", []string{"jsonrpc_dispatch()", "http or https"}},
-		{"timeout of TCP", errOutOfTime, "tcp://127.0.0.1:5060", []string{"not one for SIP"}},
-		{"timeout of a datagram", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "udp://127.0.0.1:2049", []string{"--kamailio.timeout"}},
-		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the Kamailio module", "--kamailio.methods"}},
+		{"timeout", context.DeadlineExceeded, "unix:" + file, []string{"kamcmd core.uptime", "SETTING timeout"}},
+		{"timeout of JSON-RPC", context.DeadlineExceeded, "https://127.0.0.1:5061/RPC", []string{"jsonrpc_dispatch()", "http or https"}},
+		{"timeout of TCP", context.DeadlineExceeded, "tcp://127.0.0.1:5060", []string{"not one for SIP"}},
+		{"timeout of a datagram", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "udp://127.0.0.1:2049", []string{"SETTING timeout"}},
+		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the Kamailio module", "SETTING methods"}},
 		{"small buffer", &rpc.Fault{Code: 500, Reason: "Internal error creating dest struct"}, "unix:" + file, []string{"binrpc_struct_max_body_size", "KiB"}},
 		{"a fault that says all", &rpc.Fault{Code: 404, Reason: "no such table"}, "unix:" + file, []string{""}},
 		{"an error that says all", errors.New("odd"), "unix:" + file, []string{""}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got := hintOn(problem{err: test.err}, test.uri)
+			got := hintText(t, test.err, test.uri)
 			for _, want := range test.want {
 				if !strings.Contains(got, want) || want == "" && got != "" {
 					t.Errorf("hint %q, want %q in it", got, want)
@@ -119,9 +119,19 @@ func TestHintOnRealErrors(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
 			_, err = rpc.One(ctx, client, "core.uptime")
-			if got := hintOn(problem{err: err}, uri); !strings.Contains(got, want) {
+			if got := hintText(t, err, uri); !strings.Contains(got, want) {
 				t.Errorf("error %v has the hint %q, want %q in it", err, got, want)
 			}
 		})
 	}
+}
+
+// hintText returns the hint about an error of a target, with SETTING in front of the key of each setting.
+func hintText(t *testing.T, err error, uri string) string {
+	t.Helper()
+	target, parseErr := dial.ParseTarget(uri)
+	if parseErr != nil {
+		t.Fatal(parseErr)
+	}
+	return For(err, target).Text(func(key string) string { return "SETTING " + key })
 }

@@ -1,4 +1,5 @@
-package scrape
+// Package hint turns an error of a scrape into what the user can do about it.
+package hint
 
 import (
 	"context"
@@ -11,7 +12,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"syscall"
 
@@ -26,22 +26,37 @@ import (
 // copied. Kamailio 5.6 and 6.0 accept each of them, except where the hint names a
 // version.
 
-// hintOnUserMetrics is about the page with the routing script's own metrics.
-const hintOnUserMetrics = "check that --kamailio.xhttp-prom-url is the page for which event_route[xhttp:request] of Kamailio's configuration calls prom_dispatch(), " +
+// A Hint says what the user can do about an error. It names settings by their key in a configuration file, in braces; Text
+// replaces them. The empty Hint says that there is nothing to add to the error.
+type Hint string
+
+// keys are those of the settings that a Hint can name.
+var keys = []string{"auth", "methods", "timeout", "uri", "xhttp_prom_url"}
+
+// Text returns the hint for users who know settings by the names that the function returns for their keys, for example
+// "--kamailio.timeout" for "timeout".
+func (h Hint) Text(name func(key string) string) string {
+	text := string(h)
+	for _, key := range keys {
+		text = strings.ReplaceAll(text, "{"+key+"}", name(key))
+	}
+	return text
+}
+
+// Errors that a scrape finds itself.
+var (
+	// ErrLostReply says that a method got no reply although others did, over a transport that loses large replies.
+	ErrLostReply = errors.New("no reply arrived, although other methods were answered: the method is left out of most polls until a reply arrives")
+	// ErrNotKamailio says that a server answered and has none of the methods that every Kamailio has.
+	ErrNotKamailio = errors.New("the server has none of the methods of a Kamailio")
+)
+
+// XHTTPProm is about the page of the Kamailio module xhttp_prom.
+const XHTTPProm Hint = "check that {xhttp_prom_url} is the page for which event_route[xhttp:request] of Kamailio's configuration calls prom_dispatch(), " +
 	"and that it lets this host in. Kamailio also needs tcp_accept_no_cl=yes, because the request has no Content-Length"
 
-// hintOn returns what the user can do about a problem, "" if there is nothing to
-// add to the error.
-func hintOn(p problem, uri string) string {
-	if slices.Contains(p.collectors, userCollector) {
-		return hintOnUserMetrics
-	}
-	target, err := dial.ParseTarget(uri)
-	if err != nil {
-		return ""
-	}
-	return hint(p.err, target)
-}
+// For returns the hint about an error of RPC.
+func For(err error, target dial.Target) Hint { return Hint(hint(err, target)) }
 
 func hint(err error, target dial.Target) string {
 	socket := target.Network == "unix" || target.Network == "unixgram"
@@ -50,7 +65,7 @@ func hint(err error, target dial.Target) string {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && socket:
-		return fmt.Sprintf("there is no such socket: check that Kamailio is running, with %s. If its socket is elsewhere, name it with --kamailio.scrape-uri", configOf(target))
+		return fmt.Sprintf("there is no such socket: check that Kamailio is running, with %s. If its socket is elsewhere, name it with {uri}", configOf(target))
 	case errors.Is(err, fs.ErrPermission):
 		return hintOnPermission(target)
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -63,10 +78,10 @@ func hint(err error, target dial.Target) string {
 		return "Kamailio closed the connection before it replied: ctl serves at most 128 connections at once, and closes others. " +
 			"End the programs that keep connections to it open, or wait until ctl closes those that are idle"
 	case isUntrusted(err):
-		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another name: set ca_file or server_name in tls_config of the file that --kamailio.http-config.file names"
+		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another name: set ca_file or server_name in tls_config of {auth}"
 	case errors.Is(err, io.EOF) && target.Network == "http":
 		return "Kamailio closed the connection: if this is its port for TLS, use https:// in the URI"
-	case errors.Is(err, errLost):
+	case errors.Is(err, ErrLostReply):
 		return hintOnLostReply(target)
 	}
 	return hintOnReply(err, target)
@@ -86,7 +101,7 @@ func hintOnFile(err error, target dial.Target) string {
 	if target.Protocol == dial.JSONRPC {
 		socket = `a socket of modparam("jsonrpcs", "dgram_socket", "/run/kamailio/kamailio_rpc.sock")`
 	}
-	return fmt.Sprintf("%s is %s and not a socket: name %s with --kamailio.scrape-uri", target.Address, kindOfFile(info.Mode()), socket)
+	return fmt.Sprintf("%s is %s and not a socket: name %s with {uri}", target.Address, kindOfFile(info.Mode()), socket)
 }
 
 func kindOfFile(mode fs.FileMode) string {
@@ -112,19 +127,19 @@ func hintOnReply(err error, target dial.Target) string {
 	if status, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
 		return hintOnStatus(status)
 	}
-	if _, ok := errors.AsType[*jsonrpc.SyntaxError](err); ok || errors.Is(err, errNoMethods) && target.Protocol == dial.JSONRPC {
-		return "the server there does not speak JSON-RPC as Kamailio does: --kamailio.scrape-uri must be the URL for which Kamailio's configuration calls jsonrpc_dispatch(), or a socket that jsonrpcs opens with its parameters dgram_socket or tcp_socket"
+	if _, ok := errors.AsType[*jsonrpc.SyntaxError](err); ok || errors.Is(err, ErrNotKamailio) && target.Protocol == dial.JSONRPC {
+		return "the server there does not speak JSON-RPC as Kamailio does: {uri} must be the URL for which Kamailio's configuration calls jsonrpc_dispatch(), or a socket that jsonrpcs opens with its parameters dgram_socket or tcp_socket"
 	}
-	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok || errors.Is(err, errNoMethods) {
-		return `the server there does not speak BINRPC as Kamailio does: --kamailio.scrape-uri must be a socket that ctl opens with modparam("ctl", "binrpc", "unix:/run/kamailio/kamailio_ctl"), not one for SIP, JSON-RPC or a FIFO`
+	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok || errors.Is(err, ErrNotKamailio) {
+		return `the server there does not speak BINRPC as Kamailio does: {uri} must be a socket that ctl opens with modparam("ctl", "binrpc", "unix:/run/kamailio/kamailio_ctl"), not one for SIP, JSON-RPC or a FIFO`
 	}
 	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
-		return "the reply is larger than the exporter accepts: leave the method out of --kamailio.methods, and please report it"
+		return "the reply is larger than the exporter accepts: leave the method out of {methods}, and please report it"
 	}
 	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
 		return "Kamailio stopped sending a reply that was not read fast enough: check whether this host, or the network to Kamailio, is overloaded. A unix: socket is the safest choice"
 	}
-	if isTimeout(err) {
+	if IsTimeout(err) {
 		return hintOnTimeout(target)
 	}
 	return ""
@@ -134,12 +149,12 @@ func hintOnTimeout(target dial.Target) string {
 	switch {
 	case target.Protocol == dial.JSONRPC:
 		return "Kamailio did not reply in time: check that its configuration calls jsonrpc_dispatch() there, and whether it takes http or https. " +
-			"If Kamailio is only slow, raise --kamailio.timeout"
+			"If Kamailio is only slow, raise {timeout}"
 	case target.Network == "tcp":
 		return `there was no BINRPC reply in time: check that this is the port of a socket of ctl, as in modparam("ctl", "binrpc", "tcp:127.0.0.1:2046"), and not one for SIP. ` +
-			"Try kamcmd core.uptime. If Kamailio is only slow, raise --kamailio.timeout"
+			"Try kamcmd core.uptime. If Kamailio is only slow, raise {timeout}"
 	default:
-		return "Kamailio's ctl process did not reply in time: it is busy with an expensive RPC method, or Kamailio hangs. Try kamcmd core.uptime. If Kamailio is only slow, raise --kamailio.timeout"
+		return "Kamailio's ctl process did not reply in time: it is busy with an expensive RPC method, or Kamailio hangs. Try kamcmd core.uptime. If Kamailio is only slow, raise {timeout}"
 	}
 }
 
@@ -147,15 +162,15 @@ func hintOnTimeout(target dial.Target) string {
 func hintOnLostReply(target dial.Target) string {
 	if target.Protocol == dial.JSONRPC {
 		return `the reply is probably larger than a datagram can be, which Kamailio logs as "Message too long": use http:// or https://, or a unix: or tcp:// socket of ctl, ` +
-			"or leave the method out of --kamailio.methods"
+			"or leave the method out of {methods}"
 	}
-	return "the reply is probably larger than the datagram socket takes: use a unix: or tcp:// socket of ctl, or leave the method out of --kamailio.methods"
+	return "the reply is probably larger than the datagram socket takes: use a unix: or tcp:// socket of ctl, or leave the method out of {methods}"
 }
 
 func hintOnStatus(status *jsonrpc.StatusError) string {
 	switch status.Code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: let this host in there, or give the password with --kamailio.http-config.file"
+		return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: let this host in there, or give the password with {auth}"
 	default:
 		return "check that event_route[xhttp:request] of Kamailio's configuration calls jsonrpc_dispatch() for the path of this URL"
 	}
@@ -166,7 +181,8 @@ func isUntrusted(err error) bool {
 	return untrusted
 }
 
-func isTimeout(err error) bool {
+// IsTimeout reports whether an error means that something did not happen in time.
+func IsTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
@@ -177,7 +193,7 @@ const hintOnBuffers = `the reply is probably larger than ctl's buffers: set modp
 func hintOnFault(fault *rpc.Fault) string {
 	switch {
 	case fault.NoSuchMethod():
-		return "this Kamailio does not have the method: load the Kamailio module that it belongs to, or leave the method out of --kamailio.methods"
+		return "this Kamailio does not have the method: load the Kamailio module that it belongs to, or leave the method out of {methods}"
 	case isBufferFault(fault):
 		return hintOnBuffers
 	default:
