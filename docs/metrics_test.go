@@ -12,6 +12,7 @@ import (
 	"text/template"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
@@ -23,6 +24,7 @@ func TestMetrics(t *testing.T) {
 	var got bytes.Buffer
 	page := template.New("metrics.md.tmpl").Funcs(template.FuncMap{
 		"anchor":  anchor,
+		"flag":    config.SettingName,
 		"capital": func(text string) string { return strings.ToUpper(text[:1]) + text[1:] },
 		"cell":    func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
 		"join":    func(words []string) string { return strings.Join(words, ", ") },

@@ -63,7 +63,7 @@ var dialogProfileSize = field{name: "size", unsigned: true, desc: gauge("kamaili
 var dlgProfileGetSize = &Collector{
 	Method: "dlg.profile_get_size",
 	Module: "dialog",
-	Help: "number of dialogs in profiles, a series for each profile that --kamailio.dialog-profiles names. " +
+	Help: "number of dialogs in profiles, a series for each configured profile. " +
 		"For profile:value Kamailio walks a part of the profile's dialogs under the profile's lock, for " +
 		"profile it adds a few counters",
 	Auto:    true,

@@ -113,7 +113,7 @@ var htableValue = gauge("kamailio_htable_value",
 var htableGet = &Collector{
 	Method:  "htable.get",
 	Module:  "htable",
-	Help:    "values in hash tables, a series for each key that --kamailio.htable-keys names",
+	Help:    "values in hash tables, a series for each configured key",
 	Auto:    true,
 	Setting: "htable_keys",
 	Metrics: []*metric.Desc{htableValue},

@@ -38,15 +38,15 @@ const allStatistics = "all"
 var statisticLine = regexp.MustCompile(`(?s)^([^:]+):(.+) = (\d+)$`)
 
 var statsFetchValue = gauge("kamailio_stats_fetch_value",
-	"Value of a statistic as Kamailio gives it. If stats.fetch is named among the methods, the statistics selected by "+
-		"--kamailio.stats-groups, otherwise those that have no metric of their own. Every field of stats.fetch.",
+	"Value of a statistic as Kamailio gives it. If stats.fetch is named among the methods, the statistics of the configured "+
+		"groups, otherwise those that have no metric of their own. Every field of stats.fetch.",
 	"group", "name")
 
 var statsFetch = &Collector{
 	Method: statsFetchMethod,
 	Module: "statistics of all modules",
 	Help: "statistics of the core and of all modules, about 200 series, and one for each statistic of the routing script. " +
-		"If --kamailio.methods names it, those of --kamailio.stats-groups are shown as kamailio_stats_fetch_value too",
+		"If the method is named, those of the configured groups are shown as kamailio_stats_fetch_value too",
 	Auto:    true,
 	Metrics: append(statisticDescs(), statsFetchValue),
 	calls: func(Settings) []rpc.Call {
