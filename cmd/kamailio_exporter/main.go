@@ -68,7 +68,7 @@ func run(cfg *config.Config, logger *slog.Logger) error {
 	defer stop()
 	defer logHangups(logger)()
 	pool := scrape.NewPool(cfg, logger)
-	defer pool.Close()
+	defer pool.Close() //nolint:errcheck // the program ends
 	handler, err := web.NewHandler(cfg.Web, pool, logger)
 	if err != nil {
 		return err

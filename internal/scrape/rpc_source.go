@@ -260,7 +260,6 @@ func (s *rpcSource) collectors(wanted func(*collector.Collector) bool) []*collec
 			chosen = append(chosen, c)
 		}
 	}
-	sortForBatch(chosen)
 	return chosen
 }
 
@@ -270,17 +269,11 @@ func (s *rpcSource) expected() []*collector.Collector {
 	return s.collectors(func(c *collector.Collector) bool { return slices.Contains(s.known, c) })
 }
 
-// sortForBatch sorts collectors into the order in which they are asked: that of
-// collector.All, with those whose reply may be large at the end. ctl drops the rest
-// of a reply that is not read fast enough, and what follows it is lost.
+// sortForBatch sorts collectors into the order of collector.All, which has those
+// whose reply may be large at the end. ctl drops the rest of a reply that is not read
+// fast enough, and what follows it is lost.
 func sortForBatch(collectors []*collector.Collector) {
 	slices.SortFunc(collectors, func(a, b *collector.Collector) int {
-		if a.Large != b.Large {
-			if a.Large {
-				return 1
-			}
-			return -1
-		}
 		return slices.Index(collector.All, a) - slices.Index(collector.All, b)
 	})
 }
