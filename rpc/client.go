@@ -93,11 +93,19 @@ func (f *Fault) Error() string {
 // NoSuchMethod reports whether the fault says that the server does not have the
 // method. Kamailio has no code for that alone, so the text decides: "command X not
 // found" over BINRPC (process_rpc_req in ctl), "Method Not Found" over JSON-RPC
-// (jsonrpcs).
+// (jsonrpcs). Other JSON-RPC servers have the code -32601.
 func (f *Fault) NoSuchMethod() bool {
-	if f.Code != 500 {
+	switch f.Code {
+	case methodNotFound:
+		return true
+	case 500:
+		return f.Reason == "Method Not Found" ||
+			strings.HasPrefix(f.Reason, "command ") && strings.HasSuffix(f.Reason, " not found")
+	default:
 		return false
 	}
-	return f.Reason == "Method Not Found" ||
-		strings.HasPrefix(f.Reason, "command ") && strings.HasSuffix(f.Reason, " not found")
 }
+
+// methodNotFound is the code that other JSON-RPC servers use (JSON-RPC 2.0, section
+// 5.1).
+const methodNotFound = -32601

@@ -54,6 +54,7 @@ func TestFaultNoSuchMethod(t *testing.T) {
 	}{
 		{Fault{500, "command no.such not found"}, true},
 		{Fault{500, "Method Not Found"}, true},
+		{Fault{-32601, "no such thing"}, true},
 		{Fault{404, "command no.such not found"}, false},
 		{Fault{500, "Profile not found"}, false},
 		{Fault{500, "command failed"}, false},

@@ -2,7 +2,11 @@ package scrape
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +17,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // scrapeFor scrapes with a deadline, and returns the samples that begin with the
@@ -365,4 +370,46 @@ func TestSlowMethodOverAStreamIsAskedEachTime(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestServerThatIsNotAKamailio has HTTP servers that answer every request with what
+// could be taken for a fault of Kamailio's.
+func TestServerThatIsNotAKamailio(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string // %s is the id
+	}{
+		"a gateway's own error":          {http.StatusBadGateway, `{"error":{}}`},
+		"an error without an id":         {http.StatusOK, `{"error":{}}`},
+		"an error with an id of null":    {http.StatusOK, `{"jsonrpc":"2.0","error":{"code":500,"message":"Internal error"},"id":null}`},
+		"an error with another id":       {http.StatusOK, `{"jsonrpc":"2.0","error":{"code":500,"message":"Method Not Found"},"id":%s1}`},
+		"a JSON-RPC server of its own":   {http.StatusOK, `{"jsonrpc":"2.0","error":{"code":-32601,"message":"Method not found"},"id":%s}`},
+		"a Kamailio without any methods": {http.StatusInternalServerError, `{"jsonrpc":"2.0","error":{"code":500,"message":"Method Not Found"},"id":%s}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var request struct{ ID json.RawMessage }
+				if err := json.NewDecoder(r.Body).Decode(&request); err != nil {
+					t.Error(err)
+				}
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, strings.ReplaceAll(test.body, "%s", string(request.ID)))
+			}))
+			defer server.Close()
+			uri := server.URL + "/RPC"
+			client, err := dial.New(uri)
+			if err != nil {
+				t.Fatal(err)
+			}
+			target, log := newTestTarget(t, client, testOptions{Auto: true, Named: named(t, "tm.stats"), URI: uri})
+			for range 3 {
+				if got, want := scrapeFor(t, target, time.Minute, "kamailio_up", "kamailio_exporter_collector_success"), "exporter_collector_success[tm.stats] 0\nup[] 0\n"; got != want {
+					t.Errorf("samples\n%swant\n%s", got, want)
+				}
+			}
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "jsonrpc_dispatch()") {
+				t.Errorf("log %s", text)
+			}
+		})
+	}
 }
