@@ -93,6 +93,7 @@ func TestPollGoesOnWhenNobodyWaits(t *testing.T) {
 				)
 				release()
 				time.Sleep(2 * time.Second) // the poll ends meanwhile
+				synctest.Wait()
 				client.answers["core.uptime"] = uptimeAnswer
 				if got := scrapeFor(t, target, time.Hour, "kamailio_exporter_total", "kamailio_exporter_failed"); got != "exporter_failed_scrapes[] 0\nexporter_total_scrapes[] 2\n" {
 					t.Errorf("samples\n%s", got)
