@@ -36,19 +36,23 @@ type Limits struct {
 
 // WithDefaults returns the limits with defaults for those that are not set.
 func (l Limits) WithDefaults() Limits {
-	l.Size = min(orDefault(l.Size, 16<<20), tape.LongestName) // no name in a reply is longer than the reply
-	l.Values = orDefault(l.Values, 1_000_000)
-	l.Depth = orDefault(l.Depth, 64)
-	l.TotalSize = orDefault(l.TotalSize, l.Size)
-	l.TotalValues = orDefault(l.TotalValues, l.Values)
-	return l
-}
-
-func orDefault(limit, otherwise int) int {
-	if limit <= 0 {
-		return otherwise
+	if l.Size <= 0 {
+		l.Size = 16 << 20
 	}
-	return limit
+	l.Size = min(l.Size, tape.LongestName) // no name in a reply is longer than the reply
+	if l.Values <= 0 {
+		l.Values = 1_000_000
+	}
+	if l.Depth <= 0 {
+		l.Depth = 64
+	}
+	if l.TotalSize <= 0 {
+		l.TotalSize = l.Size
+	}
+	if l.TotalValues <= 0 {
+		l.TotalValues = l.Values
+	}
+	return l
 }
 
 // LimitError says that a reply exceeds one of the [Limits]. The reply may be valid

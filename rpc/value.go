@@ -111,8 +111,9 @@ func (v Value) Text() string {
 // kinds. [Value.Name] returns the name of each.
 func (v Value) All() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
-		for child, end := tape.Node(v).Children(); child.Before(end); child = child.Next() {
-			if !yield(Value(child)) {
+		n := tape.Node(v)
+		for at, end := n.Inside(); at < end; at = n.After(at) {
+			if !yield(Value(n.At(at))) {
 				return
 			}
 		}

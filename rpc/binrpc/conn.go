@@ -144,7 +144,8 @@ func (s *Conn) readOne(r *bufio.Reader) error {
 		return s.conn.SetReadDeadline(time.Now().Add(b.stall))
 	}
 	// A server that sent a large reply may well send another one.
-	p, err := readPacket(r, b.budget.Next(), max(s.largest, firstChunk), waiting)
+	allowed := b.budget.Next()
+	p, err := readPacket(r, &allowed, max(s.largest, firstChunk), waiting)
 	if err != nil {
 		cut, ok := errors.AsType[*cutError](err)
 		if ok && errors.Is(err, os.ErrDeadlineExceeded) {

@@ -73,7 +73,7 @@ func newSocketPeer(t testing.TB) (*Conn, *peer) {
 // request reads one request. It is for the peer's goroutine, so it does not end
 // the test.
 func (p *peer) request() (uint32, rpc.Call) {
-	packet, err := readPacket(p.r, unlimited, firstChunk, notWaiting)
+	packet, err := readPacket(p.r, &unlimited, firstChunk, notWaiting)
 	if err != nil || packet.wrong != nil {
 		p.t.Errorf("read a request: %v, %v", err, packet.wrong)
 		return 0, rpc.Call{}
@@ -881,11 +881,11 @@ func TestConnClosedBeforeAnyReply(t *testing.T) {
 // TestConnSaysWhatWasNotSent has a peer take one and a half of three requests.
 func TestConnSaysWhatWasNotSent(t *testing.T) {
 	s, p := newPeer(t, Options{})
+	p.r = bufio.NewReaderSize(io.LimitReader(p.conn, int64(len(requestOf(t, "first"))+5)), 16)
 	play(t, func() {
 		p.request()
 		_ = p.conn.Close()
 	})
-	p.r = bufio.NewReaderSize(io.LimitReader(p.conn, int64(len(requestOf(t, "first"))+5)), 16)
 	replies := ask(deadline(t), s, "first", "second", "third")
 	for i, want := range []bool{false, false, true} {
 		if replies[i].Err == nil || replies[i].NotSent != want {

@@ -188,7 +188,7 @@ func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request 
 		return rpc.Reply{Err: err, NotSent: true}
 	}
 	allowed := b.Next()
-	h, records, err := d.readReply(socket, deadline, allowed)
+	h, records, err := d.readReply(socket, deadline, &allowed)
 	if !stop() { // the socket is closed, or will be
 		return rpc.Reply{Err: ctx.Err()}
 	}
@@ -196,7 +196,7 @@ func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request 
 		return rpc.Reply{Err: err}
 	}
 	p := packet{header: h}
-	p.value, p.values, err = parseRecords(records, allowed)
+	p.value, p.values, err = parseRecords(records, &allowed)
 	if err == nil {
 		b.Spend(h.length, p.values)
 	}
@@ -210,7 +210,7 @@ func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request 
 
 // readReply reads the reply to the last request: datagrams until one starts
 // with its header, then as many as the header says.
-func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time, allowed budget.Allowance) (header, []byte, error) {
+func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time, allowed *budget.Allowance) (header, []byte, error) {
 	h, first, err := d.readFirst(socket)
 	if err != nil {
 		return h, nil, err

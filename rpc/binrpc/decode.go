@@ -37,13 +37,37 @@ func guessValues(bytes int) int {
 
 // parseRecords decodes the records of a packet, of any kind, and returns how many
 // values there are.
-func parseRecords(records []byte, allowed budget.Allowance) (rpc.Value, int, error) {
+func parseRecords(records []byte, allowed *budget.Allowance) (rpc.Value, int, error) {
+	value, values, err := decode(records, allowed.Values, allowed.Depth)
+	return value, values, limitError(err, allowed)
+}
+
+// decode decodes records of at most so many values and levels.
+func decode(records []byte, most, depth int) (rpc.Value, int, error) {
 	var d decoder
-	d.start(len(records), len(records), allowed)
+	d.start(len(records), len(records), most, depth)
 	d.write(records)
 	values := d.builder.Len()
 	value, err := d.finish()
 	return value, values, err
+}
+
+// What a decoder says of records that are not allowed; limitError names the limit.
+var (
+	errTooManyValues = errors.New("too many values")
+	errTooDeep       = errors.New("nested too deep")
+)
+
+// limitError is an error of a decoder as its caller gets it.
+func limitError(err error, allowed *budget.Allowance) error {
+	switch err { //nolint:errorlint // they are not wrapped
+	case errTooManyValues:
+		return allowed.ValuesError()
+	case errTooDeep:
+		return allowed.DepthError()
+	default:
+		return err
+	}
 }
 
 // decoder decodes the records of a packet as they come, so that a large reply is
@@ -54,17 +78,19 @@ type decoder struct {
 	text    string // what bytes has
 	length  int    // of the records, when all are there
 	at      int    // in text, where the next record starts
-	allowed budget.Allowance
+	values  int    // how many values are allowed
+	depth   int    // how deep they may be nested
 	builder *tape.Builder
 	name    tape.Span // of the next value
 	named   bool      // whether name is to be used
 	err     error
 }
 
-// start prepares for records of that length, with room for so many of their bytes.
-func (d *decoder) start(length, room int, allowed budget.Allowance) {
-	d.length, d.allowed = length, allowed
-	d.builder = tape.NewBuilder(min(guessValues(room), allowed.Values))
+// start prepares for records of that length, with room for so many of their bytes,
+// and for at most so many values.
+func (d *decoder) start(length, room, values, depth int) {
+	d.length, d.values, d.depth = length, values, depth
+	d.builder = tape.NewBuilder(min(guessValues(room), values))
 	d.bytes.Grow(room)
 }
 
@@ -142,8 +168,8 @@ func (d *decoder) record() error {
 	if kind == typeName {
 		return d.setName(start, at, size)
 	}
-	if d.builder.Len() >= d.allowed.Values {
-		return d.allowed.ValuesError()
+	if d.builder.Len() >= d.values {
+		return errTooManyValues
 	}
 	return d.value(start, kind, at, size)
 }
@@ -233,11 +259,11 @@ func (d *decoder) container(start int, size, kind byte) error {
 	}
 	switch size {
 	case 0:
-		if d.builder.Depth() >= d.allowed.Depth {
-			return d.allowed.DepthError()
+		if d.builder.Depth() >= d.depth {
+			return errTooDeep
 		}
-		if d.builder.Len() >= d.allowed.Values {
-			return d.allowed.ValuesError()
+		if d.builder.Len() >= d.values {
+			return errTooManyValues
 		}
 		d.builder.Open(opened, d.takeName())
 	case 8:

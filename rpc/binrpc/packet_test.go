@@ -141,7 +141,7 @@ func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
 	} {
 		r := bufio.NewReader(bytes.NewReader(test.stream))
 		got := allocated(func() {
-			if _, err := readPacket(r, allowed, firstChunk, notWaiting); err == nil {
+			if _, err := readPacket(r, &allowed, firstChunk, notWaiting); err == nil {
 				t.Errorf("%s: it was read", test.name)
 			}
 		})
@@ -243,12 +243,13 @@ func FuzzReadPacket(f *testing.F) {
 	f.Add(several)
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		limits := rpc.Limits{Size: 1 << 20}.WithDefaults()
+		allowed := budget.ForOne(limits)
 		whole := bufio.NewReader(bytes.NewReader(stream))
 		slow := bufio.NewReader(iotest.OneByteReader(bytes.NewReader(stream)))
 		rest := stream
 		for {
-			p, err := readPacket(whole, budget.ForOne(limits), firstChunk, notWaiting)
-			slowly, slowErr := readPacket(slow, budget.ForOne(limits), 0, notWaiting)
+			p, err := readPacket(whole, &allowed, firstChunk, notWaiting)
+			slowly, slowErr := readPacket(slow, &allowed, 0, notWaiting)
 			if (err == nil) != (slowErr == nil) {
 				t.Fatalf("%v, but byte by byte %v", err, slowErr)
 			}

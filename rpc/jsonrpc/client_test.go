@@ -257,10 +257,15 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	var others atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others.Add(1) }))
 	defer other.Close()
-	followsAll := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return nil }}
+	follows := &http.Client{CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > 10 {
+			return errors.New("enough")
+		}
+		return nil
+	}}
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for name, location := range map[string]string{"another host": other.URL + "/RPC?token=secret", "itself": "/RPC"} {
-			for _, client := range []*http.Client{nil, followsAll} {
+			for _, client := range []*http.Client{nil, follows} {
 				var asked atomic.Int32
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					asked.Add(1)
@@ -286,7 +291,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	if n := others.Load(); n != 0 {
 		t.Errorf("%d calls were delivered to another server", n)
 	}
-	if followsAll.CheckRedirect(nil, nil) != nil {
+	if follows.CheckRedirect(nil, make([]*http.Request, 10)) != nil || follows.CheckRedirect(nil, make([]*http.Request, 11)) == nil {
 		t.Error("the user's client was changed")
 	}
 }

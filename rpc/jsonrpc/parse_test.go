@@ -1,6 +1,7 @@
 package jsonrpc
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -32,7 +33,7 @@ func TestParse(t *testing.T) {
 		{"an empty struct", `{}`, []any{rpc.Members{}}},
 		{"a text", `"kamailio 6.0.1"`, []any{"kamailio 6.0.1"}},
 		{"bare values", `[1,"x",null,true,false]`, []any{1, "x", nil, 1, 0}},
-		{"numbers", `[1.5,-1,18446744073709547189,0.000000,1e3]`, []any{1.5, -1, 1.8446744073709547e19, 0.0, 1000.0}},
+		{"numbers", `[1.5,-1,18446744073709547189,0.000000,1e3,-0.001000]`, []any{1.5, -1, 1.8446744073709547e19, 0.0, 1000.0, -0.001}},
 		{"not UTF-8", "\"\xff\"", []any{"\uFFFD"}},
 	}
 	for _, test := range tests {
@@ -153,5 +154,9 @@ func FuzzParse(f *testing.F) {
 		if err == nil && message.Fault == nil && !message.Value.Exists() {
 			t.Error("there is neither a value, nor a fault, nor an error")
 		}
+		if text := message.Value.String(); !json.Valid([]byte(text)) {
+			t.Errorf("no JSON: %s", text)
+		}
+		message.Value.Plain()
 	})
 }

@@ -56,7 +56,8 @@ type Allowance struct {
 	// Size is the number of bytes, Values the number of values, Depth how deep they
 	// may be nested.
 	Size, Values, Depth int
-	limits              rpc.Limits
+
+	limits rpc.Limits
 }
 
 // ForOne is what the only reply of a batch may cost. The limits must have their

@@ -109,20 +109,20 @@ func (n Node) Text() string {
 	return n.tape.text[at : at+length]
 }
 
-// Children returns the first child of a Struct or an Array, and the end to give
-// to [Node.Before]. Other values have no children.
-func (n Node) Children() (first Node, end uint32) {
+// Inside returns the index of the first child of a Struct or an Array, and that
+// behind the last. For other values they are equal.
+func (n Node) Inside() (at, end uint32) {
 	if n.Kind() < Struct {
-		return Node{}, 0
+		return 0, 0
 	}
-	return Node{n.tape, n.at + 1}, n.node().end(n.at)
+	return n.at + 1, uint32(n.node().bits)
 }
 
-// Before reports whether the value is before the end of its parent's children.
-func (n Node) Before(end uint32) bool { return n.at < end }
+// At returns the value at an index of the same reply.
+func (n Node) At(at uint32) Node { return Node{n.tape, at} }
 
-// Next returns what follows the value and all that is inside it.
-func (n Node) Next() Node { return Node{n.tape, n.node().end(n.at)} }
+// After returns the index behind the value at an index and all that is inside it.
+func (n Node) After(at uint32) uint32 { return n.tape.nodes[at].end(at) }
 
 // Span is a piece of the text that a [Builder] is finished with: its start and
 // its length, in bytes. The zero Span is the empty name.

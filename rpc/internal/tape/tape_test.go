@@ -104,7 +104,7 @@ func TestZeroNode(t *testing.T) {
 	if n.Exists() || n.Kind() != Absent || n.HasName() || n.Name() != "" {
 		t.Error("the zero Node is a value")
 	}
-	if first, end := n.Children(); first.Before(end) {
+	if at, end := n.Inside(); at < end {
 		t.Error("the zero Node has children")
 	}
 }
@@ -136,8 +136,8 @@ func show(n Node) string {
 
 func showChildren(n Node) string {
 	var all []string
-	for child, end := n.Children(); child.Before(end); child = child.Next() {
-		all = append(all, show(child))
+	for at, end := n.Inside(); at < end; at = n.After(at) {
+		all = append(all, show(n.At(at)))
 	}
 	return strings.Join(all, " ")
 }
