@@ -49,6 +49,9 @@ type Collector struct {
 	// collect turns the answers without errors, of which there is at least
 	// one, into samples.
 	collect func(out *metric.Writer, settings Settings, answers []Answer)
+	// settled reports whether the replies to all calls show that those after the
+	// first call are valid until Kamailio restarts; nil means that they never are.
+	settled func(answers []Answer) bool
 	// verify returns an error if replies lack something without being faults; nil
 	// means that they cannot.
 	verify func(answers []Answer) error
@@ -164,6 +167,10 @@ func (c *Collector) Again(settings Settings, answers []Answer) []rpc.Call {
 	}
 	return c.again(settings, answers)
 }
+
+// Settled reports whether the replies to the calls after the first one are valid
+// until Kamailio restarts, so that these calls need not be made again.
+func (c *Collector) Settled(answers []Answer) bool { return c.settled != nil && c.settled(answers) }
 
 // Collect adds what the answers say to set. The error is that of the calls that
 // failed, or says that an answer is nothing like what the method answers; what

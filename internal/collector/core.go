@@ -121,8 +121,9 @@ var coreInfo = &Collector{
 // core.shmmem's fields are unsigned long in Kamailio. Up to 5.6 they are sent as
 // 32-bit integers, so that 4 GiB and more lose their upper half, and over
 // JSON-RPC those of later versions look the same. With the argument k the method
-// answers in KiB, from which the upper half is restored. fragments is a count in
-// both.
+// replies in KiB, from which the upper half is restored. If the total in KiB is
+// below 4 GiB, nothing is lost, and the call is not made again until Kamailio
+// restarts. fragments is a count in both.
 var (
 	shmmemFields = []field{
 		{name: "total", unsigned: true, desc: gauge("kamailio_core_shmmem_total",
@@ -155,22 +156,39 @@ var coreShmmem = &Collector{
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{{Method: "core.shmmem"}, {Method: "core.shmmem", Args: []any{shmmemKiB}}}
 	},
+	settled: func(answers []Answer) bool {
+		_, kib := shmmemReplies(answers)
+		return isBelow4GiB(kib)
+	},
 	collect: func(out *metric.Writer, _ Settings, answers []Answer) {
-		var bytes, kib rpc.Value
-		for i := range answers {
-			if answers[i].argument(0) == shmmemKiB {
-				kib = answers[i].Value
-			} else {
-				bytes = answers[i].Value
-			}
-		}
+		bytes, kib := shmmemReplies(answers)
 		collectShmmem(out, bytes, kib)
 	},
+}
+
+// shmmemReplies returns the replies in bytes and in KiB.
+func shmmemReplies(answers []Answer) (bytes, kib rpc.Value) {
+	for i := range answers {
+		if answers[i].argument(0) == shmmemKiB {
+			kib = answers[i].Value
+		} else {
+			bytes = answers[i].Value
+		}
+	}
+	return bytes, kib
+}
+
+// isBelow4GiB reports whether the reply in KiB says that no number of bytes needs
+// more than 32 bits. The total does not change until Kamailio restarts.
+func isBelow4GiB(kib rpc.Value) bool {
+	total, ok := number(kib.Get("total"), true)
+	return ok && total < 1<<32/1024
 }
 
 func collectShmmem(out *metric.Writer, bytes, kib rpc.Value) {
 	total := bytes.Get("total")
 	inKiB := integer(total) == "" || integer(total) != integer(kib.Get("total")) // a server in a test may ignore the argument
+	mayBeCut := inKiB && !isBelow4GiB(kib)
 	for member := range bytes.All() {
 		f, ok := shmmemByName[member.Name()]
 		if !ok {
@@ -182,7 +200,7 @@ func collectShmmem(out *metric.Writer, bytes, kib rpc.Value) {
 			skipNumber(out, f.name, member)
 			continue
 		}
-		if inKiB && member.Kind() == rpc.KindInt && f.name != shmmemFragments {
+		if mayBeCut && member.Kind() == rpc.KindInt && f.name != shmmemFragments {
 			if value, ok = restoreUpperHalf(uint64(value), kib.Get(f.name)); !ok {
 				out.Skip(metric.BadValue, f.name+" may lack its upper half")
 				continue

@@ -228,6 +228,34 @@ func TestSharedMemoryOf4GiB(t *testing.T) {
 	}
 }
 
+// TestSharedMemoryBelow4GiBIsSettled passes a reply in KiB of some time ago, as for a poll that does not ask for it again.
+func TestSharedMemoryBelow4GiBIsSettled(t *testing.T) {
+	for _, test := range []struct {
+		total   int64 // KiB
+		settled bool
+		free    []string
+	}{
+		{4<<20 - 1, true, []string{"kamailio_core_shmmem_free 3.221225472e+09"}},
+		{4 << 20, false, []string{"kamailio_core_shmmem_free 7.516192768e+09"}},
+	} {
+		answers := []Answer{
+			{Call: coreShmmem.Calls(Settings{})[0], Reply: reply(t, rpc.Members{{Name: "free", Value: int32(3<<30 - 1<<32)}})},
+			{Call: coreShmmem.Calls(Settings{})[1], Reply: reply(t, rpc.Members{{Name: "total", Value: test.total}, {Name: "free", Value: 7 << 20}})},
+		}
+		if got := coreShmmem.Settled(answers); got != test.settled {
+			t.Errorf("%d KiB: settled is %t", test.total, got)
+		}
+		set := metric.NewSet()
+		if err := coreShmmem.Collect(set, Settings{}, answers); err != nil {
+			t.Fatal(err)
+		}
+		checkSamples(t, samples(t, set), test.free...)
+	}
+	if coreShmmem.Settled(nil) {
+		t.Error("nothing is settled without a reply")
+	}
+}
+
 // TestSharedMemoryNotVerified has no answer in KiB: what may be cut has no sample.
 func TestSharedMemoryNotVerified(t *testing.T) {
 	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: 109051904}, {Name: "free", Value: 8.0}, {Name: "fragments", Value: 3}}))

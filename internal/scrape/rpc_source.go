@@ -26,6 +26,9 @@ type Client interface {
 	// Methods returns the RPC methods that the server has. asked reports whether
 	// the server replied just now; a fault is a reply.
 	Methods(ctx context.Context) (methods []string, asked bool, err error)
+	// Connection returns a number that changes with each new connection, or 0 if there is none that shows a restart of
+	// the server.
+	Connection() uint64
 }
 
 // rpcSource is the RPC of a target. It decides which methods to call, sends all calls in one batch, and keeps the replies for
@@ -39,12 +42,15 @@ type rpcSource struct {
 	// Owned by the fetch that is running.
 	known []*collector.Collector // the server is known to have their methods
 	lost  lostReplies
+	// settled are the replies that are valid until Kamailio restarts. They came over the connection.
+	settled    map[*collector.Collector][]collector.Answer
+	connection uint64
 }
 
 func newRPCSource(client Client, target dial.Target, module *config.Module) *rpcSource {
 	named := slices.Clone(module.Named)
 	sortForBatch(named)
-	return &rpcSource{client: client, target: target, module: module, named: named, lost: lostReplies{}}
+	return &rpcSource{client: client, target: target, module: module, named: named, lost: lostReplies{}, settled: map[*collector.Collector][]collector.Answer{}}
 }
 
 // Begin implements Source.
@@ -109,6 +115,8 @@ type outcome struct {
 type job struct {
 	collector *collector.Collector
 	answers   []collector.Answer
+	// settled are replies of an earlier poll that are still valid.
+	settled []collector.Answer
 	// guessed says that the method is not named, and that the server did not say
 	// whether it has it.
 	guessed bool
@@ -135,6 +143,10 @@ func (s *rpcFetch) ask(ctx context.Context) {
 		s.note(func(o *outcome) { o.err, o.expected = err, expected })
 		return
 	}
+	if connection := s.client.Connection(); connection == 0 || connection != s.connection {
+		clear(s.settled)
+		s.connection = connection
+	}
 	s.batch(ctx, s.addJobs(chosen))
 	if second := s.askAgain(); len(second) > 0 {
 		s.batch(ctx, second)
@@ -150,7 +162,12 @@ func (s *rpcFetch) addJobs(chosen choice) (first []int) {
 			if len(calls) == 0 {
 				continue
 			}
+			settled := s.settled[c]
+			if settled != nil {
+				calls = calls[:1]
+			}
 			j := newJob(c, calls)
+			j.settled = settled
 			j.guessed = chosen.guessed && !slices.Contains(s.named, c)
 			j.known = slices.Contains(s.known, c)
 			j.lost = s.lost.leaveOut(c)
@@ -172,7 +189,11 @@ func (s *rpcFetch) askAgain() (second []int) {
 			if j.lost {
 				continue
 			}
-			if calls := j.collector.Again(s.module.Settings, j.answers); len(calls) > 0 {
+			calls := j.collector.Again(s.module.Settings, j.answers)
+			if j.settled != nil && s.client.Connection() != s.connection { // Kamailio may have restarted since
+				calls = j.collector.Calls(s.module.Settings)
+			}
+			if len(calls) > 0 {
 				second = append(second, i)
 				o.jobs[i] = newJob(j.collector, calls)
 				o.jobs[i].guessed, o.jobs[i].known = j.guessed, j.known
@@ -293,7 +314,20 @@ func (s *rpcFetch) learn(chosen choice) {
 		if isDatagram(s.target) {
 			s.lost.update(o)
 		}
+		s.settle(o.jobs)
 	})
+}
+
+// settle keeps the replies that are valid until Kamailio restarts. They must have come over one connection.
+func (s *rpcSource) settle(jobs []job) {
+	if s.connection == 0 || s.client.Connection() != s.connection {
+		return
+	}
+	for _, j := range jobs {
+		if len(j.answers) > 1 && j.collector.Settled(j.answers) {
+			s.settled[j.collector] = j.answers[1:]
+		}
+	}
 }
 
 // learned returns the collectors whose methods the server is known to have after a
@@ -355,7 +389,7 @@ func (j *job) answered() bool { return !j.lastReceived().IsZero() }
 
 // inTime returns the answers, with an error for those that did not arrive in time.
 func (j *job) inTime() []collector.Answer {
-	answers := slices.Clone(j.answers)
+	answers := slices.Concat(j.answers, j.settled)
 	for i, answer := range answers {
 		if answer.Err == nil && answer.Received.IsZero() || outOfTime(answer.Err) {
 			answers[i].Err = errOutOfTime

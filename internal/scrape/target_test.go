@@ -39,6 +39,9 @@ type script struct {
 	methodsHang bool
 	// answers are by method; a method without one is never answered.
 	answers map[string]answer
+	// connection is what Connection returns. If reconnects is true, each batch has a new one.
+	connection uint64
+	reconnects bool
 
 	mu      sync.Mutex
 	batches [][]string
@@ -61,6 +64,12 @@ func (s *script) Methods(ctx context.Context) ([]string, bool, error) {
 
 func (s *script) Close() error { return nil }
 
+func (s *script) Connection() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connection
+}
+
 func (s *script) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
 		var batch []string
@@ -69,6 +78,9 @@ func (s *script) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 		}
 		s.mu.Lock()
 		s.batches = append(s.batches, batch)
+		if s.reconnects {
+			s.connection++
+		}
 		s.mu.Unlock()
 		for i, call := range calls {
 			if !yield(i, s.answer(ctx, call)) {

@@ -41,6 +41,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	conn    conn
+	dialed  uint64   // how many connections were made
 	methods []string // of conn; nil if not asked yet
 	closed  bool
 }
@@ -108,7 +109,20 @@ func (c *Client) connect(ctx context.Context) (conn, error) {
 		return nil, rpc.ErrClosed
 	}
 	c.conn = fresh
+	c.dialed++
 	return fresh, nil
+}
+
+// Connection returns a number that changes whenever the client makes a new connection. As long as it is the same, Kamailio has
+// not restarted. It returns 0 if there is no connection that would show that: before the first call, after the connection was
+// closed, and over datagrams and JSON-RPC.
+func (c *Client) Connection() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if _, stream := c.conn.(*binrpc.Conn); !stream || !c.conn.Usable() {
+		return 0
+	}
+	return c.dialed
 }
 
 func (c *Client) dial(ctx context.Context) (conn, error) {

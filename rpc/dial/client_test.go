@@ -140,6 +140,35 @@ func TestClientKeepsItsConnection(t *testing.T) {
 	}
 }
 
+func TestClientConnection(t *testing.T) {
+	path := socketPath(t)
+	s := serve(t, path, echo)
+	c := newClient(t, "unix:"+path, Options{})
+	if got := c.Connection(); got != 0 {
+		t.Errorf("connection %d before the first call, want 0", got)
+	}
+	ask(deadline(t), c, "a")
+	first := c.Connection()
+	ask(deadline(t), c, "a")
+	if got := c.Connection(); got != first || first == 0 {
+		t.Errorf("connections %d and %d, want the same and not 0", first, got)
+	}
+	_ = s.Close()
+	ask(deadline(t), c, "a")
+	if got := c.Connection(); got != 0 {
+		t.Errorf("connection %d without a server, want 0", got)
+	}
+	serve(t, path, echo)
+	ask(deadline(t), c, "a")
+	if got := c.Connection(); got == first || got == 0 {
+		t.Errorf("connection %d after a restart of the server, before it %d", got, first)
+	}
+	datagrams := newClient(t, "udp://127.0.0.1:9", Options{})
+	if got := datagrams.Connection(); got != 0 {
+		t.Errorf("connection %d over datagrams, want 0", got)
+	}
+}
+
 func TestClientOverEveryNetwork(t *testing.T) {
 	stream, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
