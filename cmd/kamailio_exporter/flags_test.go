@@ -20,6 +20,7 @@ import (
 // quoted value.
 var wrongValues = map[string][]struct{ value, want string }{
 	"help":                         {{"true", `the flag takes no value, not "true": use --help or --no-help`}},
+	"help-methods":                 {{"all", `the flag takes no value, not "all"`}},
 	"version":                      {{"1", `the flag takes no value, not "1"`}},
 	"web.systemd-socket":           {{"maybe", `the flag takes no value, not "maybe": use --web.systemd-socket or --no-web.systemd-socket`}},
 	"web.disable-exporter-metrics": {{"", `the flag takes no value, not ""`}, {"false", `the flag takes no value, not "false"`}},

@@ -107,9 +107,10 @@ func TestFileErrorsRepeatNoValue(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]string{
-		"-h":        `(?s)-l, --web.listen-address=:9494.*-u, --kamailio.scrape-uri=unix:/var/run/kamailio/kamailio_ctl.*-m, --kamailio.methods=auto.*-t, --kamailio.timeout=5s`,
-		"--help":    `tm.stats\s+\(`,
-		"--version": `^kamailio_exporter, version `,
+		"-h":             `(?s)-l, --web.listen-address=:9494.*-u, --kamailio.scrape-uri=unix:/var/run/kamailio/kamailio_ctl.*-m, --kamailio.methods=auto.*-t, --kamailio.timeout=5s`,
+		"--help":         `(?s)\[no-\]help-methods .*--help-methods lists them\.`,
+		"--help-methods": `(?m)^dispatcher\.list\s+yes\s.*\n(?s:.*)^dlg\.stats_active\s+no\s`,
+		"--version":      `^kamailio_exporter, version `,
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()

@@ -2,7 +2,6 @@ package config
 
 import (
 	"math"
-	"slices"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -43,6 +42,7 @@ func flagOf(key string) string {
 func newApp() (*kingpin.Application, *flags) {
 	f := &flags{}
 	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server.")
+	addHelpMethods(app)
 	f.addWebFlags(app)
 	f.addKamailioFlags(app)
 	promslogflag.AddFlags(app, &f.log)
@@ -56,64 +56,45 @@ func newApp() (*kingpin.Application, *flags) {
 func (f *flags) addWebFlags(app *kingpin.Application) {
 	f.web.Listen = kingpinflag.AddFlags(app, ":9494")
 	if socket := app.GetFlag("web.systemd-socket"); socket != nil { // on Linux only
-		socket.Help("Listen on the sockets that systemd passes, instead of --web.listen-address.")
+		socket.Help("Listen on the sockets that systemd passes.")
 	}
-	app.GetFlag("web.config.file").Help("File with TLS and authentication settings for the exporter's own pages, in the format of " +
-		"https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md.").PlaceHolder("FILE")
-	app.GetFlag("web.listen-address").Help("Address to listen on: :port, host:port, [address]:port or vsock://:port. Can be repeated.").
+	app.GetFlag("web.config.file").Help("File with TLS settings and passwords for the exporter's pages.").PlaceHolder("FILE")
+	app.GetFlag("web.listen-address").Help("Where to listen: :port, host:port or vsock://:port. Repeatable.").
 		Short('l').SetValue((*listenAddresses)(f.web.Listen.WebListenAddresses))
 	app.Flag("web.telemetry-path", "Path of the page with the metrics.").
 		Default("/metrics").StringVar(&f.web.TelemetryPath)
-	app.Flag("web.external-url", "URL at which users reach the exporter, for example through a reverse proxy. If it has a path, the paths of all pages start with it.").
+	app.Flag("web.external-url", "URL at which users reach the exporter through a reverse proxy.").
 		PlaceHolder("URL").StringVar(&f.externalURL)
-	app.Flag("web.route-prefix", "Prefix of the paths of all pages, --web.telemetry-path included. Defaults to the path of --web.external-url.").
+	app.Flag("web.route-prefix", "Prefix of all paths. Default: the path of --web.external-url.").
 		PlaceHolder("PATH").StringVar(&f.web.RoutePrefix)
-	app.Flag("web.max-requests", "Maximum number of requests for metrics that are answered at once. More requests wait for their scrape timeout, and then get status 503.").
+	app.Flag("web.max-requests", "Maximum number of concurrent requests for metrics.").
 		Default("40").SetValue(&cli.Int{Value: &f.web.MaxRequests, Min: 1, Max: math.MaxInt32})
-	app.Flag("web.disable-exporter-metrics", "Leave out the metrics of the exporter's own process (go_*, process_*, promhttp_*).").
+	app.Flag("web.disable-exporter-metrics", "Drop go_*, process_* and promhttp_*.").
 		BoolVar(&f.disableExporterMetrics)
 }
 
 func (f *flags) addKamailioFlags(app *kingpin.Application) {
-	app.Flag("kamailio.scrape-uri", "Where Kamailio listens for RPC. For the Kamailio module ctl: unix:/path, unixd:/path (a datagram socket), tcp://host:port or udp://host:port. "+
-		"For the Kamailio module jsonrpcs: http://host:port/RPC, https://host:port/RPC, jsonrpc+unixgram:/path, jsonrpc+udp://host:port or jsonrpc+tcp://host:port.").
+	app.Flag("kamailio.scrape-uri", "Socket of Kamailio: unix:/path, unixd:/path, tcp://host:port or udp://host:port for the Kamailio module ctl; "+
+		"http://host:port/RPC, https://host:port/RPC, jsonrpc+unixgram:/path, jsonrpc+udp://host:port or jsonrpc+tcp://host:port for jsonrpcs.").
 		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
-	app.Flag("kamailio.methods", "RPC methods to call, separated by commas. auto is every method that Kamailio has and whose cost does not grow with the traffic. The methods are: "+
-		describeMethods()+".").
+	app.Flag("kamailio.methods", "RPC methods to call, separated by commas. auto calls all that are loaded and cheap. --help-methods lists them.").
 		Short('m').Default(methodAuto).SetValue(names(&f.module.Settings.Named))
-	app.Flag("kamailio.timeout", "Longest time that a scrape may take. If Prometheus' scrape timeout is shorter, that applies.").
+	app.Flag("kamailio.timeout", "Longest time of a scrape. A shorter timeout of Prometheus applies.").
 		Short('t').Default("5s").SetValue((*cli.Duration)(&f.module.Timeout))
-	app.Flag("kamailio.max-series", "Largest number of series of one method. Series above it are dropped, counted and logged. 0 means no limit.").
+	app.Flag("kamailio.max-series", "Maximum number of series of one method. 0 means no limit.").
 		Default("100000").SetValue(&cli.Int{Value: &f.module.Settings.MaxSeries, Min: 0, Max: math.MaxInt32})
-	app.Flag("kamailio.short", "RPC methods to show in their short form, which has fewer series, separated by commas. These methods have one: "+
-		strings.Join(shortMethods(), ", ")+".").
+	app.Flag("kamailio.short", "Methods to show with fewer series: "+strings.Join(shortMethods(), ", ")+".").
 		PlaceHolder("METHODS").SetValue(names(&f.module.Settings.Short))
-	app.Flag("kamailio.stats-groups", "Statistics to show as kamailio_stats_fetch_value too, if --kamailio.methods names stats.fetch, separated by commas: "+
-		"groups, full names such as script:my_calls, or all. If Kamailio cannot send all statistics at once, list your own groups here as well.").
+	app.Flag("kamailio.stats-groups", "Statistics for kamailio_stats_fetch_value if -m names stats.fetch: groups, full names (script:my_calls) or all.").
 		Default("script").SetValue(names(&f.module.Settings.StatsGroups))
-	app.Flag("kamailio.dialog-profiles", "Profiles of the Kamailio module dialog in which to count the dialogs (with dlg.profile_get_size), as profile or profile:value, separated by commas.").
+	app.Flag("kamailio.dialog-profiles", "Profiles in which to count dialogs: profile or profile:value.").
 		PlaceHolder("PROFILES").SetValue(&commaList[collector.DialogProfile]{&f.module.Settings.DialogProfiles, collector.ParseDialogProfile})
-	app.Flag("kamailio.htable-keys", "Keys of the Kamailio module htable whose values to read (with htable.get), as table=>key or table:key, separated by commas.").
+	app.Flag("kamailio.htable-keys", "Keys of hash tables to read: table=>key or table:key.").
 		PlaceHolder("KEYS").SetValue(&commaList[collector.HtableKey]{&f.module.Settings.HtableKeys, collector.ParseHtableKey})
-	app.Flag("kamailio.legacy-series", "Show the series of v0 to v2 even where a newer series has the same value. --no-kamailio.legacy-series leaves them out.").
+	app.Flag("kamailio.legacy-series", "Show series of v0 to v2 even if a newer one has the same value.").
 		Default("true").BoolVar(&f.legacySeries)
-	app.Flag("kamailio.http-config.file", "File with the HTTP client settings for http:// and https:// URIs, in the format of Prometheus' http_config: tls_config, basic_auth and so on.").
+	app.Flag("kamailio.http-config.file", "File with Prometheus' http_config for http:// and https:// URIs.").
 		PlaceHolder("FILE").StringVar(&f.httpConfigFile)
-	app.Flag("kamailio.xhttp-prom-url", "URL of the metrics page of the Kamailio module xhttp_prom, for example http://127.0.0.1:5060/metrics. Metrics that the routing script defines are read from it.").
+	app.Flag("kamailio.xhttp-prom-url", "URL of the page of the Kamailio module xhttp_prom.").
 		PlaceHolder("URL").StringVar(&f.xhttpPromURL)
-}
-
-// describeMethods returns the list of the methods for the help. It says which ones
-// auto does not call.
-func describeMethods() string {
-	var all []string
-	for _, c := range collector.All {
-		text := c.Method + " (" + c.Help + ")"
-		if !c.Auto {
-			text = c.Method + " (not in auto: " + c.Help + ")"
-		}
-		all = append(all, text)
-	}
-	slices.Sort(all)
-	return strings.Join(all, "; ")
 }

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+)
+
+// TestHelpFitsTwoScreens prints the help for a terminal of 100 columns. It must have at most 50 lines.
+func TestHelpFitsTwoScreens(t *testing.T) {
+	const columns, lines = 100, 50
+	t.Setenv("COLUMNS", "100")
+	var help strings.Builder
+	app := App()
+	app.UsageWriter(&help)
+	app.Usage(nil)
+	if got := strings.Count(help.String(), "\n"); got > lines {
+		t.Errorf("the help has %d lines, want at most %d:\n%s", got, lines, help.String())
+	}
+	for line := range strings.Lines(help.String()) {
+		if len(strings.TrimRight(line, "\n ")) > columns {
+			t.Errorf("the line has more than %d columns: %s", columns, line)
+		}
+	}
+}
+
+// TestHelpMethodsListsEachMethod checks that each method has one line with its name, whether auto calls it, and its help.
+func TestHelpMethodsListsEachMethod(t *testing.T) {
+	var list strings.Builder
+	if err := printMethods(&list); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := strings.Count(list.String(), "\n"), len(collector.All)+1; got != want {
+		t.Errorf("the list has %d lines, want %d", got, want)
+	}
+	for _, c := range collector.All {
+		auto := map[bool]string{true: "yes", false: "no"}[c.Auto]
+		if c.Setting != "" {
+			auto = "with " + SettingName(c.Setting)
+		}
+		line := "(?m)^" + regexp.QuoteMeta(c.Method) + " +" + regexp.QuoteMeta(auto) + " +" + regexp.QuoteMeta(c.Help) + "$"
+		if !regexp.MustCompile(line).MatchString(list.String()) {
+			t.Errorf("the list does not have a line %s", line)
+		}
+	}
+}
