@@ -60,10 +60,10 @@ var (
 
 // limitError is an error of a decoder as its caller gets it.
 func limitError(err error, allowed *budget.Allowance) error {
-	switch err { //nolint:errorlint // they are not wrapped
-	case errTooManyValues:
+	switch {
+	case errors.Is(err, errTooManyValues):
 		return allowed.ValuesError()
-	case errTooDeep:
+	case errors.Is(err, errTooDeep):
 		return allowed.DepthError()
 	default:
 		return err
