@@ -35,9 +35,9 @@ func NewHandler(cfg config.Web, pool *scrape.Pool, logger *slog.Logger) (http.Ha
 		if err != nil {
 			return nil, err
 		}
-		mux.Handle("GET "+prefix+"/{$}", landing)
+		mux.Handle("GET "+prefix+"/{$}", withHTMLHeaders(landing))
 	}
-	return secureHeaders(refuseBodies(mux)), nil
+	return withNosniff(refuseBodies(mux)), nil
 }
 
 // newLandingPage returns the handler of a page with links that are relative to its own
@@ -65,7 +65,7 @@ func newLandingPage(telemetryPath string) (http.Handler, error) {
 	}), nil
 }
 
-// The values of security headers. The page has a style sheet in it and needs nothing else.
+// The values of security headers. The landing page has a style sheet in it and needs nothing else.
 var (
 	nosniff       = []string{"nosniff"}
 	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
@@ -73,12 +73,18 @@ var (
 	noReferrer    = []string{"no-referrer"}
 )
 
-// secureHeaders tells browsers to take no page for something else, and to do nothing
-// on its behalf. Headers that the user configured stay as they are.
-func secureHeaders(next http.Handler) http.Handler {
+// withNosniff keeps browsers from guessing the type of a page. Headers that the user configured stay as they are.
+func withNosniff(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		setDefault(w.Header(), "X-Content-Type-Options", nosniff)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withHTMLHeaders restricts what browsers do with an HTML page. Headers that the user configured stay as they are.
+func withHTMLHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
-		setDefault(header, "X-Content-Type-Options", nosniff)
 		setDefault(header, "Content-Security-Policy", contentPolicy)
 		setDefault(header, "X-Frame-Options", frameOptions)
 		setDefault(header, "Referrer-Policy", noReferrer)
