@@ -9,8 +9,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// manyDestinations is a captured reply of dispatcher.list with its first
-// destination so many times over, 50 to a set, each with a URI of its own.
+// manyDestinations returns a reply of dispatcher.list with n destinations, 50 in
+// each set. They are copies of the first destination of a captured reply with
+// different URIs.
 func manyDestinations(b *testing.B, n int) rpc.Reply {
 	b.Helper()
 	captured := readReply(b, filepath.Join("testdata", "5.6.3", "dispatcher.list.binrpc"), captured["5.6.3"])

@@ -2,8 +2,8 @@ package collector
 
 import "github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 
-// builtModules are replies of the modules that the lab cannot load, or in which
-// nothing happens there.
+// builtModules are replies of the modules that the lab cannot load or that have no
+// data there.
 var builtModules = []builtReply{
 	{
 		method: "keepalive.list",

@@ -6,8 +6,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// builtStatistics have a number of its own for each statistic, where those of the
-// captures are mostly 0, and the groups of modules that the lab does not load.
+// builtStatistics has a different number for each statistic, unlike the captured
+// replies, in which most are 0. It includes modules that the lab does not load.
 var builtStatistics = []builtReply{
 	{
 		method: "stats.fetch",
@@ -272,8 +272,8 @@ var builtStatistics = []builtReply{
 	},
 }
 
-// builtStatistic is a reply in which the first statistic of the group is 1, the
-// second 2, and so on.
+// builtStatistic returns a reply in which the first statistic of the group is 1,
+// the second 2, and so on.
 func builtStatistic(group string, names ...string) []any {
 	members := make(rpc.Members, len(names))
 	for i, name := range names {

@@ -8,14 +8,14 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/cdp/cdp_rpc.c, of the states
-// dp_states in peerstatemachine.c; the same in 5.6 and 6.0. Peers is a struct in
-// which FQDN and Details take turns. What is only configured is left out, and so
-// is Last used: routing.c puts seconds into it or microseconds, depending on how
-// the peer was chosen, of which 32 bits travel.
+// Source of the fields: Kamailio's src/modules/cdp/cdp_rpc.c; source of the
+// states: dp_states in peerstatemachine.c; the same in 5.6 and 6.0. Peers is a
+// struct in which FQDN and Details alternate. Settings are not used, and neither
+// is "Last used": routing.c stores seconds or microseconds in it, depending on how
+// the peer was chosen, of which 32 bits are sent.
 
-// cdpStates are the states of RFC 6733. A peer is up in i_open, where Kamailio
-// opened the connection, and r_open, where the peer did.
+// cdpStates are the states of RFC 6733. A peer is up in i_open, if Kamailio opened
+// the connection, and in r_open, if the peer opened it.
 var cdpStates = []string{
 	"closed", "closing", "i_open", "r_open", "wait_conn_ack", "wait_conn_ack_elect", "wait_i_cea", "wait_returns",
 }

@@ -5,16 +5,16 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/cnxcc/cnxcc_mod.c. total is no
-// counter, and goes down with active when a call ends. Both may fall below zero:
-// calls are counted as their dialogs start, and uncounted even if none did.
+// Source of the fields: Kamailio's src/modules/cnxcc/cnxcc_mod.c. total is not
+// a counter: it decreases with active when a call ends. Both can be negative:
+// calls are added when their dialog starts, and subtracted even if none started.
 var cnxccFields = []field{
 	{name: "active", desc: gauge("kamailio_cnxcc_calls_active",
-		"Calls whose credit cnxcc watches. Field active of cnxcc.stats.")},
+		"Number of calls whose credit cnxcc monitors. Field active of cnxcc.stats.")},
 	{name: "dropped", unsigned: true, desc: counter("kamailio_cnxcc_calls_dropped_total",
-		"Calls that cnxcc ended. Field dropped of cnxcc.stats.")},
+		"Number of calls that cnxcc ended. Field dropped of cnxcc.stats.")},
 	{name: "total", desc: gauge("kamailio_cnxcc_calls",
-		"Calls that cnxcc knows, which Kamailio uncounts when they end. Field total of cnxcc.stats.")},
+		"Number of calls that cnxcc knows. It decreases when calls end. Field total of cnxcc.stats.")},
 }
 
 var cnxccStats = &Collector{

@@ -1,7 +1,7 @@
-// Package collector turns replies of Kamailio's RPC methods into metrics. There
-// is one collector for each method, in the file of the Kamailio module that the
-// method belongs to. A collector never touches the network: it says which call
-// it wants, and is a pure function from the reply to metrics.
+// Package collector turns replies of Kamailio's RPC methods into metrics. Each
+// method has one collector, in the file of the Kamailio module that provides the
+// method. A collector never uses the network: it names its calls and is a pure
+// function from their replies to metrics.
 package collector
 
 import (
@@ -15,81 +15,83 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Collector is one RPC method and what it becomes. It is immutable and may be
-// used concurrently.
+// Collector is one RPC method and the metrics that its reply becomes. It is
+// immutable and safe for concurrent use.
 type Collector struct {
-	// Method is the RPC method's name, which is also the collector's.
+	// Method is the name of the RPC method and of the collector.
 	Method string
-	// Module is the Kamailio module that has the method; "core" for the core.
+	// Module is the Kamailio module that provides the method, "core" for the core.
 	Module string
-	// Help says in a line what users get of it, and how many series that is.
+	// Help describes the metrics and the number of series in one line, without a
+	// capital letter at the start and a period at the end.
 	Help string
-	// Auto tells whether it is used without being asked for. What costs
-	// Kamailio more the more traffic there is, is not.
+	// Auto reports whether the collector is used by default. It is false if the
+	// method's cost for Kamailio grows with the traffic.
 	Auto bool
-	// Large tells that the reply may not fit a socket's buffer. Such methods
-	// are asked last: if their reply is cut short, it harms no other.
+	// Large reports whether the reply may be larger than a socket's buffer. Large
+	// methods are called last, so that a reply that is cut short does not affect
+	// other replies.
 	Large bool
-	// BINRPCOnly reports whether Kamailio answers the method over BINRPC alone or,
-	// in some version, drops records of the reply over JSON-RPC. It is not called
-	// there.
+	// BINRPCOnly reports whether the method is not called over JSON-RPC, where
+	// Kamailio refuses it or, in some version, drops records of the reply.
 	BINRPCOnly bool
-	// Setting is the key of the setting without which there is nothing to call, "" for none.
+	// Setting is the key of the setting that the collector needs, "" if it needs
+	// none. Without the setting it makes no calls.
 	Setting string
-	// Short tells that there is a short form; see Settings.Short.
+	// Short reports whether the collector has a short form; see Settings.Short.
 	Short bool
-	// Metrics are all families that it can give.
+	// Metrics are all families that the collector can produce.
 	Metrics []*metric.Desc
 
-	// calls are the calls to make; nil means one, without arguments.
+	// calls returns the calls to make; nil means one call without arguments.
 	calls func(Settings) []rpc.Call
-	// again are the calls of a second batch, if the answers of the first ask
-	// for one, in whose place it goes; nil means none.
+	// again returns the calls of a second batch, if the replies to the first batch
+	// require one. The second batch replaces the first. nil means that there is
+	// never a second batch.
 	again func(Settings, []Answer) []rpc.Call
-	// collect turns the answers without errors, of which there is at least
-	// one, into samples.
+	// collect turns the successful replies, at least one, into samples.
 	collect func(out *metric.Writer, settings Settings, answers []Answer)
 	// settled reports whether the replies to all calls show that those after the
 	// first call are valid until Kamailio restarts; nil means that they never are.
 	settled func(answers []Answer) bool
-	// verify returns an error if replies lack something without being faults; nil
-	// means that they cannot.
+	// verify returns an error if successful replies are incomplete; nil means that
+	// they never are.
 	verify func(answers []Answer) error
-	// noRows is the reason of the fault with which the method says that there
-	// is nothing to tell, "" if it does not.
+	// noRows is the reason of the fault that the method sends if it has no data,
+	// "" if there is no such fault.
 	noRows string
 }
 
-// Settings are what users choose about collectors. The zero Settings are good.
+// Settings are the user's settings of collectors. The zero value is valid.
 type Settings struct {
-	// Short are the methods that are to give their short form, where they have
-	// one.
+	// Short lists the methods whose short form to use, if they have one.
 	Short []string
-	// MaxSeries is the most series that one collector may give; 0 means any
-	// number.
+	// MaxSeries is the maximum number of series of one collector; 0 means no
+	// limit.
 	MaxSeries int
-	// Named are the methods that the user named. A method that is used only
-	// because it is cheap is not among them.
+	// Named lists the methods that the user named, without those that are used
+	// because of auto.
 	Named []string
-	// StatsGroups are the statistics that stats.fetch shows as they are if it is
-	// named: groups, "group:name", or "all".
+	// StatsGroups lists the statistics that kamailio_stats_fetch_value has if
+	// stats.fetch is named: groups, "group:name", or "all".
 	StatsGroups []string
-	// DialogProfiles are the profiles that dlg.profile_get_size is asked for.
+	// DialogProfiles lists the profiles for which dlg.profile_get_size is called.
 	DialogProfiles []DialogProfile
-	// HtableKeys are the values that htable.get is asked for.
+	// HtableKeys lists the keys for which htable.get is called.
 	HtableKeys []HtableKey
-	// NoLegacySeries leaves out the families with Desc.Legacy whose preferred
-	// family has samples, and statistics as they are that have a metric.
+	// NoLegacySeries drops the families with Desc.Legacy whose preferred family has
+	// samples, and the series of kamailio_stats_fetch_value whose statistic has a
+	// family of its own.
 	NoLegacySeries bool
 }
 
-// Answer is a call with its reply.
+// Answer is a call and its reply.
 type Answer struct {
 	Call rpc.Call
 	rpc.Reply
 }
 
-// argument is the call's i-th argument if that is a text, or else "".
+// argument returns the call's i-th argument if it is a string, otherwise "".
 func (a *Answer) argument(i int) string {
 	if i >= len(a.Call.Args) {
 		return ""
@@ -98,7 +100,7 @@ func (a *Answer) argument(i int) string {
 	return text
 }
 
-// All are all collectors, in the order in which they are asked.
+// All are all collectors, in the order of their calls.
 var All = []*Collector{
 	coreUptime,
 	coreInfo,
@@ -151,7 +153,8 @@ var All = []*Collector{
 	ulpcscfStatus,
 }
 
-// Calls are what to ask Kamailio; none if the settings leave nothing to ask.
+// Calls returns the calls to make. There are none if the collector needs a
+// setting that is not set.
 func (c *Collector) Calls(settings Settings) []rpc.Call {
 	if c.calls == nil {
 		return []rpc.Call{{Method: c.Method}}
@@ -159,8 +162,8 @@ func (c *Collector) Calls(settings Settings) []rpc.Call {
 	return c.calls(settings)
 }
 
-// Again are the calls of a second batch whose answers take the place of the
-// first one's; none as a rule.
+// Again returns the calls of a second batch, whose replies replace those of the
+// first batch. Usually there are none.
 func (c *Collector) Again(settings Settings, answers []Answer) []rpc.Call {
 	if c.again == nil {
 		return nil
@@ -172,9 +175,9 @@ func (c *Collector) Again(settings Settings, answers []Answer) []rpc.Call {
 // until Kamailio restarts, so that these calls need not be made again.
 func (c *Collector) Settled(answers []Answer) bool { return c.settled != nil && c.settled(answers) }
 
-// Collect adds what the answers say to set. The error is that of the calls that
-// failed, or says that an answer is nothing like what the method answers; what
-// the other answers say is there all the same.
+// Collect adds the samples of the replies to set. It returns an error if a call
+// failed, or if no sample could be made of a reply. The samples of the other
+// replies are added even then.
 func (c *Collector) Collect(set *metric.Set, settings Settings, answers []Answer) error {
 	var good []Answer
 	var failed []error
@@ -203,8 +206,9 @@ func (c *Collector) hasNoRows(err error) bool {
 	return ok && c.noRows != "" && fault.Reason == c.noRows
 }
 
-// collectSafely is collect, but for a reply so odd that a collector breaks on
-// it: it is foreign data, and must not take the other collectors along.
+// collectSafely calls collect and returns an error if it panics. Replies are
+// untrusted input, and one that a collector does not expect must not stop the
+// other collectors.
 func (c *Collector) collectSafely(out *metric.Writer, settings Settings, answers []Answer) (err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
@@ -218,18 +222,17 @@ func (c *Collector) collectSafely(out *metric.Writer, settings Settings, answers
 	return nil
 }
 
-// errNothingRead is a reply of which nothing became a sample.
-var errNothingRead = errors.New("no sample could be made of the reply, which is not what the method is known to answer")
+// errNothingRead is the error of a reply that produced no sample.
+var errNothingRead = errors.New("no sample could be made of the reply, whose format is unknown")
 
-// hasRows tells whether an answer is a list, empty or not, or a struct, as that
-// of a method that may have nothing to tell.
+// hasRows reports whether a reply is a list or a struct, which may be empty.
 func hasRows(answer Answer) bool {
 	kind := answer.Value.Kind()
 	return kind == rpc.KindStruct || kind == rpc.KindArray
 }
 
-// Select returns the collectors of these methods, in the order in which they
-// are asked. An unknown name is an error that lists the known ones.
+// Select returns the collectors of the methods, in the order of their calls. The
+// error for an unknown method lists the known ones.
 func Select(methods []string) ([]*Collector, error) {
 	var selected []*Collector
 	for _, c := range All {
@@ -239,13 +242,13 @@ func Select(methods []string) ([]*Collector, error) {
 	}
 	for _, method := range methods {
 		if !slices.ContainsFunc(All, func(c *Collector) bool { return c.Method == method }) {
-			return nil, fmt.Errorf("unknown method %q, known are auto, %s", method, strings.Join(Methods(), ", "))
+			return nil, fmt.Errorf("unknown method %q, the known methods are auto, %s", method, strings.Join(Methods(), ", "))
 		}
 	}
 	return selected, nil
 }
 
-// Methods are the names of all collectors.
+// Methods returns the names of all collectors, sorted.
 func Methods() []string {
 	names := make([]string, len(All))
 	for i, c := range All {
@@ -255,9 +258,9 @@ func Methods() []string {
 	return names
 }
 
-// number reads a value as a metric's. An unsigned one is never negative: the
-// upper half of the 32-bit integers is read as such, a negative double is
-// false. BINRPC does not say which integers are signed, so field does.
+// number returns a value as a float64, and false if it is not a finite number.
+// BINRPC does not say which integers are signed. If unsigned is true, a negative
+// 32-bit integer is read as unsigned, and a negative double returns false.
 func number(v rpc.Value, unsigned bool) (float64, bool) {
 	if unsigned && v.Kind() == rpc.KindInt {
 		u, ok := v.Uint()
@@ -267,7 +270,7 @@ func number(v rpc.Value, unsigned bool) (float64, bool) {
 	return f, ok && !math.IsNaN(f) && !math.IsInf(f, 0) && (f >= 0 || !unsigned)
 }
 
-// skipNumber counts a value that number could not read.
+// skipNumber counts a value that was dropped because number could not read it.
 func skipNumber(out *metric.Writer, name string, v rpc.Value) {
 	if v.Kind() == rpc.KindInt || v.Kind() == rpc.KindDouble {
 		out.Skip(metric.BadValue, name+" is out of range")
@@ -276,20 +279,19 @@ func skipNumber(out *metric.Writer, name string, v rpc.Value) {
 	out.Skip(metric.NotANumber, whatIs(name, v))
 }
 
-// field is a member of a reply's struct that is a number.
+// field is a numeric member of a reply's struct.
 type field struct {
 	name string
 	desc *metric.Desc
 	// unsigned reports whether Kamailio keeps the number in an unsigned type, so
-	// that the upper half of 32-bit integers is not negative. Those of counters
-	// always are.
+	// that 32-bit integers are read as unsigned. It is true for all counters.
 	unsigned bool
 	// scale multiplies the number, to convert it to a base unit; 0 means 1.
 	scale float64
-	// most is the largest possible number, in the unit of the reply, of a field
-	// that cannot be negative either; 0 means no bounds.
+	// most is the largest valid number, in the unit of the reply; negative numbers
+	// are then invalid too. 0 means no bounds.
 	most float64
-	// labels are the values of the metric's labels, where they are fixed.
+	// labels are the values of the metric's labels, if they are fixed.
 	labels []string
 }
 
@@ -309,7 +311,8 @@ func (f *field) addTo(out *metric.Writer, labels metric.Labels, v rpc.Value) {
 	out.AddTo(labels, f.desc, value)
 }
 
-// each collects answers one by one, for collectors that have no settings.
+// each returns a collect function that handles replies one by one and needs no
+// settings.
 func each(collect func(*metric.Writer, rpc.Reply)) func(*metric.Writer, Settings, []Answer) {
 	return func(out *metric.Writer, _ Settings, answers []Answer) {
 		for _, answer := range answers {
@@ -318,7 +321,7 @@ func each(collect func(*metric.Writer, rpc.Reply)) func(*metric.Writer, Settings
 	}
 }
 
-// fields collects a reply that is one struct of numbers.
+// fields returns a collect function for replies that are one struct of numbers.
 func fields(all []field) func(*metric.Writer, Settings, []Answer) {
 	named := byName(all)
 	return each(func(out *metric.Writer, reply rpc.Reply) {
@@ -341,7 +344,7 @@ func byName(all []field) map[string]*field {
 	return named
 }
 
-// descsOf are the families of fields, each once.
+// descsOf returns the families of the fields, without duplicates.
 func descsOf(all []field) []*metric.Desc {
 	var descs []*metric.Desc
 	for _, f := range all {
@@ -352,16 +355,17 @@ func descsOf(all []field) []*metric.Desc {
 	return descs
 }
 
-// gauge and counter make descriptions in a line.
+// gauge returns a new description of a gauge.
 func gauge(name, help string, labels ...string) *metric.Desc {
 	return newDesc(metric.Gauge, name, help, labels)
 }
 
+// counter returns a new description of a counter.
 func counter(name, help string, labels ...string) *metric.Desc {
 	return newDesc(metric.Counter, name, help, labels)
 }
 
-// is makes a metric's value of a condition.
+// is returns 1 if the condition is true, otherwise 0.
 func is(condition bool) float64 {
 	if condition {
 		return 1

@@ -25,8 +25,8 @@ func reply(tb testing.TB, records ...any) rpc.Reply {
 	return rpc.Reply{Value: value, Received: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)}
 }
 
-// collect returns the exposition of what a collector makes of a reply, without
-// its comments, and what was left out.
+// collect returns the samples that a collector makes of a reply, and what was
+// dropped.
 func collect(t *testing.T, c *Collector, r rpc.Reply) ([]string, []metric.Skip) {
 	t.Helper()
 	set := metric.NewSet()
@@ -36,7 +36,7 @@ func collect(t *testing.T, c *Collector, r rpc.Reply) ([]string, []metric.Skip) 
 	return samples(t, set), set.Skips()
 }
 
-// samples are the exposition without its comments.
+// samples returns the exposition of the set without comments.
 func samples(t *testing.T, set *metric.Set) []string {
 	t.Helper()
 	var samples []string
@@ -58,11 +58,11 @@ func checkSamples(t *testing.T, got []string, want ...string) {
 func checkSkips(t *testing.T, got []metric.Skip, want ...metric.Skip) {
 	t.Helper()
 	if !slices.Equal(got, want) {
-		t.Errorf("left out %+v, want %+v", got, want)
+		t.Errorf("dropped %+v, want %+v", got, want)
 	}
 }
 
-func TestIntegersAreReadAsTheFieldSays(t *testing.T) {
+func TestSignedAndUnsignedIntegers(t *testing.T) {
 	got, skips := collect(t, tmStats, reply(t, rpc.Members{
 		{Name: "current", Value: 7},
 		{Name: "waiting", Value: -811675},
@@ -76,7 +76,7 @@ func TestIntegersAreReadAsTheFieldSays(t *testing.T) {
 	checkSkips(t, skips)
 }
 
-func TestBadFieldsCostOnlyThemselves(t *testing.T) {
+func TestBadFieldsDoNotAffectOthers(t *testing.T) {
 	got, skips := collect(t, coreTCPInfo, reply(t, rpc.Members{
 		{Name: "readers", Value: 2},
 		{Name: "max_connections", Value: "many"},
@@ -92,7 +92,7 @@ func TestBadFieldsCostOnlyThemselves(t *testing.T) {
 	)
 }
 
-// TestUnsignedNumbersAreNeverNegative has fractions above -1 too, which must not be cut to 0.
+// TestUnsignedNumbersAreNeverNegative includes fractions above -1, which must not be truncated to 0.
 func TestUnsignedNumbersAreNeverNegative(t *testing.T) {
 	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{
 		{Name: "total", Value: -1.5}, {Name: "used", Value: -0.001}, {Name: "max_used", Value: math.Inf(1)}, {Name: "free", Value: 8.0},
@@ -101,9 +101,9 @@ func TestUnsignedNumbersAreNeverNegative(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.BadValue, Count: 3, Example: "total is out of range"})
 }
 
-// TestNegativeCountersHaveNoSample replaces every number of every reply of the golden files with negative ones, in each
-// encoding that a counter can come in: no counter may be negative, or 0, afterwards.
-func TestNegativeCountersHaveNoSample(t *testing.T) {
+// TestNegativeCountersAreDropped replaces every number of every reply of the golden files with a negative one, in each
+// encoding of a counter. No counter may have a sample.
+func TestNegativeCountersAreDropped(t *testing.T) {
 	negative := map[string]struct{ number, text any }{
 		"a small double":            {-0.001, "-0.001"},
 		"a double":                  {-7198.0, "-7198"},
@@ -130,7 +130,7 @@ func TestNegativeCountersHaveNoSample(t *testing.T) {
 	}
 }
 
-// goldenAnswer is a reply of a golden file.
+// goldenAnswer is the reply for a golden file.
 type goldenAnswer struct {
 	name     string
 	c        *Collector
@@ -161,7 +161,7 @@ func goldenAnswers(t *testing.T) []goldenAnswer {
 	return all
 }
 
-// records are those of a reply as a Go value: one may stand for a list of one.
+// records returns the records of a reply that was converted to a Go value, in which one record is not in a list.
 func records(value any) []any {
 	if list, ok := value.([]any); ok {
 		return list
@@ -169,7 +169,7 @@ func records(value any) []any {
 	return []any{value}
 }
 
-// replaceNumbers makes a copy of a value in which each number, and each text that is one, is another.
+// replaceNumbers returns a copy of a value with each number, and each text that is a number, replaced.
 func replaceNumbers(v rpc.Value, number, text any) any {
 	switch v.Kind() {
 	case rpc.KindInt, rpc.KindDouble:
@@ -196,13 +196,13 @@ func replaceNumbers(v rpc.Value, number, text any) any {
 	}
 }
 
-// numberInLine is a number in a line of text, as secfilter.stats and kafka.stats have them.
+// numberInLine matches a number in a line of text of secfilter.stats or kafka.stats.
 var numberInLine = regexp.MustCompile(`: \d+`)
 
-// TestAnyReplyIsSurvived gives every collector every shape of reply, of which
-// it must not make a series of nothing, nor a zero that nobody said.
-func TestAnyReplyIsSurvived(t *testing.T) {
-	var empty rpc.Members // has fields that tell rows apart, and what goes with them
+// TestUnexpectedReplies passes replies of every shape to every collector. None may
+// produce a series with an empty label, or a 0 that is not in the reply.
+func TestUnexpectedReplies(t *testing.T) {
+	var empty rpc.Members // has empty fields that identify rows, and others
 	for _, name := range []string{"host", "status", "URI", "FLAGS", "name", "table", "url", "uri", "l_uuid", "DSC", "desc", "Domain", "FQDN", "address", "proto", "room"} {
 		empty = append(empty, rpc.Member{Name: name, Value: ""})
 	}
@@ -237,11 +237,11 @@ func TestAnyReplyIsSurvived(t *testing.T) {
 					if err := c.Collect(set, settings, []Answer{answer}); err != nil && !errors.Is(err, errNothingRead) {
 						t.Error(err)
 					}
-					// An empty list does say that there are no rooms, or registrations.
+					// An empty list means that there are no rooms or registrations.
 					saysNone := slices.Contains(emptyLists, name) && (c == imcListRooms || c == uacRegDump)
 					for _, sample := range samples(t, set) {
 						if strings.Contains(sample, `=""`) || strings.HasSuffix(sample, " 0") && !saysNone {
-							t.Errorf("there is %s", sample)
+							t.Errorf("unexpected sample %s", sample)
 						}
 					}
 				})
@@ -250,20 +250,20 @@ func TestAnyReplyIsSurvived(t *testing.T) {
 	}
 }
 
-func TestABrokenCollectorIsAnError(t *testing.T) {
+func TestPanicIsAnError(t *testing.T) {
 	c := &Collector{Method: "x", collect: each(func(*metric.Writer, rpc.Reply) { panic("bug") })}
 	if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t)}}); err == nil || !strings.Contains(err.Error(), "bug") {
 		t.Errorf("error %v", err)
 	}
 }
 
-func TestErrorsOfTheReplyAreReturned(t *testing.T) {
+func TestReplyErrorsAreReturned(t *testing.T) {
 	fault := &rpc.Fault{Code: 500, Reason: "No Destination Sets"}
 	for _, c := range All {
 		err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: rpc.Reply{Err: fault}}})
 		if c == dispatcherList {
 			if err != nil {
-				t.Errorf("%s: an empty list is an error: %v", c.Method, err)
+				t.Errorf("%s: error %v, want none for an empty list", c.Method, err)
 			}
 			continue
 		}
@@ -287,12 +287,12 @@ func TestSelect(t *testing.T) {
 	}
 	_, err = Select([]string{"tm.stats", "nosuch.method"})
 	if err == nil || !strings.Contains(err.Error(), `"nosuch.method"`) || !strings.Contains(err.Error(), "core.shmmem, core.sockets_list") {
-		t.Errorf("error %v does not name the unknown and list the known methods", err)
+		t.Errorf("error %v, want one with the unknown method and the known methods", err)
 	}
 }
 
-// TestTable checks what all collectors promise.
-func TestTable(t *testing.T) {
+// TestAllCollectors checks the fields of all collectors.
+func TestAllCollectors(t *testing.T) {
 	large := false
 	families := map[string]string{}
 	for _, c := range All {
@@ -300,16 +300,16 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s has no help or no metrics", c.Method)
 		}
 		if large && !c.Large {
-			t.Errorf("%s is asked after a method with a large reply", c.Method)
+			t.Errorf("%s is called after a method with a large reply", c.Method)
 		}
 		large = c.Large
 		for _, desc := range c.Metrics {
 			if other, ok := families[desc.Name]; ok {
-				t.Errorf("%s is of %s and %s", desc.Name, c.Method, other)
+				t.Errorf("%s belongs to both %s and %s", desc.Name, c.Method, other)
 			}
 			families[desc.Name] = c.Method
 			if !strings.Contains(desc.Help, c.Method+".") {
-				t.Errorf("the help of %s does not have its RPC method: %s", desc.Name, desc.Help)
+				t.Errorf("the help of %s does not name its RPC method: %s", desc.Name, desc.Help)
 			}
 			if !slices.IsSorted(desc.Labels) {
 				t.Errorf("the labels of %s are not sorted", desc.Name)
@@ -318,7 +318,7 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestCodes(t *testing.T) {
+func TestReplyCodes(t *testing.T) {
 	got, skips := collect(t, slStats, reply(t, rpc.Members{
 		{Name: "200", Value: 3}, {Name: "4xx", Value: 2.0}, {Name: "xxx", Value: int32(-2)}, {Name: "total", Value: 9}, {Name: "2000", Value: 9},
 	}))
@@ -330,9 +330,9 @@ func TestCodes(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "sl.stats", Reason: metric.UnknownField, Count: 2, Example: "total"})
 }
 
-// TestOnlyItsOwnMethod has collectors call what they are named after, and nothing
-// else: All is the list of what may be called.
-func TestOnlyItsOwnMethod(t *testing.T) {
+// TestCollectorsCallOnlyTheirMethod checks that collectors call only the method that they are named after, so that All lists
+// all methods that are ever called, and that none of these changes anything.
+func TestCollectorsCallOnlyTheirMethod(t *testing.T) {
 	settings := Settings{StatsGroups: []string{"script", "all", "x:y"}, Named: Methods()}
 	fault := []Answer{{Reply: rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "Internal error"}}}}
 	for _, c := range All {
@@ -341,7 +341,7 @@ func TestOnlyItsOwnMethod(t *testing.T) {
 				t.Errorf("%s calls %s", c.Method, call.Method)
 			}
 		}
-		// What Kamailio's methods that change something are called.
+		// Words in the names of methods that change something.
 		for word := range strings.FieldsFuncSeq(c.Method, func(r rune) bool { return r == '.' || r == '_' }) {
 			if slices.Contains([]string{"reload", "set", "add", "rm", "remove", "delete", "flush", "reset", "kill", "end", "start", "stop", "enable", "disable", "unregister", "register"}, word) {
 				t.Errorf("%s may change something", c.Method)
@@ -353,9 +353,9 @@ func TestOnlyItsOwnMethod(t *testing.T) {
 	}
 }
 
-// TestRepliesOfWhichNothingCanBeRead are failures, but for those that say that
-// there is nothing.
-func TestRepliesOfWhichNothingCanBeRead(t *testing.T) {
+// TestUnreadableReplies checks that replies without a known field are errors, and
+// that empty replies are not.
+func TestUnreadableReplies(t *testing.T) {
 	tests := map[string]struct {
 		records []any
 		fails   bool

@@ -17,7 +17,7 @@ type v2Family struct {
 	labels string // names, separated by commas
 	names  string // separated by spaces, without prefix
 	prefix string
-	// values are those of the only label that each version of Kamailio has, separated by spaces.
+	// values are the values of the only label, separated by spaces. They are the same for all versions of Kamailio.
 	values string
 }
 
@@ -40,8 +40,8 @@ var v2Families = []v2Family{
 	{method: "stats.fetch", typ: metric.Gauge, prefix: "kamailio_stats_fetch_", names: "value", labels: "group,name"},
 }
 
-// TestSeriesOfVersion2 compares name, type and labels of every series that versions 0 to 2 had with what becomes of the
-// replies of each captured version of Kamailio.
+// TestSeriesOfVersion2 checks that the captured replies of each version of Kamailio produce every series of versions 0 to 2,
+// with the same name, type and labels.
 func TestSeriesOfVersion2(t *testing.T) {
 	for version, when := range captured {
 		for _, want := range v2Families {
@@ -71,7 +71,7 @@ func v2Collector(t *testing.T, method string) (*Collector, Settings) {
 	return selected[0], Settings{Named: []string{method}, StatsGroups: []string{"script"}}
 }
 
-// v2Capture is the file of the captured reply to the method's first call.
+// v2Capture returns the file with the captured reply to the method's first call.
 func v2Capture(t *testing.T, version, method string) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", version, method+"*.binrpc"))

@@ -17,10 +17,10 @@ import (
 
 var (
 	uptimeTotal = counter("kamailio_core_uptime_uptime_total",
-		"Seconds since Kamailio started, by the clock of its host; absent if that clock was set back so far that the number is impossible. "+
+		"Seconds since Kamailio started, by the clock of its host. Absent if that clock was changed so that the value is impossible. "+
 			"Field uptime of core.uptime.")
 	startTime = gauge("kamailio_start_time_seconds",
-		"Start of Kamailio as a Unix timestamp, by the clock of its host. Field up_since of core.uptime.")
+		"Unix timestamp of the start of Kamailio, by the clock of its host. Field up_since of core.uptime.")
 )
 
 var coreUptime = &Collector{
@@ -44,12 +44,12 @@ func collectUptime(out *metric.Writer, reply rpc.Reply) {
 	}
 }
 
-// longestUptime is far more than a process runs, in seconds.
+// longestUptime is longer than any process runs, in seconds.
 const longestUptime = 20 * 366 * 24 * 3600
 
-// addUptime adds the uptime, and the start time that follows from it. Kamailio
-// computes the uptime from its host's clock: it is negative, or decades, if that
-// clock was set after the start.
+// addUptime adds the uptime and the start time. Kamailio computes the uptime from
+// its host's clock, so it is negative, or decades long, if that clock was changed
+// after the start.
 func addUptime(out *metric.Writer, reply rpc.Reply, v rpc.Value) {
 	seconds, ok := number(v, false)
 	if !ok || seconds < 0 || seconds > longestUptime {
@@ -67,22 +67,22 @@ func addStartTime(out *metric.Writer, reply rpc.Reply, uptime time.Duration) {
 	}
 	started, err := started(since.Text(), reply.Received.Add(-uptime))
 	if err != nil || started.Year() < 2001 || started.After(reply.Received.Add(zoneStep)) {
-		out.Skip(metric.BadValue, "up_since is no time at which Kamailio can have started")
+		out.Skip(metric.BadValue, "up_since is not a possible start time")
 		return
 	}
 	out.Add(startTime, float64(started.UnixMilli())/1000)
 	out.SetCreated(started)
 }
 
-// zoneStep is what the time zones of the world, and their summer times, differ
-// by at the least.
+// zoneStep is the smallest difference between two time zones, including summer
+// times.
 const zoneStep = 15 * time.Minute
 
-// started is when Kamailio started. It says so as a text in its own zone, which
-// it does not name, but the text is the same in every reply. The time of the
-// reply less the uptime is right only to a second or so and would move from
-// scrape to scrape, but tells which of all zones must be meant. It is wrong if
-// the clocks of the two hosts are further apart than half a step of the zones.
+// started returns the time at which Kamailio started. The text is the same in
+// every reply, but it is in a time zone that Kamailio does not name. about, the
+// time of the reply minus the uptime, is exact to about a second only and changes
+// from scrape to scrape, but it is enough to find the zone. The result is wrong if
+// the clocks of the two hosts differ by more than half of zoneStep.
 func started(text string, about time.Time) (time.Time, error) {
 	local, err := time.Parse(time.ANSIC, strings.TrimSpace(text))
 	if err != nil {
@@ -93,7 +93,7 @@ func started(text string, about time.Time) (time.Time, error) {
 }
 
 var buildInfo = gauge("kamailio_build_info",
-	"Always 1; the labels say which Kamailio this is. Fields version, id, compiler and compiled of core.info.",
+	"Always 1. The labels describe the version and build of Kamailio. Fields version, id, compiler and compiled of core.info.",
 	"compiled", "compiler", "name", "revision", "version")
 
 var coreInfo = &Collector{
@@ -118,26 +118,26 @@ var coreInfo = &Collector{
 	}),
 }
 
-// core.shmmem's fields are unsigned long in Kamailio. Up to 5.6 they are sent as
-// 32-bit integers, so that 4 GiB and more lose their upper half, and over
-// JSON-RPC those of later versions look the same. With the argument k the method
-// replies in KiB, from which the upper half is restored. If the total in KiB is
-// below 4 GiB, nothing is lost, and the call is not made again until Kamailio
-// restarts. fragments is a count in both.
+// The fields of core.shmmem are unsigned long in Kamailio. Up to 5.6 they are sent
+// as 32-bit integers, so that values of 4 GiB or more lose their upper half. Over
+// JSON-RPC those of later versions cannot be distinguished from them. With the
+// argument k the method replies in KiB, from which the upper half is restored.
+// If the total in KiB is below 4 GiB, nothing is lost, and the call is not made
+// again until Kamailio restarts. fragments is a count in both replies.
 var (
 	shmmemFields = []field{
 		{name: "total", unsigned: true, desc: gauge("kamailio_core_shmmem_total",
-			"Bytes of shared memory in total. Field total of core.shmmem.")},
+			"Bytes of shared memory. Field total of core.shmmem.")},
 		{name: "free", unsigned: true, desc: gauge("kamailio_core_shmmem_free",
-			"Bytes of shared memory that are free. Field free of core.shmmem.")},
+			"Bytes of free shared memory. Field free of core.shmmem.")},
 		{name: "used", unsigned: true, desc: gauge("kamailio_core_shmmem_used",
 			"Bytes of shared memory in use, without the allocator's overhead. Field used of core.shmmem.")},
 		{name: "real_used", unsigned: true, desc: gauge("kamailio_core_shmmem_real_used",
 			"Bytes of shared memory in use, with the allocator's overhead. Field real_used of core.shmmem.")},
 		{name: "max_used", unsigned: true, desc: gauge("kamailio_core_shmmem_max_used",
-			"Bytes of shared memory in use at the peak, with the allocator's overhead. Field max_used of core.shmmem.")},
+			"Bytes of shared memory in use, with the allocator's overhead, at the peak since the start. Field max_used of core.shmmem.")},
 		{name: shmmemFragments, unsigned: true, desc: gauge("kamailio_core_shmmem_fragments",
-			"Fragments of free shared memory. Field fragments of core.shmmem.")},
+			"Number of fragments of free shared memory. Field fragments of core.shmmem.")},
 	}
 	shmmemByName = byName(shmmemFields)
 )
@@ -187,7 +187,7 @@ func isBelow4GiB(kib rpc.Value) bool {
 
 func collectShmmem(out *metric.Writer, bytes, kib rpc.Value) {
 	total := bytes.Get("total")
-	inKiB := integer(total) == "" || integer(total) != integer(kib.Get("total")) // a server in a test may ignore the argument
+	inKiB := integer(total) == "" || integer(total) != integer(kib.Get("total")) // a server of a test may ignore the argument
 	mayBeCut := inKiB && !isBelow4GiB(kib)
 	for member := range bytes.All() {
 		f, ok := shmmemByName[member.Name()]
@@ -202,7 +202,7 @@ func collectShmmem(out *metric.Writer, bytes, kib rpc.Value) {
 		}
 		if mayBeCut && member.Kind() == rpc.KindInt && f.name != shmmemFragments {
 			if value, ok = restoreUpperHalf(uint64(value), kib.Get(f.name)); !ok {
-				out.Skip(metric.BadValue, f.name+" may lack its upper half")
+				out.Skip(metric.BadValue, f.name+" may lack its upper 32 bits")
 				continue
 			}
 		}
@@ -210,9 +210,9 @@ func collectShmmem(out *metric.Writer, bytes, kib rpc.Value) {
 	}
 }
 
-// restoreUpperHalf returns the number of bytes whose lower 32 bits are known, and
-// which was about so many KiB a moment before or after; false if that is not
-// known.
+// restoreUpperHalf returns a number of bytes from its lower 32 bits and from the
+// approximate number of KiB, which Kamailio sent a moment earlier or later. It
+// returns false if kib is not a number.
 func restoreUpperHalf(bytes uint64, kib rpc.Value) (float64, bool) {
 	const half = 1 << 32
 	about, ok := number(kib, true)
@@ -228,15 +228,15 @@ func restoreUpperHalf(bytes uint64, kib rpc.Value) (float64, bool) {
 
 var tcpInfoFields = []field{
 	{name: "readers", desc: gauge("kamailio_core_tcp_info_readers",
-		"Processes that read TCP connections. Field readers of core.tcp_info.")},
+		"Number of processes that read from TCP connections. Field readers of core.tcp_info.")},
 	{name: "max_connections", desc: gauge("kamailio_core_tcp_info_max_connections",
-		"Most TCP connections, TLS included, that Kamailio opens. Field max_connections of core.tcp_info.")},
+		"Maximum number of TCP connections, including TLS. Field max_connections of core.tcp_info.")},
 	{name: "max_tls_connections", desc: gauge("kamailio_core_tcp_info_max_tls_connections",
-		"Most TLS connections that Kamailio opens. Field max_tls_connections of core.tcp_info.")},
+		"Maximum number of TLS connections. Field max_tls_connections of core.tcp_info.")},
 	{name: "opened_connections", desc: gauge("kamailio_core_tcp_info_opened_connections",
-		"TCP connections, TLS included, that are open. Field opened_connections of core.tcp_info.")},
+		"Number of open TCP connections, including TLS. Field opened_connections of core.tcp_info.")},
 	{name: "opened_tls_connections", desc: gauge("kamailio_core_tcp_info_opened_tls_connections",
-		"TLS connections that are open. Field opened_tls_connections of core.tcp_info.")},
+		"Number of open TLS connections. Field opened_tls_connections of core.tcp_info.")},
 	{name: "write_queued_bytes", unsigned: true, desc: gauge("kamailio_core_tcp_info_write_queued_bytes",
 		"Bytes queued to be written to TCP connections. Field write_queued_bytes of core.tcp_info.")},
 }
@@ -248,11 +248,11 @@ var coreTCPInfo = &Collector{
 	Auto:    true,
 	Metrics: descsOf(tcpInfoFields),
 	collect: fields(tcpInfoFields),
-	noRows:  "tcp support disabled", // disable_tcp=yes; the method is there all the same
+	noRows:  "tcp support disabled", // with disable_tcp=yes, where the method still exists
 }
 
 var processes = gauge("kamailio_core_processes",
-	"Processes by what they do: their description without what tells one of a kind from another. Field DSC of core.psx.", "role")
+	"Number of processes by role, which is the description without numbers and sockets. Field DSC of core.psx.", "role")
 
 var corePsx = &Collector{
 	Method:  "core.psx",
@@ -273,25 +273,25 @@ var corePsx = &Collector{
 	}),
 }
 
-// oneOfAKind is what tells a process from the others that do the same: the
-// first "child=3" and all behind it, or a socket in brackets, or a number at
-// the end.
-var oneOfAKind = regexp.MustCompile(`( \S+)?=.*$| \(.*$|[ #:_-]+\d+$`)
+// processDetails matches the part of a description that distinguishes processes
+// of the same role: the first "child=3" and everything after it, a socket in
+// brackets, or a number at the end.
+var processDetails = regexp.MustCompile(`( \S+)?=.*$| \(.*$|[ #:_-]+\d+$`)
 
-// role is what a process does, from its description, so that there are no more
-// roles than kinds of processes. Kamailio's main.c, tcp_main.c and modules that
-// fork put into it "udp receiver child=0 sock=[::1]:5060", "tcp receiver
-// (generic) child=1", "RTIMER EXEC child=0 timer=ta", "Async Task Worker -
-// default" and the like.
+// role returns the role of a process from its description, so that processes that
+// do the same have the same role. Kamailio's main.c, tcp_main.c and modules that
+// fork make descriptions such as "udp receiver child=0 sock=[::1]:5060", "tcp
+// receiver (generic) child=1", "RTIMER EXEC child=0 timer=ta" and "Async Task
+// Worker - default".
 func role(description string) string {
-	return cmp.Or(oneOfAKind.ReplaceAllString(description, ""), description)
+	return cmp.Or(processDetails.ReplaceAllString(description, ""), description)
 }
 
-// 5.6 does not tell the address family and the group. A host name as address
-// comes with ipaddress beside it, a socket of several addresses with address
-// several times, of which this is the first.
+// 5.6 does not send the address family and the group. If address is a host name,
+// there is also ipaddress. A socket with several addresses has address several
+// times; the label has the first.
 var socketInfo = gauge("kamailio_core_socket_info",
-	"Always 1, for each socket that Kamailio listens on. Fields of the same names of core.sockets_list.",
+	"Always 1. The labels describe a socket that Kamailio listens on. Fields of the same names of core.sockets_list.",
 	socketLabels...)
 
 var socketLabels = []string{"address", "af", "agname", "mcast", "mhomed", "port", "proto", "virtual"}

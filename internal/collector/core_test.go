@@ -9,9 +9,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// TestStartTimeIsSteady says when Kamailio started, whatever its zone, from
-// replies that come early or late in a second and whose clock is off.
-func TestStartTimeIsSteady(t *testing.T) {
+// TestStartTimeDoesNotChange computes the start time in several time zones, from
+// replies that arrive early or late in a second, and with clocks that differ.
+func TestStartTimeDoesNotChange(t *testing.T) {
 	start := time.Date(2026, 10, 24, 22, 15, 30, 0, time.UTC)
 	zones := []string{"UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kathmandu", "Pacific/Kiritimati", "America/Los_Angeles"}
 	for _, zone := range zones {
@@ -21,11 +21,11 @@ func TestStartTimeIsSteady(t *testing.T) {
 		}
 		text := start.In(location).Format(time.ANSIC)
 		for _, off := range []time.Duration{-time.Minute, -999 * time.Millisecond, 0, 999 * time.Millisecond, 7 * time.Minute} {
-			// Europe's summer time ends a few hours after the start.
+			// Summer time in Europe ends a few hours after the start.
 			for _, uptime := range []time.Duration{0, time.Second, time.Hour, 1000 * time.Hour} {
 				got, err := started(text, start.Add(uptime).Add(off).Add(-uptime))
 				if err != nil || !got.Equal(start) {
-					t.Errorf("%s, %v up, clock off by %v: %v, %v, want %v", zone, uptime, off, got, err, start)
+					t.Errorf("%s, uptime %v, clock off by %v: got %v, %v, want %v", zone, uptime, off, got, err, start)
 				}
 			}
 		}
@@ -33,7 +33,7 @@ func TestStartTimeIsSteady(t *testing.T) {
 }
 
 func TestUptime(t *testing.T) {
-	noStart := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "up_since is no time at which Kamailio can have started"}
+	noStart := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "up_since is not a possible start time"}
 	noUptime := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "uptime is out of range"}
 	tests := []struct {
 		name  string
@@ -47,54 +47,54 @@ func TestUptime(t *testing.T) {
 			want:  []string{"kamailio_core_uptime_uptime_total 86399", "kamailio_start_time_seconds 1.795262401e+09"},
 		},
 		{
-			name:  "newline at the end, as ctime makes it",
+			name:  "newline at the end, as from ctime",
 			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026\n"}, {Name: "uptime", Value: 86399}},
 			want:  []string{"kamailio_core_uptime_uptime_total 86399", "kamailio_start_time_seconds 1.795262401e+09"},
 		},
 		{
-			name:  "no start",
+			name:  "no start time",
 			reply: rpc.Members{{Name: "uptime", Value: 5}},
 			want:  []string{"kamailio_core_uptime_uptime_total 5"},
 		},
 		{
-			name:  "a start that is no time",
+			name:  "start time that is not a time",
 			reply: rpc.Members{{Name: "up_since", Value: "yesterday"}, {Name: "uptime", Value: 5}},
 			want:  []string{"kamailio_core_uptime_uptime_total 5"},
 			skips: []metric.Skip{noStart},
 		},
 		{
-			name:  "a start in the far future",
+			name:  "start time in the far future",
 			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 9999"}, {Name: "uptime", Value: 5}},
 			want:  []string{"kamailio_core_uptime_uptime_total 5"},
 			skips: []metric.Skip{noStart},
 		},
 		{
-			name:  "a clock that was 30 years slow at the start",
+			name:  "clock that was 30 years slow at the start",
 			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: 1000000000}},
 			skips: []metric.Skip{noUptime},
 		},
 		{
-			name:  "a clock set back by two hours",
+			name:  "clock set back by two hours",
 			reply: rpc.Members{{Name: "now", Value: "Sun Nov 22 12:00:00 2026"}, {Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: -7198}},
 			skips: []metric.Skip{noUptime},
 		},
 		{
-			name:  "a clock set back, as an unsigned number",
+			name:  "clock set back, as an unsigned number",
 			reply: rpc.Members{{Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: int64(4294960098)}},
 			skips: []metric.Skip{noUptime},
 		},
 		{
-			name:  "a clock set back, as a double",
+			name:  "clock set back, as a double",
 			reply: rpc.Members{{Name: "up_since", Value: "Sun Nov 22 13:59:58 2026"}, {Name: "uptime", Value: -0.001}},
 			skips: []metric.Skip{noUptime},
 		},
 		{
-			name:  "an uptime of 31 million years",
+			name:  "uptime of 31 million years",
 			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: 1e15}},
 			skips: []metric.Skip{noUptime},
 		},
 		{
-			name:  "an uptime that is a text",
+			name:  "uptime that is a text",
 			reply: rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: "5"}},
 			skips: []metric.Skip{{Collector: "core.uptime", Reason: metric.NotANumber, Count: 1, Example: "uptime is a string"}},
 		},
@@ -123,8 +123,8 @@ func TestBuildInfo(t *testing.T) {
 	}
 }
 
-// TestRoles has descriptions as Kamailio's main.c, tcp_main.c, async_task.c and
-// modules that fork make them.
+// TestRoles has descriptions from Kamailio's main.c, tcp_main.c, async_task.c and
+// modules that fork.
 func TestRoles(t *testing.T) {
 	tests := map[string]string{
 		"udp receiver child=0 sock=127.0.0.1:5060":             "udp receiver",
@@ -144,7 +144,7 @@ func TestRoles(t *testing.T) {
 	}
 	for description, want := range tests {
 		if got := role(description); got != want {
-			t.Errorf("%q has the role %q, not %q", description, got, want)
+			t.Errorf("role of %q is %q, want %q", description, got, want)
 		}
 	}
 }
@@ -159,8 +159,8 @@ func TestProcessRows(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "core.psx", Reason: metric.BadValue, Count: 1, Example: "DSC is missing"})
 }
 
-// TestASocketOfSeveralAddresses is one of SCTP.
-func TestASocketOfSeveralAddresses(t *testing.T) {
+// TestSocketWithSeveralAddresses has a socket of SCTP.
+func TestSocketWithSeveralAddresses(t *testing.T) {
 	got, skips := collect(t, coreSocketsList, reply(t, rpc.Members{{Name: "socket", Value: rpc.Members{
 		{Name: "af", Value: "IPv4"}, {Name: "proto", Value: "sctp"}, {Name: "address", Value: "192.0.2.1"},
 		{Name: "address", Value: "192.0.2.2"}, {Name: "port", Value: "5060"}, {Name: "later", Value: 1},
@@ -169,10 +169,9 @@ func TestASocketOfSeveralAddresses(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "core.sockets_list", Reason: metric.BadValue, Count: 1, Example: "address is missing"})
 }
 
-// TestNothingToTell: methods that are there for a module or a protocol that is
-// not in use. The first and the tables are seen on 5.6.3 and 6.0.1, the others are
-// in the source.
-func TestNothingToTell(t *testing.T) {
+// TestFaultsOfUnusedFeatures has faults of methods of a protocol or a Kamailio module that is not in use. Those of
+// core.tcp_info and of htable were seen on 5.6.3 and 6.0.1, the others are in Kamailio's source.
+func TestFaultsOfUnusedFeatures(t *testing.T) {
 	tests := map[*Collector]string{
 		coreTCPInfo:      "tcp support disabled",
 		sctpInfo:         "sctp support disabled",
@@ -188,8 +187,8 @@ func TestNothingToTell(t *testing.T) {
 	}
 }
 
-// TestSharedMemoryOf4GiB has what Kamailio 5.6 answered with -m 4200, in bytes and in KiB: the free bytes changed between the
-// two calls, those in use crossed the limit of 32 bits. Double and larger integers are those of later versions.
+// TestSharedMemoryOf4GiB has replies of Kamailio 5.6 with -m 4200, in bytes and in KiB. The values may change between the two
+// calls, and cross the limit of 32 bits. Later versions send doubles and larger integers.
 func TestSharedMemoryOf4GiB(t *testing.T) {
 	const gib = 1 << 30
 	tests := []struct {
@@ -199,15 +198,15 @@ func TestSharedMemoryOf4GiB(t *testing.T) {
 	}{
 		{"total", int32(109051904), 4300800, "4.4040192e+09"},
 		{"negative as 32 bits", int32(-1), 8388607, "8.589934591e+09"},
-		{"crossed upwards", int32(100), 4*gib>>10 - 1, "4.294967396e+09"},
-		{"crossed downwards", int32(-100), 4 * gib >> 10, "4.294967196e+09"},
-		{"little", 5, 0, "5"},
-		{"less since", 5, 1000, "5"},
-		{"more since", 1000000, 0, "1e+06"},
+		{"crossed the limit upwards", int32(100), 4*gib>>10 - 1, "4.294967396e+09"},
+		{"crossed the limit downwards", int32(-100), 4 * gib >> 10, "4.294967196e+09"},
+		{"small", 5, 0, "5"},
+		{"decreased between the calls", 5, 1000, "5"},
+		{"increased between the calls", 1000000, 0, "1e+06"},
 		{"4 GiB of KiB as a negative number", 0, int32(math.MinInt32), "2.199023255552e+12"},
 		{"a double", 5.0, 4300800, "5"},
 		{"a large integer", int64(5 * gib), 0, "5.36870912e+09"},
-		{"nothing in KiB", 5, nil, ""},
+		{"no value in KiB", 5, nil, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -228,7 +227,7 @@ func TestSharedMemoryOf4GiB(t *testing.T) {
 	}
 }
 
-// TestSharedMemoryBelow4GiBIsSettled passes a reply in KiB of some time ago, as for a poll that does not ask for it again.
+// TestSharedMemoryBelow4GiBIsSettled passes an earlier reply in KiB, as in a poll that does not make the second call again.
 func TestSharedMemoryBelow4GiBIsSettled(t *testing.T) {
 	for _, test := range []struct {
 		total   int64 // KiB
@@ -252,13 +251,13 @@ func TestSharedMemoryBelow4GiBIsSettled(t *testing.T) {
 		checkSamples(t, samples(t, set), test.free...)
 	}
 	if coreShmmem.Settled(nil) {
-		t.Error("nothing is settled without a reply")
+		t.Error("Settled without replies is true")
 	}
 }
 
-// TestSharedMemoryNotVerified has no answer in KiB: what may be cut has no sample.
-func TestSharedMemoryNotVerified(t *testing.T) {
+// TestSharedMemoryWithoutKiB has no reply in KiB. A value that may lack its upper 32 bits has no sample.
+func TestSharedMemoryWithoutKiB(t *testing.T) {
 	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: 109051904}, {Name: "free", Value: 8.0}, {Name: "fragments", Value: 3}}))
 	checkSamples(t, got, "kamailio_core_shmmem_fragments 3", "kamailio_core_shmmem_free 8")
-	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.BadValue, Count: 1, Example: "total may lack its upper half"})
+	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.BadValue, Count: 1, Example: "total may lack its upper 32 bits"})
 }

@@ -7,7 +7,7 @@ import (
 
 // Source of the number: Kamailio's src/modules/ctl/io_listener.c.
 var ctlConnectionsField = field{name: "connections", unsigned: true, desc: gauge("kamailio_ctl_connections",
-	"Stream connections to the ctl module that are open, the exporter's own included; there can be 128. Answer of ctl.connections.")}
+	"Number of open stream connections to the Kamailio module ctl, including the exporter's. The maximum is 128. Reply of ctl.connections.")}
 
 var ctlConnections = &Collector{
 	Method:     "ctl.connections",

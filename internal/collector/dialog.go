@@ -8,39 +8,39 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields in this file: Kamailio's src/modules/dialog/dialog.c, of
-// what a profile's size costs get_profile_size in dlg_profile.c.
+// Source of the fields in this file: Kamailio's src/modules/dialog/dialog.c. The
+// cost of a profile's size follows from get_profile_size in dlg_profile.c.
 
 var dlgStatsActiveFields = []field{
 	{name: "starting", desc: gauge("kamailio_dlg_stats_active_starting",
-		"Dialogs whose INVITE has no reply yet. Field starting of dlg.stats_active.")},
+		"Number of dialogs whose INVITE has no reply yet. Field starting of dlg.stats_active.")},
 	{name: "connecting", desc: gauge("kamailio_dlg_stats_active_connecting",
-		"Dialogs whose INVITE has a provisional reply. Field connecting of dlg.stats_active.")},
+		"Number of dialogs whose INVITE has a provisional reply. Field connecting of dlg.stats_active.")},
 	{name: "answering", desc: gauge("kamailio_dlg_stats_active_answering",
-		"Dialogs whose INVITE was answered and not acknowledged yet. Field answering of dlg.stats_active.")},
+		"Number of dialogs whose INVITE was accepted and not acknowledged yet. Field answering of dlg.stats_active.")},
 	{name: "ongoing", desc: gauge("kamailio_dlg_stats_active_ongoing",
-		"Dialogs that are established. Field ongoing of dlg.stats_active.")},
+		"Number of established dialogs. Field ongoing of dlg.stats_active.")},
 	{name: "all", desc: gauge("kamailio_dlg_stats_active_all",
-		"Dialogs in all these states together. Field all of dlg.stats_active.")},
+		"Number of dialogs that are starting, connecting, answering or ongoing. Field all of dlg.stats_active.")},
 }
 
 var dlgStatsActive = &Collector{
 	Method: "dlg.stats_active",
 	Module: "dialog",
-	Help: "number of dialogs in each state, 5 series. Kamailio walks all dialogs under their lock, so the " +
+	Help: "number of dialogs in each state, 5 series. Kamailio iterates over all dialogs under their lock, so the " +
 		"cost grows with the number of calls",
 	Metrics: descsOf(dlgStatsActiveFields),
 	collect: fields(dlgStatsActiveFields),
 }
 
-// DialogProfile is a profile of the dialog module, or one of its values.
+// DialogProfile is a profile of the Kamailio module dialog, or one of its values.
 type DialogProfile struct {
 	Name string
-	// Value is that of the dialogs to count, "" for all of the profile.
+	// Value selects the dialogs to count, "" for all dialogs of the profile.
 	Value string
 }
 
-// ParseDialogProfile reads profile or profile:value.
+// ParseDialogProfile parses "profile" or "profile:value".
 func ParseDialogProfile(text string) (DialogProfile, error) {
 	name, value, found := strings.Cut(text, ":")
 	if name == "" || found && value == "" {
@@ -49,7 +49,7 @@ func ParseDialogProfile(text string) (DialogProfile, error) {
 	return DialogProfile{name, value}, nil
 }
 
-// String is the profile as ParseDialogProfile reads it.
+// String returns the profile in the format that ParseDialogProfile parses.
 func (p DialogProfile) String() string {
 	if p.Value == "" {
 		return p.Name
@@ -58,13 +58,13 @@ func (p DialogProfile) String() string {
 }
 
 var dialogProfileSize = field{name: "size", unsigned: true, desc: gauge("kamailio_dialog_profile_dialogs",
-	"Dialogs in the profile, with the value if there is one. The number answered by dlg.profile_get_size.", "profile", "value")}
+	"Number of dialogs in the profile, or of those with the value. Reply of dlg.profile_get_size.", "profile", "value")}
 
 var dlgProfileGetSize = &Collector{
 	Method: "dlg.profile_get_size",
 	Module: "dialog",
 	Help: "number of dialogs in profiles, a series for each configured profile. " +
-		"For profile:value Kamailio walks a part of the profile's dialogs under the profile's lock, for " +
+		"For profile:value Kamailio iterates over a part of the profile's dialogs under the profile's lock, for " +
 		"profile it adds a few counters",
 	Auto:    true,
 	Setting: "dialog_profiles",

@@ -28,16 +28,16 @@ func TestParseDialogProfile(t *testing.T) {
 			t.Errorf("%q: %+v, %v, want %+v", test.text, got, err, test.want)
 		}
 		if test.ok && got.String() != test.text {
-			t.Errorf("%q became %q", test.text, got)
+			t.Errorf("String of %q is %q", test.text, got)
 		}
 	}
 }
 
-// TestProfileCalls names each profile as Kamailio wants it: one without a value
-// has one argument, since "" is a value too.
+// TestProfileCalls checks that the call for a profile without a value has one
+// argument, since "" is a valid value.
 func TestProfileCalls(t *testing.T) {
 	if calls := dlgProfileGetSize.Calls(Settings{}); len(calls) != 0 {
-		t.Errorf("without profiles there are the calls %v", calls)
+		t.Errorf("calls without profiles: %v", calls)
 	}
 	calls := dlgProfileGetSize.Calls(Settings{DialogProfiles: []DialogProfile{{Name: "all"}, {"trunk", "100"}}})
 	if len(calls) != 2 || len(calls[0].Args) != 1 || len(calls[1].Args) != 2 ||
@@ -46,9 +46,9 @@ func TestProfileCalls(t *testing.T) {
 	}
 }
 
-// TestAMissingProfileCostsOnlyItself: it is a fault of the configuration, which
-// the user has to learn of.
-func TestAMissingProfileCostsOnlyItself(t *testing.T) {
+// TestMissingProfileDoesNotAffectOthers checks that a missing profile, which is an
+// error in the configuration, is reported, and that other profiles have samples.
+func TestMissingProfileDoesNotAffectOthers(t *testing.T) {
 	calls := dlgProfileGetSize.Calls(Settings{DialogProfiles: []DialogProfile{{Name: "nosuch"}, {"trunk", "100"}}})
 	fault := &rpc.Fault{Code: 404, Reason: "Profile not found: nosuch"}
 	set := metric.NewSet()

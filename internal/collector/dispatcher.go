@@ -12,20 +12,20 @@ import (
 
 // Source of the fields in this file: ds_rpc_print_set in Kamailio's
 // src/modules/dispatcher/dispatcher.c. 6.1 adds IDX, IUID, PROBING_COUNT and
-// PING_SOCKET, which are not used: the first changes when the list does, the
-// second at each reload.
+// PING_SOCKET, which are not used: IDX changes with the list, and IUID at each
+// reload.
 
 var dispatcherTarget = gauge("kamailio_dispatcher_list_target",
-	"Always 1, for each set, URI and flags of a destination. Fields ID, URI and FLAGS of dispatcher.list.",
+	"Always 1. The labels are the set, URI and flags of a destination. Fields ID, URI and FLAGS of dispatcher.list.",
 	"flags", "setid", "uri")
 
-// destinationLabels are the labels of a destination: what Kamailio sends to,
-// through what, and index for those that agree in all of it. Kamailio takes a
-// list in which destinations differ in nothing but their priority, weight or the
+// destinationLabels are the labels of a destination: its set and address, the
+// socket and proxy used, and index for destinations that agree in all of these.
+// Kamailio accepts lists with destinations that differ only in priority, weight or
 // attributes of the routing script.
 var destinationLabels = []string{"duid", "index", "obproxy", "setid", "socket", "uri"}
 
-// destinationMetric is a family with these labels.
+// destinationMetric returns a family with destinationLabels.
 func destinationMetric(typ metric.Type, name, help string) *metric.Desc {
 	return &metric.Desc{
 		Name:   "kamailio_dispatcher_destination_" + name,
@@ -40,10 +40,10 @@ var (
 		"1 for the state that the destination is in, 0 for the others. First letter of FLAGS of dispatcher.list.",
 		"duid", "index", "obproxy", "setid", "socket", "state", "uri")
 	destinationProbing = destinationMetric(metric.Gauge, "probing",
-		"1 if the destination has the flag P, 0 if it has X or N. The flag does not say whether Kamailio pings the destination: "+
-			"with ds_probing_mode 1 it pings those with X as well, and it never pings a disabled one. Second letter of FLAGS of dispatcher.list.")
+		"1 if the destination has the flag P, 0 if it has X or N. The flag does not show whether Kamailio pings the destination: "+
+			"with ds_probing_mode 1 it also pings destinations with X, and it never pings disabled ones. Second letter of FLAGS of dispatcher.list.")
 	setDestinations = gauge("kamailio_dispatcher_set_destinations",
-		"Destinations of the set by state. First letter of FLAGS of dispatcher.list.",
+		"Number of destinations of the set, by state. First letter of FLAGS of dispatcher.list.",
 		"setid", "state")
 )
 
@@ -58,33 +58,33 @@ var destinationStates = []struct {
 	{'T', "trying"},
 }
 
-// The scales of fields in other than base units.
+// Scales of fields that are not in base units.
 const (
 	milliseconds = 1e-3
 	percent      = 1e-2
 )
 
-// longestResponse is far more than a SIP transaction lasts, in milliseconds.
-// Kamailio computes response times from its host's clock: they are negative, or
-// hours, if that clock was set meanwhile.
+// longestResponse is longer than any SIP transaction lasts, in milliseconds.
+// Kamailio computes response times from its host's clock, so they are negative, or
+// hours long, if that clock was changed in the meantime.
 const longestResponse = 3600e3
 
-// The numbers of a destination, by the struct that they are in.
+// Numeric fields of a destination, by the struct that contains them.
 var (
 	destinationFields = []field{
 		{name: "PRIORITY", desc: destinationMetric(metric.Gauge, "priority",
-			"Priority of the destination in its set, a higher one goes first. Field PRIORITY of dispatcher.list.")},
+			"Priority of the destination in its set. The destination with the highest priority is used first. Field PRIORITY of dispatcher.list.")},
 	}
 	destinationAttrs = []field{
 		{name: "MAXLOAD", desc: destinationMetric(metric.Gauge, "max_load",
-			"Most calls at once that the destination gets, 0 for no limit. Field ATTRS.MAXLOAD of dispatcher.list.")},
+			"Maximum number of concurrent calls of the destination, 0 for no limit. Field ATTRS.MAXLOAD of dispatcher.list.")},
 		{name: "WEIGHT", desc: destinationMetric(metric.Gauge, "weight",
 			"Weight of the destination in its set, in percent. Field ATTRS.WEIGHT of dispatcher.list.")},
 		{name: "RWEIGHT", desc: destinationMetric(metric.Gauge, "relative_weight",
 			"Relative weight of the destination in its set. Field ATTRS.RWEIGHT of dispatcher.list.")},
-		// From 6.0 on. The rate between the two is told by dispatcher.oclist, which
-		// wants the number of a set, one call for each, and by newer versions'
-		// dispatcher.list with the argument full, which makes the reply much larger.
+		// Since 6.0. The rate between the two is in dispatcher.oclist, which needs one
+		// call for each set, and in dispatcher.list with the argument full of newer
+		// versions, whose reply is much larger.
 		{name: "OCMIN", unsigned: true, scale: percent, desc: destinationMetric(metric.Gauge, "overload_rate_min_ratio",
 			"Lowest rate that overload control may set for the destination, 0 to 1. Field ATTRS.OCMIN of dispatcher.list.")},
 		{name: "OCMAX", unsigned: true, scale: percent, desc: destinationMetric(metric.Gauge, "overload_rate_max_ratio",
@@ -98,13 +98,13 @@ var (
 		{name: "EST", scale: milliseconds, most: longestResponse, desc: destinationMetric(metric.Gauge, "latency_estimate_seconds",
 			"Moving average of the response time of the destination to pings. Field LATENCY.EST of dispatcher.list.")},
 		{name: "MAX", scale: milliseconds, most: longestResponse, desc: destinationMetric(metric.Gauge, "latency_max_seconds",
-			"Longest response time of the destination to a ping. Field LATENCY.MAX of dispatcher.list.")},
+			"Maximum response time of the destination to pings. Field LATENCY.MAX of dispatcher.list.")},
 		{name: "TIMEOUT", unsigned: true, desc: destinationMetric(metric.Counter, "timeouts_total",
-			"Pings that the destination did not answer. Field LATENCY.TIMEOUT of dispatcher.list.")},
+			"Number of pings without a reply from the destination. Field LATENCY.TIMEOUT of dispatcher.list.")},
 	}
 	destinationRuntime = []field{
 		{name: "DLGLOAD", desc: destinationMetric(metric.Gauge, "load",
-			"Calls that the destination has now. Field RUNTIME.DLGLOAD of dispatcher.list.")},
+			"Number of calls that the destination has now. Field RUNTIME.DLGLOAD of dispatcher.list.")},
 	}
 )
 
@@ -144,8 +144,8 @@ func collectSets(out *metric.Writer, short bool, reply rpc.Value) {
 	}
 }
 
-// countDestinations is the short form of a set. Destinations that are the same
-// but for their place count each. A state is 0 only if all could be read.
+// countDestinations adds the short form of a set. Identical destinations are
+// counted separately. A state is 0 only if all destinations could be read.
 func countDestinations(out *metric.Writer, setid string, targets rpc.Value) {
 	count, read := make([]float64, len(destinationStates)), 0
 	for destination := range targets.Named("DEST") {
@@ -167,9 +167,9 @@ func countDestinations(out *metric.Writer, setid string, targets rpc.Value) {
 	}
 }
 
-// addTarget adds the series that the destination has in either form, and returns
-// its URI, false if it has none. Destinations that differ only in what the series
-// has no label for share it.
+// addTarget adds the series that a destination has in both forms, and returns the
+// URI, or false if there is none. Destinations with the same set, URI and flags
+// share the series.
 func addTarget(out *metric.Writer, setid, flags string, destination rpc.Value) (string, bool) {
 	uri := destination.Get("URI").Text()
 	if uri == "" {
@@ -182,12 +182,12 @@ func addTarget(out *metric.Writer, setid, flags string, destination rpc.Value) (
 	return uri, true
 }
 
-// repeated counts the destinations that agree with an earlier one in all labels
-// but index, by those labels.
+// repeated counts the destinations that have the same labels, except index, as an
+// earlier destination.
 type repeated map[[6]string]int
 
-// collectDestination adds a destination. The first of those that agree in all
-// other labels has no index, the second has 2, and so on.
+// collectDestination adds a destination. Of destinations with the same labels, the
+// first has no index, the second has index 2, and so on.
 func collectDestination(out *metric.Writer, seen repeated, setid string, destination rpc.Value) {
 	flags := destination.Get("FLAGS").Text()
 	uri, ok := addTarget(out, setid, flags, destination)

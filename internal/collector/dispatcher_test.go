@@ -18,8 +18,8 @@ func destinations(setid any, all ...rpc.Members) rpc.Members {
 	return rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}
 }
 
-// TestDestinationsThatDiffer has destinations of one set and URI that differ in one thing each, or in nothing that has a label.
-func TestDestinationsThatDiffer(t *testing.T) {
+// TestDestinationsWithTheSameURI has destinations of one set and URI that differ in one attribute, or in none that has a label.
+func TestDestinationsWithTheSameURI(t *testing.T) {
 	destination := func(flags string, attrs ...rpc.Member) rpc.Members {
 		return rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: flags}, {Name: "ATTRS", Value: append(rpc.Members{
 			{Name: "BODY", Value: "weight=50"}, {Name: "WEIGHT", Value: 50},
@@ -34,7 +34,7 @@ func TestDestinationsThatDiffer(t *testing.T) {
 		destination("AP", attr("SOCKNAME", "s2")),
 		destination("AP", attr("OBPROXY", "sip:p1")),
 		destination("IP", attr("OBPROXY", "sip:p2")),
-		destination("TX"), // as the first but for its flags
+		destination("TX"), // differs from the first only in its flags
 		destination("AP", attr("PING_SOCKET", "udp:127.0.0.1:5061")),
 	)))
 	var states []string
@@ -55,7 +55,7 @@ func TestDestinationsThatDiffer(t *testing.T) {
 		`kamailio_dispatcher_destination_state{duid="",index="3",obproxy="",setid="0",socket="",state="active",uri="sip:a"} 1`,
 	)
 	if n := strings.Count(strings.Join(got, "\n"), "kamailio_dispatcher_destination_weight{"); n != 9 {
-		t.Errorf("%d destinations have a weight", n)
+		t.Errorf("%d destinations have a weight, want 9", n)
 	}
 	checkSamples(t, got[len(got)-3:],
 		`kamailio_dispatcher_list_target{flags="AP",setid="0",uri="sip:a"} 1`,
@@ -89,16 +89,16 @@ func TestDestinationNumbers(t *testing.T) {
 	)
 }
 
-// TestResponseTimesAfterTheClockWasSet has what Kamailio's computations give if its host's clock is set while it waits for a
-// reply.
-func TestResponseTimesAfterTheClockWasSet(t *testing.T) {
+// TestResponseTimesAfterClockChange has response times as Kamailio computes them if its host's clock is changed while it waits
+// for a reply.
+func TestResponseTimesAfterClockChange(t *testing.T) {
 	for name, latency := range map[string]rpc.Members{
 		"back":    {{Name: "AVG", Value: -3599000.5}, {Name: "STD", Value: math.MinInt64 / 1000.0}, {Name: "EST", Value: -1.0}, {Name: "MAX", Value: -7198000}},
 		"forward": {{Name: "AVG", Value: 3600001.0}, {Name: "STD", Value: 1e12}, {Name: "EST", Value: 7198000.0}, {Name: "MAX", Value: math.MaxInt32}},
 	} {
 		got, skips := collect(t, dispatcherList, reply(t, destinations(4, rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: "AP"}, {Name: "LATENCY", Value: latency}})))
 		if strings.Contains(strings.Join(got, ""), "_latency_") {
-			t.Errorf("set %s: %q", name, got)
+			t.Errorf("clock set %s: samples %q", name, got)
 		}
 		checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 4, Example: "AVG is out of range"})
 	}
@@ -110,7 +110,7 @@ func TestSetWithoutID(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.NotANumber, Count: 1, Example: "ID is a string"})
 }
 
-// TestFlags has all letters that Kamailio uses.
+// TestFlags has all flags that Kamailio uses.
 func TestFlags(t *testing.T) {
 	tests := []struct {
 		flags, state, probing string
@@ -139,9 +139,9 @@ func TestFlags(t *testing.T) {
 	}
 }
 
-// TestDestinationsCounted has the short form, in which destinations that differ
-// in nothing count each.
-func TestDestinationsCounted(t *testing.T) {
+// TestShortFormOfDispatcherList checks that the short form counts identical
+// destinations separately.
+func TestShortFormOfDispatcherList(t *testing.T) {
 	destination := func(uri, flags string) rpc.Members {
 		return rpc.Members{{Name: "URI", Value: uri}, {Name: "FLAGS", Value: flags}, {Name: "PRIORITY", Value: 1}}
 	}
@@ -166,8 +166,8 @@ func TestDestinationsCounted(t *testing.T) {
 	checkSkips(t, set.Skips(), metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS are missing or unknown"})
 }
 
-// TestNoDestinations: a state has none only if the reply says so.
-func TestNoDestinations(t *testing.T) {
+// TestStatesWithoutDestinations checks that a state is 0 only if all destinations could be read.
+func TestStatesWithoutDestinations(t *testing.T) {
 	count := func(set rpc.Members) []string {
 		out := metric.NewSet()
 		_ = dispatcherList.Collect(out, Settings{Short: []string{"dispatcher.list"}}, []Answer{{Reply: reply(t, set)}})

@@ -7,21 +7,21 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/dmq/dmq.c, of the states
-// dmq_get_status_str in dmqnode.c. Host, port and protocol tell nodes apart, as
-// cmp_dmq_node there does; a node without a port has null. last_notification,
+// Source of the fields: Kamailio's src/modules/dmq/dmq.c; source of the states:
+// dmq_get_status_str in dmqnode.c. Host, port and protocol identify a node, as in
+// cmp_dmq_node there; port is null for a node without a port. last_notification,
 // and fail_count of 6.1, are not used.
 var (
 	dmqNode = gauge("kamailio_dmq_list_nodes_node",
-		"Always 1, for each host, port and status of a node of the DMQ bus. Fields host, port, status and local of dmq.list_nodes.",
+		"Always 1. The labels describe a node of the DMQ bus. Fields host, port, status and local of dmq.list_nodes.",
 		"host", "local", "port", "status")
 	dmqNodeState = gauge("kamailio_dmq_node_state",
 		"1 for the state that the node of the DMQ bus is in, 0 for the others. Field status of dmq.list_nodes.",
 		"host", "port", "proto", "state")
 )
 
-// dmqStates are those of all versions together: 5.6 and 6.0 have pending and
-// timeout, later ones have not_active.
+// dmqStates are the states of all versions: 5.6 and 6.0 have pending and timeout,
+// later versions have not_active.
 var dmqStates = []string{"active", "disabled", "not_active", "pending", "timeout"}
 
 var dmqListNodes = &Collector{
@@ -38,7 +38,7 @@ var dmqListNodes = &Collector{
 			}
 			host, status, port := texts[0], texts[1], node.Get("port").Text()
 			if local, ok := numberKey(out, node, "local"); ok {
-				out.AddOnce(dmqNode, 1, host, local, port, status) // nodes may differ in their protocol only
+				out.AddOnce(dmqNode, 1, host, local, port, status) // nodes may differ only in their protocol
 			}
 			addNodeState(out, host, port, node.Get("proto").Text(), status)
 		}

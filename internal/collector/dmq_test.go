@@ -26,7 +26,7 @@ func TestDMQStates(t *testing.T) {
 	}
 }
 
-func TestDMQStateOfAnotherVersion(t *testing.T) {
+func TestUnknownDMQState(t *testing.T) {
 	got, skips := collect(t, dmqListNodes, reply(t, rpc.Members{
 		{Name: "host", Value: "h"}, {Name: "port", Value: "1"}, {Name: "status", Value: "asleep"}, {Name: "local", Value: 1},
 	}))
@@ -41,8 +41,8 @@ func dmqNodeWith(proto, status string) rpc.Members {
 	}
 }
 
-// TestNodesOfDMQThatDifferInProtocol has both states, and the old series once for each status.
-func TestNodesOfDMQThatDifferInProtocol(t *testing.T) {
+// TestDMQNodesThatDifferInProtocol checks that each node has its states, and the series of v0 to v2 exists once for each status.
+func TestDMQNodesThatDifferInProtocol(t *testing.T) {
 	got, skips := collect(t, dmqListNodes, reply(t, dmqNodeWith("udp", "active"), dmqNodeWith("tcp", "active"), dmqNodeWith("tls", "disabled")))
 	for _, want := range []string{
 		`kamailio_dmq_list_nodes_node{host="h",local="0",port="1",status="active"} 1`,
@@ -53,7 +53,7 @@ func TestNodesOfDMQThatDifferInProtocol(t *testing.T) {
 		`kamailio_dmq_node_state{host="h",port="1",proto="tls",state="disabled"} 1`,
 	} {
 		if !slices.Contains(got, want) {
-			t.Errorf("there is no %s in %q", want, got)
+			t.Errorf("%s is missing in %q", want, got)
 		}
 	}
 	if len(got) != 2+3*len(dmqStates) {
@@ -62,8 +62,8 @@ func TestNodesOfDMQThatDifferInProtocol(t *testing.T) {
 	checkSkips(t, skips)
 }
 
-// TestNodeOfDMQWithoutPort has a node whose URI has no port, which comes as null.
-func TestNodeOfDMQWithoutPort(t *testing.T) {
+// TestDMQNodeWithoutPort has a node whose URI has no port, which is sent as null.
+func TestDMQNodeWithoutPort(t *testing.T) {
 	got, skips := collect(t, dmqListNodes, reply(t, rpc.Members{
 		{Name: "host", Value: "h"}, {Name: "port", Value: nil}, {Name: "proto", Value: "udp"}, {Name: "status", Value: "active"}, {Name: "local", Value: 0},
 	}))

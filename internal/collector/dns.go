@@ -9,18 +9,18 @@ import (
 )
 
 // Source of the numbers in this file: Kamailio's src/core/dns_cache.c and
-// dst_blocklist.c. They have no names: the first is what is used, the second
-// what may be. JSON-RPC sends only the second.
+// dst_blocklist.c. They have no names: the first is the memory in use, the second
+// the maximum. JSON-RPC sends only the second.
 
 var (
 	dnsCacheUsed = gauge("kamailio_dns_cache_used_bytes",
-		"Bytes of shared memory that the DNS cache uses. First number of dns.mem_info.")
+		"Bytes of shared memory used by the DNS cache. First number of dns.mem_info.")
 	dnsCacheMax = gauge("kamailio_dns_cache_max_bytes",
-		"Most bytes of shared memory that the DNS cache may use. Second number of dns.mem_info.")
+		"Maximum bytes of shared memory for the DNS cache. Second number of dns.mem_info.")
 	dstBlocklistUsed = gauge("kamailio_dst_blocklist_used_bytes",
-		"Bytes of shared memory that the list of blocked destinations uses. First number of dst_blocklist.mem_info.")
+		"Bytes of shared memory used by the list of blocked destinations. First number of dst_blocklist.mem_info.")
 	dstBlocklistMax = gauge("kamailio_dst_blocklist_max_bytes",
-		"Most bytes of shared memory that the list of blocked destinations may use. Second number of dst_blocklist.mem_info.")
+		"Maximum bytes of shared memory for the list of blocked destinations. Second number of dst_blocklist.mem_info.")
 )
 
 var dnsMemInfo = &Collector{
@@ -41,17 +41,17 @@ var dstBlocklistMemInfo = &Collector{
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{dstBlocklistUsed, dstBlocklistMax},
-	noRows:     "dst blocklist support disabled", // as it is by default
+	noRows:     "dst blocklist support disabled", // the default
 	collect:    each(memInfo(dstBlocklistUsed, dstBlocklistMax)),
 }
 
-// memInfo reads the two numbers, if there are two: of one nobody knows which it
-// is.
+// memInfo returns a function that reads the two numbers. If there is only one, it
+// is dropped, since it could be either.
 func memInfo(used, most *metric.Desc) func(*metric.Writer, rpc.Reply) {
 	return func(out *metric.Writer, reply rpc.Reply) {
 		numbers := slices.Collect(reply.Value.Rows())
 		if len(numbers) != 2 {
-			out.Skip(metric.BadValue, strconv.Itoa(len(numbers))+" numbers instead of 2")
+			out.Skip(metric.BadValue, strconv.Itoa(len(numbers))+" numbers, expected 2")
 			return
 		}
 		for i, desc := range []*metric.Desc{used, most} {

@@ -9,15 +9,15 @@ import (
 // and 6.0.
 var (
 	domainDomains = gauge("kamailio_domain_domains",
-		"Domains that Kamailio serves. Rows in field domains of domain.dump.")
+		"Number of domains that Kamailio serves. Rows in field domains of domain.dump.")
 	domainAttributes = gauge("kamailio_domain_attributes",
-		"Attributes of the domains that Kamailio serves. Rows in field attributes of domain.dump.")
+		"Number of attributes of the domains that Kamailio serves. Rows in field attributes of domain.dump.")
 )
 
 var domainDump = &Collector{
 	Method:  "domain.dump",
 	Module:  "domain",
-	Help:    "number of domains that Kamailio serves, 2 series. Kamailio sends the whole table",
+	Help:    "number of domains that Kamailio serves and of their attributes, 2 series. Kamailio sends the whole table",
 	Large:   true,
 	Metrics: []*metric.Desc{domainDomains, domainAttributes},
 	collect: each(func(out *metric.Writer, reply rpc.Reply) {
@@ -26,7 +26,7 @@ var domainDump = &Collector{
 	}),
 }
 
-// addLen adds how many rows a list has, if all of them have these fields.
+// addLen adds the number of rows of a list, if all rows have the named fields.
 func addLen(out *metric.Writer, desc *metric.Desc, list rpc.Value, names ...string) {
 	if list.Kind() < rpc.KindStruct {
 		if list.Exists() {

@@ -17,39 +17,39 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
-// captured are the versions of Kamailio whose replies are in testdata, and when
-// they were captured.
+// captured maps the versions of Kamailio whose replies are in testdata to the time
+// of the capture.
 var captured = map[string]time.Time{
 	"5.6.3": time.Date(2026, 11, 22, 11, 56, 37, 300e6, time.UTC),
 	"6.0.1": time.Date(2026, 11, 22, 11, 56, 52, 700e6, time.UTC),
 	"6.1.5": time.Date(2026, 11, 22, 11, 57, 11, 500e6, time.UTC),
 }
 
-// builtReply is a reply of a method that the lab cannot give, built from what the
-// source of its Kamailio module says.
+// builtReply is a reply that the lab cannot produce, built from the source of the
+// Kamailio module.
 type builtReply struct {
-	// method is the collector's.
+	// method is the name of the collector.
 	method string
-	// name tells replies of one method apart, "" for the only one.
+	// name distinguishes the replies of a method, "" if there is only one.
 	name string
 	// source is the file in Kamailio's repository that was read.
 	source string
-	// records are the reply's.
+	// records are the records of the reply.
 	records []any
-	// settings are for collectors that need some.
+	// settings are the settings of the collector.
 	settings Settings
 }
 
-// built are all built replies, from the files of this package's tests.
+// built are the built replies of all files.
 var built = slices.Concat(builtCore, builtStatistics, builtModules)
 
-// capturedSettings are for captures of methods that need some.
+// capturedSettings are the settings for captured replies, by the name of the file.
 var capturedSettings = map[string]Settings{}
 
-// TestGolden compares all that each collector makes of a real reply, in a file
-// testdata/VERSION/METHOD.binrpc or METHOD_ARGUMENTS.binrpc.
+// TestGolden compares the output of each collector for captured replies, which are
+// in testdata/VERSION/METHOD.binrpc or METHOD_ARGUMENTS.binrpc, with golden files.
 func TestGolden(t *testing.T) {
 	for version, when := range captured {
 		files, err := filepath.Glob(filepath.Join("testdata", version, "*.binrpc"))
@@ -60,7 +60,7 @@ func TestGolden(t *testing.T) {
 			name := strings.TrimSuffix(filepath.Base(file), ".binrpc")
 			c, args := collectorOf(name)
 			if c == nil {
-				t.Errorf("%s is of no collector", file)
+				t.Errorf("%s belongs to no collector", file)
 				continue
 			}
 			t.Run(version+"/"+name, func(t *testing.T) {
@@ -71,14 +71,15 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// TestGoldenBuilt compares all that each collector makes of a built reply.
+// TestGoldenBuilt compares the output of each collector for built replies with
+// golden files.
 func TestGoldenBuilt(t *testing.T) {
 	for _, b := range built {
 		name := strings.TrimSuffix(b.method+"_"+b.name, "_")
 		t.Run(name, func(t *testing.T) {
 			c, _ := collectorOf(b.method)
 			if c == nil || b.source == "" {
-				t.Fatal("there is no such collector, or no source to check it against")
+				t.Fatal("the collector or the source is missing")
 			}
 			answer := Answer{Call: rpc.Call{Method: b.method}, Reply: reply(t, b.records...)}
 			if calls := c.Calls(b.settings); len(calls) > 0 {
@@ -89,8 +90,7 @@ func TestGoldenBuilt(t *testing.T) {
 	}
 }
 
-// TestEveryCollectorHasAGoldenFile fails for a collector whose output nobody
-// has looked at.
+// TestEveryCollectorHasAGoldenFile fails for collectors without a golden file.
 func TestEveryCollectorHasAGoldenFile(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*", "*.prom"))
 	if err != nil {
@@ -108,7 +108,7 @@ func TestEveryCollectorHasAGoldenFile(t *testing.T) {
 	}
 }
 
-// collectorOf finds the collector of a file, and the arguments in its name.
+// collectorOf returns the collector of a file, and the arguments in the file's name.
 func collectorOf(name string) (found *Collector, args []any) {
 	for _, c := range All {
 		rest, ok := strings.CutPrefix(name, c.Method)
@@ -132,7 +132,7 @@ func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, go
 		t.Fatal(err)
 	}
 	if skips := set.Skips(); len(skips) > 0 {
-		t.Errorf("left out: %+v", skips)
+		t.Errorf("dropped: %+v", skips)
 	}
 	for _, family := range set.Families() {
 		if !slices.Contains(c.Metrics, family.Desc) {
@@ -142,7 +142,7 @@ func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, go
 	checkGolden(t, golden, exposition(t, set))
 }
 
-// answersWith returns an answer and what else its collector needs: core.shmmem the same numbers in KiB.
+// answersWith returns a reply and, for core.shmmem, the reply with the same numbers in KiB, which its collector needs.
 func answersWith(t *testing.T, c *Collector, answer Answer) []Answer {
 	t.Helper()
 	if c != coreShmmem {
@@ -196,6 +196,6 @@ func checkGolden(t *testing.T, file string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s has\n%s\nnot\n%s", file, want, got)
+		t.Errorf("%s has\n%s\ngot\n%s", file, want, got)
 	}
 }

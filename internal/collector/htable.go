@@ -13,27 +13,27 @@ import (
 // Source of the fields in this file: Kamailio's src/modules/htable/htable.c;
 // the same in 5.6 and 6.0.
 
-// noTables is the fault of a Kamailio that has the module and no table.
+// noTables is the fault of a Kamailio that has loaded htable without a table.
 const noTables = "No htables"
 
-// htableMetric is a family with a series for each table.
+// htableMetric returns a family with a series for each table.
 func htableMetric(name, help string) *metric.Desc {
 	return gauge("kamailio_htable_"+name, help, "table")
 }
 
 var htableStatsFields = []field{
 	{name: "all", unsigned: true, desc: htableMetric("items",
-		"Items in the table. Field all of htable.stats.")},
+		"Number of items in the table. Field all of htable.stats.")},
 	{name: "slots", unsigned: true, desc: htableMetric("slots",
-		"Slots of the table, over which its items are spread. Field slots of htable.stats.")},
+		"Number of slots of the table. Field slots of htable.stats.")},
 	{name: "min", unsigned: true, desc: htableMetric("slot_items_min",
-		"Items in that slot of the table that has the fewest. Field min of htable.stats.")},
+		"Number of items in the slot with the fewest items. Field min of htable.stats.")},
 	{name: "max", unsigned: true, desc: htableMetric("slot_items_max",
-		"Items in that slot of the table that has the most. Field max of htable.stats.")},
+		"Number of items in the slot with the most items. Field max of htable.stats.")},
 }
 
-// htable.stats reads a counter of each slot. The slots are configured and few;
-// the items are not walked.
+// For htable.stats Kamailio reads a counter of each slot. The number of slots is
+// configured and small; Kamailio does not iterate over the items.
 var htableStats = &Collector{
 	Method:  "htable.stats",
 	Module:  "htable",
@@ -52,10 +52,10 @@ var htableStats = &Collector{
 
 var (
 	htableInfo = gauge("kamailio_htable_info",
-		"Always 1, for each table; the labels say how it is set up. Fields dbmode, dbtable, dmqreplicate, name and updateexpire of htable.listTables.",
+		"Always 1. The labels describe the settings of the table. Fields dbmode, dbtable, dmqreplicate, name and updateexpire of htable.listTables.",
 		"dbmode", "dbtable", "dmqreplicate", "table", "updateexpire")
 	htableExpire = htableMetric("expire_seconds",
-		"How long an item stays in the table, 0 for ever. Field expire of htable.listTables.")
+		"Time after which an item expires, 0 for never. Field expire of htable.listTables.")
 )
 
 var htableListTables = &Collector{
@@ -79,7 +79,7 @@ var htableListTables = &Collector{
 	}),
 }
 
-// integer is a number as a label, "" for what is none.
+// integer returns an integer as the value of a label, "" if v is not an integer.
 func integer(v rpc.Value) string {
 	i, ok := v.Int()
 	if !ok {
@@ -88,11 +88,11 @@ func integer(v rpc.Value) string {
 	return strconv.FormatInt(i, 10)
 }
 
-// HtableKey is a value in a hash table.
+// HtableKey names a value in a hash table.
 type HtableKey struct{ Table, Key string }
 
-// ParseHtableKey reads table=>key, as Kamailio's $sht(table=>key) has it, or
-// table:key.
+// ParseHtableKey parses "table=>key", as in Kamailio's $sht(table=>key), or
+// "table:key".
 func ParseHtableKey(text string) (HtableKey, error) {
 	table, key, found := strings.Cut(text, "=>")
 	if !found {
@@ -104,11 +104,11 @@ func ParseHtableKey(text string) (HtableKey, error) {
 	return HtableKey{table, key}, nil
 }
 
-// String is the key as ParseHtableKey reads it.
+// String returns the key in the format that ParseHtableKey parses.
 func (k HtableKey) String() string { return k.Table + "=>" + k.Key }
 
 var htableValue = gauge("kamailio_htable_value",
-	"Value under the key, if it is a number or a text that is one. Field item.value of htable.get.", "key", "table")
+	"Value of the key, if it is a number or a string that contains one. Field item.value of htable.get.", "key", "table")
 
 var htableGet = &Collector{
 	Method:  "htable.get",
@@ -142,8 +142,8 @@ var htableGet = &Collector{
 	},
 }
 
-// numberOrText is a number, or a text that is one: $sht(t=>k) = "17" makes a
-// text.
+// numberOrText returns a number, or the number in a string: $sht(t=>k) = "17"
+// makes a string.
 func numberOrText(v rpc.Value) (float64, bool) {
 	if value, ok := number(v, false); ok {
 		return value, true

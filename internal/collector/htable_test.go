@@ -30,13 +30,13 @@ func TestParseHtableKey(t *testing.T) {
 		}
 	}
 	if got := (HtableKey{"calls", "total"}).String(); got != "calls=>total" {
-		t.Errorf("a key is written %q", got)
+		t.Errorf("String of a key is %q", got)
 	}
 }
 
 func TestHtableCalls(t *testing.T) {
 	if calls := htableGet.Calls(Settings{}); len(calls) != 0 {
-		t.Errorf("without keys there are the calls %v", calls)
+		t.Errorf("calls without keys: %v", calls)
 	}
 	calls := htableGet.Calls(Settings{HtableKeys: []HtableKey{{"calls", "total"}}})
 	if len(calls) != 1 || calls[0].String() != "htable.get calls total" {
@@ -44,8 +44,8 @@ func TestHtableCalls(t *testing.T) {
 	}
 }
 
-// TestHtableValues has what a table can hold. A key that is not there is
-// nothing to complain of, a table that is not there is.
+// TestHtableValues has all types of values. A missing key is not an error, a
+// missing table is.
 func TestHtableValues(t *testing.T) {
 	item := func(value any) rpc.Reply {
 		return reply(t, rpc.Members{{Name: "item", Value: rpc.Members{
@@ -66,7 +66,7 @@ func TestHtableValues(t *testing.T) {
 		{name: "large number of a later version", reply: item(5e9), want: "5e+09"},
 		{name: "text", reply: item(" 17.5 "), want: "17.5"},
 		{name: "word", reply: item("s3cret"), skips: []metric.Skip{noNumber}},
-		{name: "no finite number", reply: item("inf"), skips: []metric.Skip{noNumber}},
+		{name: "infinite", reply: item("inf"), skips: []metric.Skip{noNumber}},
 		{name: "not a number", reply: item("NaN"), skips: []metric.Skip{noNumber}},
 		{name: "null", reply: item(nil), skips: []metric.Skip{noNumber}},
 		{name: "no value", reply: reply(t, rpc.Members{{Name: "item", Value: rpc.Members{}}})},
@@ -91,8 +91,8 @@ func TestHtableValues(t *testing.T) {
 	}
 }
 
-// TestHtableRows: one bad row or field costs no other.
-func TestHtableRows(t *testing.T) {
+// TestBadHtableRowsDoNotAffectOthers has bad rows and rows with bad fields.
+func TestBadHtableRowsDoNotAffectOthers(t *testing.T) {
 	table := func(name string, members ...rpc.Member) rpc.Members {
 		return append(rpc.Members{{Name: "name", Value: name}}, members...)
 	}

@@ -6,28 +6,28 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/imc/imc.c; the same in 5.6 and
-// 6.0. The names of rooms and owners are users' and not shown.
+// 6.0. The names of rooms and owners are data of users and not exported.
 var (
 	imcRooms = gauge("kamailio_imc_rooms",
-		"Rooms for instant messages. Rows of imc.list_rooms.")
+		"Number of chat rooms. Rows of imc.list_rooms.")
 	imcMembers = gauge("kamailio_imc_members",
-		"Members of all rooms for instant messages together. Field members of imc.list_rooms.")
+		"Number of members of all chat rooms. Field members of imc.list_rooms.")
 )
 
 var imcListRooms = &Collector{
 	Method:  "imc.list_rooms",
 	Module:  "imc",
-	Help:    "chat rooms and their members, 2 series. Kamailio sends every room, and users can create rooms",
+	Help:    "number of chat rooms and of their members, 2 series. Kamailio sends every room, and users can create rooms",
 	Large:   true,
 	Metrics: []*metric.Desc{imcRooms, imcMembers},
 	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		if reply.Value.Kind() < rpc.KindInt {
-			return // no list, not even an empty one
+			return // not a list
 		}
 		rooms, members := 0, int64(0)
 		for room := range reply.Value.Rows() {
 			if _, ok := keys(out, room, "room"); !ok {
-				return // a sum without it would be wrong
+				return // the sums would be wrong
 			}
 			v := room.Get("members")
 			n, ok := v.Int()

@@ -6,18 +6,18 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/ims_usrloc_pcscf/ul_rpc.c. Stats
-// is the last member of AoRs, whose others are the contacts: a single struct, so
-// that the method fails as soon as they fill the 8 KiB that ctl has for one.
+// is the last member of AoRs, whose other members are the contacts. The method
+// fails if they do not fit in the 8 KiB that ctl has for one struct.
 var (
 	pcscfFields = []field{
 		{name: "Size", unsigned: true, desc: gauge("kamailio_ims_usrloc_pcscf_slots",
-			"Slots of the table, over which its contacts are spread. Field Size of ulpcscf.status.", "domain")},
+			"Number of slots of the table of contacts. Field Size of ulpcscf.status.", "domain")},
 	}
 	pcscfStats = []field{
 		{name: "Records", unsigned: true, desc: gauge("kamailio_ims_usrloc_pcscf_contacts",
-			"Contacts that the P-CSCF knows. Field AoRs.Stats.Records of ulpcscf.status.", "domain")},
+			"Number of contacts of the P-CSCF. Field AoRs.Stats.Records of ulpcscf.status.", "domain")},
 		{name: "Max-Slots", unsigned: true, desc: gauge("kamailio_ims_usrloc_pcscf_slot_contacts_max",
-			"Contacts in the slot that has the most. Field AoRs.Stats.Max-Slots of ulpcscf.status.", "domain")},
+			"Number of contacts in the slot with the most contacts. Field AoRs.Stats.Max-Slots of ulpcscf.status.", "domain")},
 	}
 )
 
@@ -26,7 +26,7 @@ var ulpcscfStatus = &Collector{
 	Module: "ims_usrloc_pcscf",
 	Help: "number of contacts of a P-CSCF, 3 series for each domain. Kamailio sends every contact, and " +
 		"fails if there are too many",
-	BINRPCOnly: true, // over JSON-RPC only the last domain comes
+	BINRPCOnly: true, // over JSON-RPC Kamailio sends only the last domain
 	Large:      true,
 	Metrics:    append(descsOf(pcscfFields), descsOf(pcscfStats)...),
 	collect: each(func(out *metric.Writer, reply rpc.Reply) {

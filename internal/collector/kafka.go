@@ -7,15 +7,16 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the line: Kamailio's src/modules/kafka/kafka_mod.c, of the numbers
-// kfk_stats_add in kfk.c: unsigned 64 bits, never lowered.
+// Source of the line: Kamailio's src/modules/kafka/kafka_mod.c; source of the
+// numbers: kfk_stats_add in kfk.c. They are unsigned 64-bit integers and never
+// decrease.
 var kafkaLine = regexp.MustCompile(`^Total messages: (\d+)\s+Errors: (\d+)$`)
 
 var (
 	kafkaMessages = counter("kamailio_kafka_messages_total",
-		"Messages that Kafka reported on, errors included. Total messages in the line of kafka.stats.")
+		"Number of messages that were delivered to Kafka or that failed. Total messages in the line of kafka.stats.")
 	kafkaErrors = counter("kamailio_kafka_errors_total",
-		"Messages that Kafka reported an error for. Errors in the line of kafka.stats.")
+		"Number of messages that could not be delivered to Kafka. Errors in the line of kafka.stats.")
 )
 
 var kafkaStats = &Collector{

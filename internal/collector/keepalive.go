@@ -5,15 +5,15 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/keepalive/keepalive_rpc.c, of the
-// states api.h. The times are texts in Kamailio's own zone, and not shown. Over
-// JSON-RPC Kamailio drops all rows but the last.
+// Source of the fields: Kamailio's src/modules/keepalive/keepalive_rpc.c; source of
+// the states: api.h. The times are texts in Kamailio's time zone and not exported.
+// Over JSON-RPC Kamailio sends only the last row.
 
-// keepaliveStates are those that the numbers 0, 1 and 2 stand for.
+// keepaliveStates are the names of the states 0, 1 and 2.
 var keepaliveStates = []string{"unknown", "up", "down"}
 
 var keepaliveState = gauge("kamailio_keepalive_destination_state",
-	"1 for the state that the destination is in, 0 for the others; unknown until it was asked. Field state of keepalive.list.",
+	"1 for the state that the destination is in, 0 for the others. The state is unknown until the first check. Field state of keepalive.list.",
 	"owner", "state", "uri")
 
 var keepaliveList = &Collector{

@@ -9,30 +9,31 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/kex/pkg_stats.c. They are
-// unsigned long there and travel in 32 bits, so that 4 GB or more show modulo
-// 2³². A process brings its own up to date whenever it takes memory. It is told
-// by its place in Kamailio's table, since its PID is another after a restart.
+// unsigned long there and sent as 32-bit integers, so that values of 4 GiB or more
+// appear modulo 2³². A process updates its values when it allocates memory. The
+// label process is its index in Kamailio's process table, since PIDs change at
+// each restart.
 
-// pkgMetric is a family with the labels that tell processes apart.
+// pkgMetric returns a family with the labels of a process.
 func pkgMetric(name, help string) *metric.Desc {
 	return gauge("kamailio_pkg_"+name, help, "process", "role")
 }
 
 var pkgFields = []field{
 	{name: "used", unsigned: true, desc: pkgMetric("used_bytes",
-		"Bytes of the process's private memory in use, without the allocator's overhead. Field used of pkg.stats.")},
+		"Bytes of private memory in use by the process, without the allocator's overhead. Field used of pkg.stats.")},
 	{name: "free", unsigned: true, desc: pkgMetric("free_bytes",
-		"Bytes of the process's private memory that are free. Field free of pkg.stats.")},
+		"Bytes of free private memory of the process. Field free of pkg.stats.")},
 	{name: "real_used", unsigned: true, desc: pkgMetric("real_used_bytes",
-		"Bytes of the process's private memory in use, with the allocator's overhead. Field real_used of pkg.stats.")},
+		"Bytes of private memory in use by the process, with the allocator's overhead. Field real_used of pkg.stats.")},
 	{name: "total_size", unsigned: true, desc: pkgMetric("size_bytes",
-		"Bytes of private memory that the process has. Field total_size of pkg.stats.")},
+		"Bytes of private memory of the process. Field total_size of pkg.stats.")},
 	{name: "total_frags", unsigned: true, desc: pkgMetric("fragments",
-		"Fragments of the process's private memory. Field total_frags of pkg.stats.")},
+		"Number of fragments of free private memory of the process. Field total_frags of pkg.stats.")},
 }
 
-// pkgRoleField is what the processes of a role have together, or the worst of
-// them: it is one process that runs out of memory, not a role.
+// pkgRoleField combines a field of all processes of a role, either to the sum or to
+// the worst value, since a single process can run out of memory.
 type pkgRoleField struct {
 	field
 	combine func(a, b float64) float64
@@ -48,15 +49,15 @@ var pkgRoleFields = []pkgRoleField{
 	{combine: sum, field: field{name: "used", desc: pkgRoleMetric("used_bytes",
 		"Bytes of private memory in use by all processes of the role, without the allocator's overhead. Field used of pkg.stats.")}},
 	{combine: sum, field: field{name: "free", desc: pkgRoleMetric("free_bytes",
-		"Bytes of private memory that are free, of all processes of the role. Field free of pkg.stats.")}},
+		"Bytes of free private memory of all processes of the role. Field free of pkg.stats.")}},
 	{combine: sum, field: field{name: "real_used", desc: pkgRoleMetric("real_used_bytes",
 		"Bytes of private memory in use by all processes of the role, with the allocator's overhead. Field real_used of pkg.stats.")}},
 	{combine: sum, field: field{name: "total_size", desc: pkgRoleMetric("size_bytes",
-		"Bytes of private memory that all processes of the role have. Field total_size of pkg.stats.")}},
+		"Bytes of private memory of all processes of the role. Field total_size of pkg.stats.")}},
 	{combine: lower, field: field{name: "free", desc: pkgRoleMetric("free_min_bytes",
-		"Bytes of private memory that are free in that process of the role that has the least. Field free of pkg.stats.")}},
+		"Bytes of free private memory of the process of the role with the least free memory. Field free of pkg.stats.")}},
 	{combine: higher, field: field{name: "total_frags", desc: pkgRoleMetric("fragments_max",
-		"Fragments of private memory in that process of the role that has the most. Field total_frags of pkg.stats.")}},
+		"Number of fragments of free private memory of the process of the role with the most fragments. Field total_frags of pkg.stats.")}},
 }
 
 func lower(a, b float64) float64  { return min(a, b) }
@@ -65,7 +66,7 @@ func higher(a, b float64) float64 { return max(a, b) }
 var pkgStats = &Collector{
 	Method:  "pkg.stats",
 	Module:  "kex",
-	Help:    "private memory, 5 series for each process. The short form has 6 for each role",
+	Help:    "private memory, 5 series for each process. The short form has 6 series for each role",
 	Auto:    true,
 	Short:   true,
 	Metrics: append(descsOf(pkgFields), pkgRoleDescs()...),
@@ -103,8 +104,8 @@ func collectProcesses(out *metric.Writer, processes rpc.Value) {
 	}
 }
 
-// hasPkg tells whether the process has told of its memory: Kamailio lists
-// others too, and those that never came to be, with zeroes.
+// hasPkg reports whether a process has values. Kamailio also lists processes that
+// do not report them, and unused entries of its process table, with zeros.
 func hasPkg(process rpc.Value) bool {
 	for _, name := range []string{"used", "free", "real_used"} {
 		if v := process.Get(name); v.Exists() && !isZero(v) {
@@ -144,7 +145,7 @@ func collectRoles(out *metric.Writer, processes rpc.Value) {
 	}
 }
 
-// combineProcess adds a process to those of its role.
+// combineProcess adds the values of a process to those of its role.
 func combineProcess(out *metric.Writer, combined map[*pkgRoleField]float64, process rpc.Value) {
 	for i := range pkgRoleFields {
 		f := &pkgRoleFields[i]

@@ -16,12 +16,12 @@ func pkgOf(entry, used, free any, description string) rpc.Members {
 	}
 }
 
-// TestProcessesWithoutMemory: Kamailio lists places in its table that no
-// process took, and processes that do not tell, with zeroes.
-func TestProcessesWithoutMemory(t *testing.T) {
+// TestProcessesWithoutValues has unused entries of Kamailio's process table, and
+// processes that do not report values. Kamailio sends zeros for both.
+func TestProcessesWithoutValues(t *testing.T) {
 	got, skips := collect(t, pkgStats, reply(t,
 		pkgOf(3, int32(-1), 0, "udp receiver child=2 sock=127.0.0.1:5060"),
-		pkgOf(4, 0, 0, "one that does not tell"),
+		pkgOf(4, 0, 0, "process without values"),
 		pkgOf("fifth", 1, 1, "ctl handler"),
 		rpc.Members{{Name: "entry", Value: 6}, {Name: "desc", Value: "ctl handler"}, {Name: "free", Value: 5}},
 	))
@@ -42,7 +42,7 @@ func TestPkgByRole(t *testing.T) {
 		pkgOf(1, 1000, 7000, "udp receiver child=0 sock=127.0.0.1:5060"),
 		pkgOf(2, int32(-1), "much", "udp receiver child=1 sock=127.0.0.1:5060"),
 		pkgOf(3, 1500, 6500, "udp receiver child=2 sock=127.0.0.1:5060"),
-		pkgOf(4, 0, 0, "one that does not tell"),
+		pkgOf(4, 0, 0, "process without values"),
 		pkgOf(5, 1, 7999, "ctl handler"),
 	)}})
 	if err != nil {
@@ -65,7 +65,7 @@ func TestPkgByRole(t *testing.T) {
 	checkSkips(t, set.Skips(), metric.Skip{Collector: "pkg.stats", Reason: metric.NotANumber, Count: 2, Example: "free is a string"})
 }
 
-// TestPkgByRoleGolden compares the short form of a real reply.
+// TestPkgByRoleGolden compares the short form of captured replies with golden files.
 func TestPkgByRoleGolden(t *testing.T) {
 	for version, when := range captured {
 		set := metric.NewSet()

@@ -9,13 +9,13 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/lcr/lcr_rpc.c, of the states
+// Source of the fields: Kamailio's src/modules/lcr/lcr_rpc.c; source of the states:
 // lcr_mod.h; the same in 5.6 and 6.0. defunct_until is a text.
 
-// lcrStates are those that a number stands for, and that of a gateway that is
-// not used for some time, whatever the number says. A number above those of the
-// states counts the failures of a gateway that has not failed often enough to be
-// inactive.
+// lcrStates are the names of the states 0, 1 and 2, and two others. A higher number
+// counts the failures of a gateway that has not yet failed often enough to be
+// inactive: it is failing. A gateway that is not used until some time is defunct,
+// with any number.
 var lcrStates = []string{"active", "pinging", "inactive", lcrFailing, lcrDefunct}
 
 const (
@@ -25,11 +25,11 @@ const (
 
 var (
 	lcrGatewayState = gauge("kamailio_lcr_gateway_state",
-		"1 for the state that the gateway is in, 0 for the others. A defunct gateway is not used until a time, by the clock of the "+
-			"exporter's host; a failing one is used, but failed lately. Fields state and defunct_until of lcr.dump_gws.",
+		"1 for the state that the gateway is in, 0 for the others. A defunct gateway is not used until some time, by the clock of the "+
+			"exporter's host. A failing gateway is used, but failed recently. Fields state and defunct_until of lcr.dump_gws.",
 		"gw_id", "gw_name", "lcr_id", "state")
 	lcrGatewayDefunctUntil = gauge("kamailio_lcr_gateway_defunct_until_timestamp_seconds",
-		"Unix timestamp until which the gateway is not used; 0, or a time that has passed, if it is. Field defunct_until of lcr.dump_gws.",
+		"Unix timestamp until which the gateway is not used. It is 0 or in the past if the gateway is used. Field defunct_until of lcr.dump_gws.",
 		"gw_id", "gw_name", "lcr_id")
 )
 
@@ -74,7 +74,8 @@ func collectGateway(out *metric.Writer, gateway rpc.Value, now time.Time) {
 	}
 }
 
-// defunctUntil returns a Unix timestamp, false if there is none. It is a text.
+// defunctUntil returns a Unix timestamp, or false if there is none. Kamailio sends
+// it as a text.
 func defunctUntil(out *metric.Writer, v rpc.Value) (float64, bool) {
 	if !v.Exists() {
 		return 0, false

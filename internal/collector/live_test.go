@@ -18,7 +18,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// live calls a collector's methods on a real Kamailio and returns the samples and what was skipped.
+// live makes the calls of a collector to a real Kamailio and returns the samples and what was dropped.
 func live(t *testing.T, uri string, c *Collector, settings Settings) ([]string, []metric.Skip, error) {
 	t.Helper()
 	client, err := dial.New(uri)
@@ -60,9 +60,9 @@ func freeUDPPort(t *testing.T) int {
 	return n
 }
 
-// TestLiveDestinationsThatDiffer has a list as kamailio issue 3446 has them: destinations of one set and URI that differ in
-// sockname or obproxy alone, and two that differ in nothing but their priority.
-func TestLiveDestinationsThatDiffer(t *testing.T) {
+// TestLiveDestinationsWithTheSameURI has a list as in Kamailio's issue 3446: destinations of one set and URI that differ only in
+// sockname or obproxy, and two that differ only in their priority.
+func TestLiveDestinationsWithTheSameURI(t *testing.T) {
 	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
 			list := filepath.Join(t.TempDir(), "list")
@@ -93,17 +93,17 @@ func TestLiveDestinationsThatDiffer(t *testing.T) {
 				name + `{duid="",index="2",obproxy="",setid="1",socket="",uri="sip:127.0.0.1:5071"} 8`,
 			} {
 				if !slices.Contains(got, want) {
-					t.Errorf("there is no %s in\n%s", want, strings.Join(got, "\n"))
+					t.Errorf("%s is missing in\n%s", want, strings.Join(got, "\n"))
 				}
 			}
 			if n := strings.Count(strings.Join(got, "\n"), "kamailio_dispatcher_list_target"); n != 1 {
-				t.Errorf("%d series of kamailio_dispatcher_list_target", n)
+				t.Errorf("%d series of kamailio_dispatcher_list_target, want 1", n)
 			}
 		})
 	}
 }
 
-// TestLiveSharedMemoryOf4GiB compares the series of versions 0 to 2 with Kamailio's own statistics, which are not cut.
+// TestLiveSharedMemoryOf4GiB checks the sizes of a shared memory that does not fit in 32 bits.
 func TestLiveSharedMemoryOf4GiB(t *testing.T) {
 	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
@@ -120,10 +120,10 @@ func TestLiveSharedMemoryOf4GiB(t *testing.T) {
 					values[strings.TrimPrefix(name, "kamailio_core_shmmem_")], _ = strconv.ParseFloat(value, 64)
 				}
 				if total := values["total"]; total != 4200<<20 {
-					t.Errorf("%s: the total is %v", uri, total)
+					t.Errorf("%s: total is %v", uri, total)
 				}
 				if sum := values["free"] + values["real_used"]; sum != values["total"] {
-					t.Errorf("%s: free and used are %v together", uri, sum)
+					t.Errorf("%s: free and real_used are %v in total, want total", uri, sum)
 				}
 				if len(values) != 6 || values["used"] > values["real_used"] || values["real_used"] > values["max_used"] || values["max_used"] > 64<<20 {
 					t.Errorf("%s: %v", uri, values)
@@ -133,8 +133,8 @@ func TestLiveSharedMemoryOf4GiB(t *testing.T) {
 	}
 }
 
-// TestLiveWrongStatistics compares some of the statistics that are not shown with what Kamailio does: it answered a request with
-// 403, has a disabled account, and has a range of 25 %. A failure means that this Kamailio computes one of them correctly.
+// TestLiveWrongStatistics checks some of the statistics in wrongStatistics on a Kamailio that replied to a request with 403, has
+// a disabled account, and has a range of 25 %. A failure means that this Kamailio computes one of them correctly.
 func TestLiveWrongStatistics(t *testing.T) {
 	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestLiveWrongStatistics(t *testing.T) {
 			for !slices.Contains(got, statistic("sl", "403_replies", 1)) {
 				select {
 				case <-t.Context().Done():
-					t.Fatal("403 is not counted")
+					t.Fatal("the reply 403 is not counted")
 				case <-again.C:
 				}
 				var err error
@@ -162,7 +162,7 @@ func TestLiveWrongStatistics(t *testing.T) {
 				statistic("sl", "sent_err_replies", 0), statistic("uac", "regdisabled", 0), statistic("registrar", "default_expires_range", 0),
 			} {
 				if !slices.Contains(got, wrong) {
-					t.Errorf("%s is not what Kamailio says", wrong)
+					t.Errorf("%s is missing: Kamailio may compute it correctly now", wrong)
 				}
 			}
 			registrations, _, err := live(t, k.URI("unix"), uacRegDump, Settings{})
@@ -173,7 +173,7 @@ func TestLiveWrongStatistics(t *testing.T) {
 	}
 }
 
-// refuse sends a request that the lab's Kamailio answers with 403, and waits for the reply.
+// refuse sends a request to which the lab's Kamailio replies with 403, and waits for the reply.
 func refuse(t *testing.T, addr string) {
 	t.Helper()
 	conn, err := net.Dial("udp", addr)
@@ -199,8 +199,8 @@ func refuse(t *testing.T, addr string) {
 	}
 }
 
-// TestLiveManyStatistics has a script with many statistics, and ctl's default buffers: from 400 on stats.fetch faults, from 1,060 on
-// lines of stats.get_statistics are missing.
+// TestLiveManyStatistics has a routing script with many statistics, and ctl's default buffers: from about 400 statistics,
+// stats.fetch faults, and from about 1,060, the reply of stats.get_statistics lacks lines.
 func TestLiveManyStatistics(t *testing.T) {
 	for _, suite := range lab.Suites() {
 		for n, complete := range map[int]bool{400: true, 1000: true, 1500: false} {
@@ -222,18 +222,18 @@ func TestLiveManyStatistics(t *testing.T) {
 					}
 				}
 				if (found == n) != complete || found < min(n, 1000) {
-					t.Errorf("%d of %d are there", found, n)
+					t.Errorf("%d of %d statistics of the script have samples", found, n)
 				}
 				if !slices.ContainsFunc(got, func(sample string) bool { return strings.HasPrefix(sample, "kamailio_shmem_total_bytes ") }) {
-					t.Error("those of other groups are missing")
+					t.Error("the statistics of other groups are missing")
 				}
 			})
 		}
 	}
 }
 
-// TestLiveOverJSONRPC compares what every method that auto calls over JSON-RPC gives there, and over BINRPC: the same series, no
-// error, and nothing left out. secfilter.stats of 5.6 is empty over JSON-RPC.
+// TestLiveOverJSONRPC checks that every method that auto calls over JSON-RPC gives the same number of series as over BINRPC, no
+// error, and that nothing is dropped. secfilter.stats of 5.6 is empty over JSON-RPC.
 func TestLiveOverJSONRPC(t *testing.T) {
 	dir := t.TempDir()
 	for file, text := range map[string]string{
@@ -265,7 +265,7 @@ func TestLiveOverJSONRPC(t *testing.T) {
 				for _, uri := range []string{k.JSONRPCURL(), "jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")} {
 					got, skips, err := live(t, uri, c, settings)
 					if err != nil || len(skips) > 0 || len(got) != len(want) {
-						t.Errorf("%s over %s: %d series, want %d; left out %v, error %v", c.Method, uri, len(got), len(want), skips, err)
+						t.Errorf("%s over %s: %d series, want %d; dropped %v, error %v", c.Method, uri, len(got), len(want), skips, err)
 					}
 				}
 			}

@@ -10,9 +10,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// TestWhatNodesOfRTPEngineSay has what disabled and recheck_ticks mean in one
-// version and the other.
-func TestWhatNodesOfRTPEngineSay(t *testing.T) {
+// TestRTPEngineNodes has the values of disabled and recheck_ticks of 5.6 and 6.0.
+func TestRTPEngineNodes(t *testing.T) {
 	const labels = `{index="",set="0",url="udp:a:1"} `
 	bad := func(reason metric.Reason, example string) []metric.Skip {
 		return []metric.Skip{{Collector: "rtpengine.show", Reason: reason, Count: 1, Example: example}}
@@ -25,14 +24,14 @@ func TestWhatNodesOfRTPEngineSay(t *testing.T) {
 	}{
 		{name: "5.6, up", node: rpc.Members{{Name: "disabled", Value: 0}, {Name: "recheck_ticks", Value: 0}}, disabled: "0", recheck: "0", up: "1"},
 		{name: "5.6, down", node: rpc.Members{{Name: "disabled", Value: 1}, {Name: "recheck_ticks", Value: 53}}, disabled: "0", recheck: "53", up: "0"},
-		{name: "5.6, disabled for good", node: rpc.Members{{Name: "disabled", Value: "1(permanent)"}, {Name: "recheck_ticks", Value: "N/A"}}, disabled: "1", up: "0"},
+		{name: "5.6, disabled permanently", node: rpc.Members{{Name: "disabled", Value: "1(permanent)"}, {Name: "recheck_ticks", Value: "N/A"}}, disabled: "1", up: "0"},
 		{name: "6.0, up", node: rpc.Members{{Name: "disabled", Value: 0}, {Name: "active", Value: 1}, {Name: "recheck_ticks", Value: 0}}, disabled: "0", recheck: "0", up: "1"},
 		{name: "6.0, down", node: rpc.Members{{Name: "disabled", Value: 0}, {Name: "active", Value: 0}, {Name: "recheck_ticks", Value: 60}}, disabled: "0", recheck: "60", up: "0"},
-		{name: "6.0, disabled for good", node: rpc.Members{{Name: "disabled", Value: 1}, {Name: "active", Value: 0}, {Name: "recheck_ticks", Value: -1}}, disabled: "1", up: "0"},
+		{name: "6.0, disabled permanently", node: rpc.Members{{Name: "disabled", Value: 1}, {Name: "active", Value: 0}, {Name: "recheck_ticks", Value: -1}}, disabled: "1", up: "0"},
 		{name: "active alone", node: rpc.Members{{Name: "active", Value: 1}}, up: "1"},
 		{name: "neither", node: rpc.Members{{Name: "from_the_future", Value: 1}}},
 		{name: "another text", node: rpc.Members{{Name: "disabled", Value: "2(later)"}}, skips: bad(metric.NotANumber, "disabled is a string")},
-		{name: "no ticks", node: rpc.Members{{Name: "recheck_ticks", Value: "soon"}}, skips: bad(metric.NotANumber, "recheck_ticks is a string")},
+		{name: "ticks that are not a number", node: rpc.Members{{Name: "recheck_ticks", Value: "soon"}}, skips: bad(metric.NotANumber, "recheck_ticks is a string")},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,7 +49,7 @@ func TestWhatNodesOfRTPEngineSay(t *testing.T) {
 	}
 }
 
-func TestMediaRelaysThatRepeatAURL(t *testing.T) {
+func TestMediaRelaysWithTheSameURL(t *testing.T) {
 	proxy := func(set, index int) rpc.Members {
 		return rpc.Members{{Name: "setid", Value: set}, {Name: "url", Value: "udp:a:1"}, {Name: "index", Value: index}, {Name: "weight", Value: index}}
 	}
@@ -64,9 +63,10 @@ func TestMediaRelaysThatRepeatAURL(t *testing.T) {
 	checkSkips(t, skips)
 }
 
-// TestProxiesDisabledForGood are those that are disabled and have no next check;
-// -1 is how an unsigned 2³²−1 travels, over JSON-RPC it may be itself.
-func TestProxiesDisabledForGood(t *testing.T) {
+// TestPermanentlyDisabledProxies checks that proxies that are disabled and have no
+// next check are disabled permanently. No next check is 2³²−1, which is sent as -1
+// over BINRPC.
+func TestPermanentlyDisabledProxies(t *testing.T) {
 	tests := []struct {
 		disabled, recheck any
 		want              string
@@ -87,9 +87,9 @@ func TestProxiesDisabledForGood(t *testing.T) {
 	}
 }
 
-// TestFaultsThatAreNoFailure has the words of Kamailio for "there is nothing
-// yet", "I have none" and "that is switched off".
-func TestFaultsThatAreNoFailure(t *testing.T) {
+// TestFaultsThatAreNotFailures has faults for missing data and for disabled
+// features.
+func TestFaultsThatAreNotFailures(t *testing.T) {
 	for _, test := range []struct {
 		c      *Collector
 		reason string
@@ -112,9 +112,9 @@ func TestFaultsThatAreNoFailure(t *testing.T) {
 	}
 }
 
-// TestCallsThatMustNotSwitch are those of methods that do more with another
-// argument.
-func TestCallsThatMustNotSwitch(t *testing.T) {
+// TestCallsDoNotChangeSettings checks the argument of methods that do something
+// else with another argument.
+func TestCallsDoNotChangeSettings(t *testing.T) {
 	for method, want := range map[string]string{
 		"siptrace.status": "check", "sipcapture.status": "check", "pike.top": "HOT", "rtpengine.show": "all",
 	} {
@@ -124,7 +124,7 @@ func TestCallsThatMustNotSwitch(t *testing.T) {
 		}
 		calls := selected[0].Calls(Settings{})
 		if len(calls) != 1 || calls[0].Method != method || len(calls[0].Args) != 1 || calls[0].Args[0] != want {
-			t.Errorf("%s calls %v, want it with %s", method, calls, want)
+			t.Errorf("%s makes the calls %v, want the argument %s", method, calls, want)
 		}
 	}
 }
@@ -138,7 +138,7 @@ func TestLinesOfText(t *testing.T) {
 		skips   []metric.Skip
 	}{
 		{
-			name:    "load of a network pipe",
+			name:    "load of a pipe with algorithm NETWORK",
 			c:       rlGetPipes,
 			records: []any{"PIPE[7]: 4:NETWORK 12/-3 (drop rate: -1) [900]", "PIPE[8]: ?", 5},
 			want: []string{
@@ -150,19 +150,19 @@ func TestLinesOfText(t *testing.T) {
 			skips: []metric.Skip{{Collector: "rl.get_pipes", Reason: metric.BadValue, Count: 2, Example: otherForm}},
 		},
 		{
-			name:    "a queue for all methods",
+			name:    "queue for all methods",
 			c:       rlGetQueues,
 			records: []any{"QUEUE[2]: 1:*", "QUEUE", "QUEUE[3]: 1:"},
 			want:    []string{`kamailio_ratelimit_queue_info{method="*",pipe="1",queue="2"} 1`},
 			skips:   []metric.Skip{{Collector: "rl.get_queues", Reason: metric.BadValue, Count: 2, Example: otherForm}},
 		},
 		{
-			name:    "a pipe named like the rest of its line",
+			name:    "pipe named like the rest of the line",
 			c:       plStats,
 			records: []any{"PIPE: id=a load=1 counter=2 load=-1 counter=30", "PIPE: id=b load=99999999999999999999 counter=0", "PIPE", "PIPE: id= load=1 counter=0"},
 			want:    []string{`kamailio_pipelimit_pipe_load{pipe="a load=1 counter=2"} -1`},
 			skips: []metric.Skip{
-				{Collector: "pl.stats", Reason: metric.NotANumber, Count: 1, Example: "kamailio_pipelimit_pipe_load is no integer"},
+				{Collector: "pl.stats", Reason: metric.NotANumber, Count: 1, Example: "kamailio_pipelimit_pipe_load is not an integer"},
 				{Collector: "pl.stats", Reason: metric.BadValue, Count: 2, Example: otherForm},
 			},
 		},
@@ -173,7 +173,7 @@ func TestLinesOfText(t *testing.T) {
 			want:    []string{"kamailio_kafka_errors_total 0", "kamailio_kafka_messages_total 0"},
 		},
 		{
-			name:    "Kafka in other words",
+			name:    "Kafka in an unknown format",
 			c:       kafkaStats,
 			records: []any{"7 messages"},
 			skips:   []metric.Skip{{Collector: "kafka.stats", Reason: metric.BadValue, Count: 1, Example: otherForm}},
@@ -185,7 +185,7 @@ func TestLinesOfText(t *testing.T) {
 			skips:   []metric.Skip{{Collector: "sca.subscription_count", Reason: metric.BadValue, Count: 1, Example: otherForm}},
 		},
 		{
-			name:    "tracing off",
+			name:    "tracing disabled",
 			c:       siptraceStatus,
 			records: []any{"Disabled"},
 			want:    []string{"kamailio_siptrace_enabled 0"},
@@ -197,14 +197,14 @@ func TestLinesOfText(t *testing.T) {
 			skips:   []metric.Skip{{Collector: "sipcapture.status", Reason: metric.BadValue, Count: 1, Example: "neither Enabled nor Disabled"}},
 		},
 		{
-			name:    "checks without a heading, and one of the future",
+			name:    "checks without a heading, and an unknown check",
 			c:       secfilterStats,
 			records: []any{"[+] By country       : 5", "=====", "Allowed messages (whitelist)", "[+] By moon phase: 4", "[+] By country : -1"},
 			want:    []string{`kamailio_secfilter_messages_total{action="allowed",check="moon-phase"} 4`},
 			skips:   []metric.Skip{{Collector: "secfilter.stats", Reason: metric.UnknownField, Count: 2, Example: otherForm}},
 		},
 		{
-			name: "lists of the future",
+			name: "unknown lists",
 			c:    secfilterStats,
 			records: []any{rpc.Members{
 				{Name: "Greylist", Value: rpc.Members{{Name: "Country", Value: 5}}},
@@ -227,11 +227,11 @@ func TestLinesOfText(t *testing.T) {
 	}
 }
 
-// TestOneNumberOfTwo is what JSON-RPC would send: what may be used, not what is.
-func TestOneNumberOfTwo(t *testing.T) {
+// TestOneNumberInsteadOfTwo has the reply over JSON-RPC, which has only the maximum.
+func TestOneNumberInsteadOfTwo(t *testing.T) {
 	got, skips := collect(t, dnsMemInfo, reply(t, 512000))
 	checkSamples(t, got)
-	checkSkips(t, skips, metric.Skip{Collector: "dns.mem_info", Reason: metric.BadValue, Count: 1, Example: "1 numbers instead of 2"})
+	checkSkips(t, skips, metric.Skip{Collector: "dns.mem_info", Reason: metric.BadValue, Count: 1, Example: "1 numbers, expected 2"})
 }
 
 func TestStatesOfLCRGateways(t *testing.T) {
@@ -245,7 +245,7 @@ func TestStatesOfLCRGateways(t *testing.T) {
 		got, skips := collect(t, lcrDumpGws, reply(t, lcrGateway(rpc.Member{Name: "state", Value: test.state})))
 		checkSamples(t, got, lcrGatewayStates(test.want)...)
 		if (len(skips) == 0) != (test.want != "") {
-			t.Errorf("%v: left out %v", test.state, skips)
+			t.Errorf("%v: dropped %v", test.state, skips)
 		}
 	}
 }
@@ -255,7 +255,7 @@ func lcrGateway(members ...rpc.Member) rpc.Members {
 	return rpc.Members{{Name: "gw", Value: []any{append(gateway, members...)}}}
 }
 
-// lcrGatewayStates are the samples of a gateway in a state, none if that is "".
+// lcrGatewayStates returns the samples of a gateway in the state, none if state is "".
 func lcrGatewayStates(state string) []string {
 	var all []string
 	for _, s := range []string{"active", "pinging", "inactive", "failing", "defunct"} {
@@ -266,8 +266,8 @@ func lcrGatewayStates(state string) []string {
 	return all
 }
 
-// TestLCRGatewaysThatAreDefunct has gateways around the time of the reply, which is 1795348800.
-func TestLCRGatewaysThatAreDefunct(t *testing.T) {
+// TestDefunctLCRGateways has gateways that are defunct until about the time of the reply, which is 1795348800.
+func TestDefunctLCRGateways(t *testing.T) {
 	tests := []struct {
 		state   int
 		until   any
@@ -293,13 +293,13 @@ func TestLCRGatewaysThatAreDefunct(t *testing.T) {
 		}
 		checkSamples(t, got, want...)
 		if (len(skips) == 0) != (test.defunct != "") {
-			t.Errorf("%v: left out %v", test.until, skips)
+			t.Errorf("%v: dropped %v", test.until, skips)
 		}
 	}
 }
 
-// TestOneBadRow has a row in the middle that a collector cannot read.
-func TestOneBadRow(t *testing.T) {
+// TestBadRowDoesNotAffectOthers has replies with a row that the collector cannot read.
+func TestBadRowDoesNotAffectOthers(t *testing.T) {
 	named := func(members ...rpc.Member) rpc.Members { return members }
 	tests := []struct {
 		name    string
@@ -337,13 +337,13 @@ func TestOneBadRow(t *testing.T) {
 			skips:   []metric.Skip{{Collector: "permissions.addressDump", Reason: metric.NotANumber, Count: 1, Example: "group is a string"}},
 		},
 		{
-			name:    "rooms, whose sums need all rows",
+			name:    "rooms, of which the sums need all rows",
 			c:       imcListRooms,
 			records: []any{named(rpc.Member{Name: "room", Value: "b"}, rpc.Member{Name: "members", Value: 2}), named(rpc.Member{Name: "room", Value: "a"})},
 			skips:   []metric.Skip{{Collector: "imc.list_rooms", Reason: metric.NotANumber, Count: 1, Example: "members is missing"}},
 		},
 		{
-			name:    "integer trees, whose values are not counted",
+			name:    "trees of integers, whose values are not counted",
 			c:       mtreeSummary,
 			records: []any{mtree("a", 0, 5), mtree("b", 2, 0), mtree("c", 1, 6), mtree("d", "?", 7)},
 			want:    []string{`kamailio_mtree_items{tree="a"} 5`, `kamailio_mtree_items{tree="c"} 6`},
@@ -362,7 +362,7 @@ func mtree(name string, kind any, items int) rpc.Members {
 	return rpc.Members{{Name: "table", Value: name}, {Name: "item", Value: rpc.Members{{Name: "ttype", Value: kind}, {Name: "nritems", Value: items}}}}
 }
 
-// TestRooms has a list without rooms too, which says that there are none.
+// TestRooms includes an empty list, which means that there are no rooms.
 func TestRooms(t *testing.T) {
 	room := func(members int) rpc.Members {
 		return rpc.Members{{Name: "room", Value: "sip:a@b"}, {Name: "members", Value: members}}
@@ -384,8 +384,8 @@ func TestRooms(t *testing.T) {
 	}
 }
 
-// TestSilence is no bad value: a reply without a record says nothing.
-func TestSilence(t *testing.T) {
+// TestReplyWithoutRecords checks that a reply without records has no samples and that nothing is dropped.
+func TestReplyWithoutRecords(t *testing.T) {
 	for _, c := range []*Collector{ctlConnections, kafkaStats, scaSubscriptionCount, secfilterStats, siptraceStatus, rlGetPipes, lcrDumpGws, cdpListPeers} {
 		got, skips := collect(t, c, reply(t))
 		checkSamples(t, got)

@@ -9,7 +9,7 @@ import (
 // 5.6 and 6.0.
 var mqueueFields = []field{
 	{name: "size", unsigned: true, desc: gauge("kamailio_mqueue_items",
-		"Items in the queue. Field size of mqueue.get_sizes.", "queue")},
+		"Number of items in the queue. Field size of mqueue.get_sizes.", "queue")},
 }
 
 var mqueueGetSizes = &Collector{

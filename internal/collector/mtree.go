@@ -5,27 +5,29 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/mtree/mtree_mod.c, of the types
-// mtree.h: all unsigned. mt_add_to_tree in mtree.c counts. Reload count and time are doubles since 6.0. Kamailio
-// keeps the numbers, the trees are not walked for them.
+// Source of the fields: Kamailio's src/modules/mtree/mtree_mod.c; source of their
+// types, which are all unsigned: mtree.h; source of the counts: mt_add_to_tree in
+// mtree.c. reload_count and reload_time are doubles since 6.0. Kamailio keeps the
+// numbers and does not iterate over the trees.
 var mtreeFields = []field{
 	{name: "memsize", unsigned: true, desc: mtreeMetric("memory_bytes",
-		"Bytes of shared memory that the tree takes. Field item.memsize of mtree.summary.")},
+		"Bytes of shared memory used by the tree. Field item.memsize of mtree.summary.")},
 	{name: "nrnodes", unsigned: true, desc: mtreeMetric("nodes",
-		"Nodes of the tree. Field item.nrnodes of mtree.summary.")},
+		"Number of nodes of the tree. Field item.nrnodes of mtree.summary.")},
 	{name: "reload_count", unsigned: true, desc: counter("kamailio_mtree_loads_total",
-		"Times that the tree was loaded, the first one included. Field item.reload_count of mtree.summary.", "tree")},
+		"Number of times that the tree was loaded, including the first time. Field item.reload_count of mtree.summary.", "tree")},
 	{name: "reload_time", unsigned: true, desc: mtreeMetric("last_load_timestamp_seconds",
-		"When the tree was loaded last, in seconds since 1970. Field item.reload_time of mtree.summary.")},
+		"Unix timestamp of the last load of the tree. Field item.reload_time of mtree.summary.")},
 }
 
 var mtreeItems = field{name: "nritems", unsigned: true, desc: mtreeMetric("items",
-	"Values in the tree, absent for a tree of integers. Field item.nritems of mtree.summary.")}
+	"Number of values in the tree. Absent for a tree of integers. Field item.nritems of mtree.summary.")}
 
-// mtreeIntegers is the type of the trees whose values Kamailio does not count: it
-// says 0.
+// mtreeIntegers is the type of trees of integers, whose values Kamailio does not
+// count: it sends 0.
 const mtreeIntegers = 2
 
+// mtreeMetric returns a family with a series for each tree.
 func mtreeMetric(name, help string) *metric.Desc {
 	return gauge("kamailio_mtree_"+name, help, "tree")
 }

@@ -6,9 +6,9 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/pdb/pdb.c; the same in 5.6 and
-// 6.0. Field status says in a word what active says.
+// 6.0. Field status has the same information as active.
 var pdbActive = gauge("kamailio_pdb_active",
-	"1 if number portability is looked up, 0 if that is switched off. Field active of pdb.status.")
+	"1 if number portability lookups are enabled, 0 if not. Field active of pdb.status.")
 
 var pdbStatus = &Collector{
 	Method:  "pdb.status",

@@ -9,15 +9,15 @@ import (
 )
 
 // Source of the fields in this file: Kamailio's src/modules/permissions/hash.c;
-// the same in 5.6 and 6.0. Both methods dump a table, at some 65 bytes a row, for
-// what is a number here, so neither is used unasked. Subnets are 512 at the most,
-// unless max_subnets says otherwise; addresses have no limit.
+// the same in 5.6 and 6.0. Both methods send the whole table, about 65 bytes
+// for each row, so neither is used by default. The number of subnets is limited by
+// max_subnets, 512 by default; the number of addresses is not limited.
 
 var (
 	permissionsAddresses = gauge("kamailio_permissions_addresses",
-		"Addresses that permissions holds, by group. Rows of permissions.addressDump.", "group")
+		"Number of addresses of permissions, by group. Rows of permissions.addressDump.", "group")
 	permissionsSubnets = gauge("kamailio_permissions_subnets",
-		"Subnets that permissions holds, by group. Rows of permissions.subnetDump.", "group")
+		"Number of subnets of permissions, by group. Rows of permissions.subnetDump.", "group")
 )
 
 var permissionsAddressDump = &Collector{
@@ -41,7 +41,7 @@ var permissionsSubnetDump = &Collector{
 	collect: each(countGroups(permissionsSubnets)),
 }
 
-// countGroups counts the rows of each group.
+// countGroups returns a function that adds the number of rows of each group.
 func countGroups(desc *metric.Desc) func(*metric.Writer, rpc.Reply) {
 	return func(out *metric.Writer, reply rpc.Reply) {
 		rows := map[string]float64{}

@@ -10,23 +10,23 @@ import (
 )
 
 // Source of the fields in this file: Kamailio's src/modules/pipelimit/pl_ht.c;
-// the same in 5.6 and 6.0. Scripts make pipes as they run, and often one for
-// each address that sends something, so that neither method is used unasked.
-// The counter of the interval under way is left out: it depends on when one
-// looks.
+// the same in 5.6 and 6.0. Routing scripts can create pipes at any time, often
+// one for each source address, so neither method is used by default. The counter of
+// the current interval is not used, because it depends on the time of the call.
+// pl_pipe_timer_update counts unused intervals only if clean_unused is set.
 
 var (
 	plPipes = gauge("kamailio_pipelimit_pipes",
-		"Pipes by algorithm. Rows of pl.list.", "algorithm")
+		"Number of pipes, by algorithm. Rows of pl.list.", "algorithm")
 	plPipeInfo = gauge("kamailio_pipelimit_pipe_info",
-		"Always 1, for each pipe with its algorithm. Field algorithm of pl.list.", "algorithm", "pipe")
+		"Always 1. The labels are the pipe and its algorithm. Field algorithm of pl.list.", "algorithm", "pipe")
 	plPipeFields = []field{
 		{name: "limit", desc: gauge("kamailio_pipelimit_pipe_limit",
-			"Limit of the pipe: requests a second, or what its algorithm says. Field limit of pl.list.", "pipe")},
+			"Limit of the pipe in requests per second, or in the unit of its algorithm. Field limit of pl.list.", "pipe")},
 		{name: "last_counter", desc: gauge("kamailio_pipelimit_pipe_interval_requests",
-			"Requests that came to the pipe in the last complete interval of the module's timer. Field last_counter of pl.list.", "pipe")},
+			"Number of requests to the pipe in the last complete interval of the module's timer. Field last_counter of pl.list.", "pipe")},
 		{name: "unused_intervals", desc: gauge("kamailio_pipelimit_pipe_unused_intervals",
-			"Intervals since a request came to the pipe. Field unused_intervals of pl.list.", "pipe")},
+			"Number of intervals since the last request to the pipe. Always 0 if clean_unused is not set. Field unused_intervals of pl.list.", "pipe")},
 	}
 )
 
@@ -34,7 +34,7 @@ var plList = &Collector{
 	Method: "pl.list",
 	Module: "pipelimit",
 	Help: "requests and limits of pipes, 4 series for each pipe and one for each algorithm. The short form " +
-		"has only one for each algorithm. Routing scripts can create a pipe for each source address",
+		"has only the series for each algorithm. Routing scripts can create a pipe for each source address",
 	Large:   true,
 	Short:   true,
 	Metrics: append([]*metric.Desc{plPipes, plPipeInfo}, descsOf(plPipeFields)...),
@@ -59,12 +59,12 @@ var plList = &Collector{
 	},
 }
 
-// A pipe's name may have anything in it.
+// plStatsLine matches a line of pl.stats. A pipe's name may contain any text.
 var plStatsLine = regexp.MustCompile(`(?s)^PIPE: id=(.+) load=(-?\d+) counter=-?\d+$`)
 
 var plPipeLoad = gauge("kamailio_pipelimit_pipe_load",
-	"Requests in the last complete interval in whole multiples of the limit; of an algorithm NETWORK 1 if it is exceeded, or else -1. "+
-		"Load in the lines of pl.stats.", "pipe")
+	"Requests in the last complete interval divided by the limit, as an integer. With the algorithm NETWORK it is 1 if the limit is exceeded, otherwise -1. "+
+		"Number after load= in the lines of pl.stats.", "pipe")
 
 var plStats = &Collector{
 	Method: "pl.stats",

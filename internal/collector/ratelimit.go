@@ -10,10 +10,10 @@ import (
 
 // Source of the lines in this file: Kamailio's
 // src/modules/ratelimit/ratelimit.c; the same in 5.6 and 6.0. There is no
-// collector of rl.stats: it says nothing that rl.get_pipes does not, but also
-// for the pipes that nobody set up. Of the counters, the one of the interval
-// under way is left out: it depends on when one looks. Over JSON-RPC Kamailio
-// drops all lines but the last.
+// collector of rl.stats: its values are those of rl.get_pipes, and it includes
+// pipes that are not configured. The counter of the current interval is not used,
+// because it depends on the time of the call. Over JSON-RPC Kamailio sends only the
+// last line.
 
 var (
 	rlPipeLine  = regexp.MustCompile(`^PIPE\[(\d+)\]: \d+:(\S+) (-?\d+)/(-?\d+) \(drop rate: (-?\d+)\) \[-?\d+\]$`)
@@ -22,16 +22,16 @@ var (
 
 var (
 	rlPipeInfo = gauge("kamailio_ratelimit_pipe_info",
-		"Always 1, for each pipe with its algorithm. Name of the algorithm in the lines of rl.get_pipes.",
+		"Always 1. The labels are the pipe and its algorithm. Text after the colon in the lines of rl.get_pipes.",
 		"algorithm", "pipe")
 	rlPipeRequests = gauge("kamailio_ratelimit_pipe_interval_requests",
-		"Requests that came to the pipe in the last complete interval of the module's timer. Number before the slash in the lines of rl.get_pipes.",
+		"Number of requests to the pipe in the last complete interval of the module's timer. Number before the slash in the lines of rl.get_pipes.",
 		"pipe")
 	rlPipeLimit = gauge("kamailio_ratelimit_pipe_limit",
-		"Limit of the pipe: requests a second, or what its algorithm says. Number behind the slash in the lines of rl.get_pipes.",
+		"Limit of the pipe in requests per second, or in the unit of its algorithm. Number after the slash in the lines of rl.get_pipes.",
 		"pipe")
 	rlPipeLoad = gauge("kamailio_ratelimit_pipe_load",
-		"Requests in the last complete interval in whole multiples of the limit; of an algorithm NETWORK 1 if it is exceeded, or else -1. "+
+		"Requests in the last complete interval divided by the limit, as an integer. With the algorithm NETWORK it is 1 if the limit is exceeded, otherwise -1. "+
 			"Drop rate in the lines of rl.get_pipes.",
 		"pipe")
 )
@@ -60,13 +60,13 @@ var rlGetPipes = &Collector{
 }
 
 var rlQueueInfo = gauge("kamailio_ratelimit_queue_info",
-	"Always 1, for each queue with the pipe that requests of its method go to. Lines of rl.get_queues.",
+	"Always 1. The labels are the queue, its SIP method and its pipe. Lines of rl.get_queues.",
 	"method", "pipe", "queue")
 
 var rlGetQueues = &Collector{
 	Method:     "rl.get_queues",
 	Module:     "ratelimit",
-	Help:       "pipe that each queue of the Kamailio module ratelimit sends to, a series for each queue",
+	Help:       "pipe of each queue of the Kamailio module ratelimit, a series for each queue",
 	Auto:       true,
 	BINRPCOnly: true,
 	Metrics:    []*metric.Desc{rlQueueInfo},
@@ -82,11 +82,11 @@ var rlGetQueues = &Collector{
 	}),
 }
 
-// addText adds an integer that stands in a text.
+// addText adds an integer that is part of a text.
 func addText(out *metric.Writer, desc *metric.Desc, text string, labels ...string) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		out.Skip(metric.NotANumber, desc.Name+" is no integer")
+		out.Skip(metric.NotANumber, desc.Name+" is not an integer")
 		return
 	}
 	out.Add(desc, float64(n), labels...)

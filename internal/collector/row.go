@@ -5,11 +5,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// otherForm stands for a line of text that a collector cannot read.
-const otherForm = "a line in another form"
+// otherForm describes a line of text that a collector cannot read.
+const otherForm = "a line in an unknown format"
 
-// keys are the texts of the fields that tell a row from the others. If one is
-// missing, or empty, there is nothing to tell of the row.
+// keys returns the texts of the fields that identify a row. If one is missing or
+// empty, it counts the row as dropped and returns false.
 func keys(out *metric.Writer, row rpc.Value, names ...string) ([]string, bool) {
 	texts := make([]string, len(names))
 	for i, name := range names {
@@ -22,7 +22,7 @@ func keys(out *metric.Writer, row rpc.Value, names ...string) ([]string, bool) {
 	return texts, true
 }
 
-// numberKey is such a field that is an integer.
+// numberKey is like keys for one field that is an integer.
 func numberKey(out *metric.Writer, row rpc.Value, name string) (string, bool) {
 	v := row.Get(name)
 	text := integer(v)
@@ -37,7 +37,7 @@ func numberKey(out *metric.Writer, row rpc.Value, name string) (string, bool) {
 	return "", false
 }
 
-// addNumbers adds those of the fields that the struct has. All fields have the
+// addNumbers adds the fields that are present in the struct. All fields have the
 // same labels.
 func addNumbers(out *metric.Writer, all []field, from rpc.Value, labels []string) {
 	addNumbersTo(out, out.Labels(all[0].desc.Labels, labels...), all, from)
@@ -51,8 +51,8 @@ func addNumbersTo(out *metric.Writer, labels metric.Labels, all []field, from rp
 	}
 }
 
-// whatIs says what a field has instead of what it should. It does not tell the
-// value, which goes into the log and could be a secret.
+// whatIs describes a field of the wrong type. The text is logged, so it does not
+// contain the value, which may be a secret.
 func whatIs(name string, v rpc.Value) string {
 	switch kind := v.Kind(); kind {
 	case rpc.KindAbsent:

@@ -10,9 +10,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// list is a reply of rows, within one that of rows in a struct under a name each.
+// list returns the records of a reply of rows.
 func list(rows ...any) []any { return rows }
 
+// within returns a function that makes a reply of one struct, in which each row is a
+// member with the name.
 func within(name string) func(rows ...any) []any {
 	return func(rows ...any) []any {
 		var members rpc.Members
@@ -23,8 +25,9 @@ func within(name string) func(rows ...any) []any {
 	}
 }
 
-// TestRowsWithoutTheirKey: there is nothing to tell of them, and only of them.
-func TestRowsWithoutTheirKey(t *testing.T) {
+// TestRowsWithoutKey checks that rows without one of their keys are dropped, and
+// that other rows are not.
+func TestRowsWithoutKey(t *testing.T) {
 	short := Settings{Short: Methods()}
 	sets := func(rows ...any) []any {
 		return []any{rpc.Members{{Name: "RECORDS", Value: within("SET")(rows...)[0]}}}
@@ -59,7 +62,8 @@ func TestRowsWithoutTheirKey(t *testing.T) {
 		reply    func(rows ...any) []any
 		row      rpc.Members
 		keys     []string
-		// sum tells that all rows are one number, or it is not told.
+		// sum reports whether all rows become one number, which has no sample if a
+		// row is bad.
 		sum bool
 	}{
 		{c: coreInfo, reply: list, row: rpc.Members{{Name: "version", Value: "kamailio 6.0.1"}}, keys: []string{"version"}, sum: true},
@@ -102,12 +106,12 @@ func TestRowsWithoutTheirKey(t *testing.T) {
 		}
 		want, _ := collectRows(test.row)
 		if len(want) == 0 {
-			t.Errorf("%s tells nothing of a good row", test.c.Method)
+			t.Errorf("%s makes no sample of a good row", test.c.Method)
 		}
 		switch {
 		case test.sum:
 			want = nil
-		default: // no other state is sure to have none
+		default: // a state is 0 only if all rows could be read
 			want = slices.DeleteFunc(want, func(sample string) bool {
 				return strings.HasSuffix(sample, " 0") && (len(test.settings.Short) > 0 || strings.HasPrefix(sample, "kamailio_uac_registrations"))
 			})
@@ -120,7 +124,7 @@ func TestRowsWithoutTheirKey(t *testing.T) {
 				got, skips := collectRows(bad, test.row)
 				checkSamples(t, got, want...)
 				if len(skips) != 1 || !strings.HasPrefix(skips[0].Example, key+" is ") {
-					t.Errorf("%s with %s %v: left out %+v", test.c.Method, key, value, skips)
+					t.Errorf("%s with %s %v: dropped %+v", test.c.Method, key, value, skips)
 				}
 			}
 			got, skips := collectRows(test.row, slices.Delete(bad, i, i+1))
@@ -130,8 +134,8 @@ func TestRowsWithoutTheirKey(t *testing.T) {
 	}
 }
 
-// TestNodesOfDMQAlmostComplete: the old series is not made up.
-func TestNodesOfDMQAlmostComplete(t *testing.T) {
+// TestDMQNodeWithoutLocal checks that the series of v0 to v2 is missing without the field local.
+func TestDMQNodeWithoutLocal(t *testing.T) {
 	got, skips := collect(t, dmqListNodes, reply(t, rpc.Members{{Name: "host", Value: "h"}, {Name: "port", Value: "1"}, {Name: "status", Value: "active"}}))
 	if len(got) != len(dmqStates) || strings.Contains(strings.Join(got, ""), "local") {
 		t.Errorf("samples %q", got)
@@ -145,8 +149,8 @@ func TestDestinationsWithoutFlags(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "dispatcher.list", Reason: metric.BadValue, Count: 1, Example: "FLAGS are missing or unknown"})
 }
 
-// TestWhatIsTellsNoValue has all kinds.
-func TestWhatIsTellsNoValue(t *testing.T) {
+// TestWhatIsContainsNoValue has values of all kinds.
+func TestWhatIsContainsNoValue(t *testing.T) {
 	for want, value := range map[string]any{
 		"x is null": nil, "x is an int": 5, "x is a double": 1.5, "x is a string": "s3cret", "x is bytes": []byte("s3cret"),
 		"x is a struct": rpc.Members{{Name: "auth_password", Value: "s3cret"}}, "x is an array": []any{"s3cret", 1},
@@ -156,6 +160,6 @@ func TestWhatIsTellsNoValue(t *testing.T) {
 		}
 	}
 	if got := whatIs("x", rpc.Value{}); got != "x is missing" {
-		t.Errorf("%q of nothing", got)
+		t.Errorf("%q for an absent value", got)
 	}
 }

@@ -8,24 +8,24 @@ import (
 // Source of the fields: Kamailio's src/modules/rtpengine/rtpengine.c,
 // add_rtpp_node_info.
 //
-// What disabled means depends on the version. 5.6 has the node's state in it,
-// and writes "1(permanent)" for a node that was disabled for good, by RPC or in
-// the database. 6.0 has in it whether the node is disabled for good, and the
-// state in active. recheck_ticks are seconds; for a node that is disabled for
-// good they are "N/A" in 5.6 and -1 in 6.0.
+// The meaning of disabled depends on the version. In 5.6 it is the state of the
+// node, or "1(permanent)" for a node that was disabled permanently, over RPC or in
+// the database. In 6.0 it is 1 for a node that is disabled permanently, and active
+// has the state. recheck_ticks is in seconds; for a node that is disabled
+// permanently it is "N/A" in 5.6 and -1 in 6.0.
 
 var (
 	rtpengineUp = relayMetric("rtpengine", "up",
-		"1 if Kamailio uses the node, 0 if it did not answer or is disabled. Field active, before 6.0 disabled, of rtpengine.show.")
+		"1 if Kamailio uses the node, 0 if the node did not reply or is disabled. Field active, or disabled before 6.0, of rtpengine.show.")
 	rtpengineDisabled = relayMetric("rtpengine", "disabled",
-		"1 if the node was disabled for good, so that Kamailio does not try it again by itself. Field disabled of rtpengine.show.")
+		"1 if the node is disabled permanently, so that Kamailio does not check it again, 0 if not. Field disabled of rtpengine.show.")
 	rtpengineWeight = field{name: "weight", unsigned: true, desc: relayMetric("rtpengine", "weight",
 		"Weight of the node in its set. Field weight of rtpengine.show.")}
 	rtpengineRecheck = field{name: "recheck_ticks", desc: relayMetric("rtpengine", "recheck_seconds",
-		"Seconds until Kamailio tries the node again, 0 if it is up. Field recheck_ticks of rtpengine.show.")}
+		"Seconds until Kamailio checks the node again, 0 if the node is up. Field recheck_ticks of rtpengine.show.")}
 )
 
-// relayMetric is a family with a series for each media relay of a module.
+// relayMetric returns a family with a series for each media relay of a module.
 func relayMetric(module, name, help string) *metric.Desc {
 	return gauge("kamailio_"+module+"_node_"+name, help, "index", "set", "url")
 }
@@ -36,7 +36,7 @@ var rtpengineShow = &Collector{
 	Help:    "state and weight of RTPEngine nodes, 4 series for each node",
 	Auto:    true,
 	Metrics: []*metric.Desc{rtpengineUp, rtpengineDisabled, rtpengineWeight.desc, rtpengineRecheck.desc},
-	noRows:  "Initializing - try later", // for a moment after Kamailio started
+	noRows:  "Initializing - try later", // shortly after the start of Kamailio
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{{Method: "rtpengine.show", Args: []any{"all"}}}
 	},
@@ -69,7 +69,8 @@ func collectRTPEngine(out *metric.Writer, node rpc.Value, labels []string) {
 	}
 }
 
-// addFlag adds 1 if v says what is good, and tells whether it says anything.
+// addFlag adds 1 if v, as a boolean, equals good, otherwise 0. It reports whether v
+// is an integer.
 func addFlag(out *metric.Writer, desc *metric.Desc, v rpc.Value, good bool, labels []string) bool {
 	n, ok := v.Int()
 	if v.Exists() && !ok {
@@ -81,9 +82,9 @@ func addFlag(out *metric.Writer, desc *metric.Desc, v rpc.Value, good bool, labe
 	return ok
 }
 
-// relayLabels tell media relays apart. Their index may change when the list is
-// loaded anew, so it is there only for one that repeats the URL of another of
-// its set.
+// relayLabels returns the labels of a media relay. The index may change when the
+// list is reloaded, so it is only used for a relay that has the same URL as an
+// earlier one of its set.
 func relayLabels(seen map[[2]string]bool, index, set rpc.Value, url string) []string {
 	key := [2]string{integer(set), url}
 	labels := []string{"", key[0], key[1]}

@@ -8,15 +8,15 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/rtpproxy/rtpproxy.c; the same in
-// 5.6 and 6.0. recheck is the tick of the next check on a clock whose start
-// nobody tells, so it is of use only where it says that there is none.
+// 5.6 and 6.0. recheck is the tick of the next check. The current tick is not
+// sent, so only the value for no next check is used.
 const rtpproxyNoRecheck = math.MaxUint32
 
 var (
 	rtpproxyUp = relayMetric("rtpproxy", "up",
-		"1 if Kamailio uses the proxy, 0 if it did not answer or is disabled. Field disabled of rtpproxy.list.")
+		"1 if Kamailio uses the proxy, 0 if the proxy did not reply or is disabled. Field disabled of rtpproxy.list.")
 	rtpproxyDisabled = relayMetric("rtpproxy", "disabled",
-		"1 if the proxy was disabled for good, so that Kamailio does not try it again by itself. Fields disabled and recheck of rtpproxy.list.")
+		"1 if the proxy is disabled permanently, so that Kamailio does not check it again, 0 if not. Fields disabled and recheck of rtpproxy.list.")
 	rtpproxyWeight = field{name: "weight", unsigned: true, desc: relayMetric("rtpproxy", "weight",
 		"Weight of the proxy in its set. Field weight of rtpproxy.list.")}
 )

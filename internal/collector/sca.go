@@ -12,12 +12,12 @@ import (
 var scaLine = regexp.MustCompile(`^(\d+) (call-info|line-seize)$`)
 
 var scaSubscriptions = gauge("kamailio_sca_subscriptions",
-	"Subscriptions for shared call appearances, by event. Line of sca.subscription_count.", "event")
+	"Number of subscriptions for shared call appearances, by event. Line of sca.subscription_count.", "event")
 
 var scaSubscriptionCount = &Collector{
 	Method: "sca.subscription_count",
 	Module: "sca",
-	Help: "subscriptions for shared call appearances, 2 series. Kamailio walks all subscriptions under " +
+	Help: "number of subscriptions for shared call appearances, 2 series. Kamailio iterates over all subscriptions under " +
 		"their locks",
 	Metrics: []*metric.Desc{scaSubscriptions},
 	calls: func(Settings) []rpc.Call {

@@ -7,16 +7,16 @@ import (
 
 // Source of the fields: Kamailio's src/modules/sctp/sctp_rpc.c and
 // sctp_get_info in sctp_server.c; unchanged from 5.6 to 6.1. total_connections
-// is the last number given to an association, which only grows.
+// is the number of the last association, which only increases.
 var (
 	sctpFields = []field{
 		{name: "opened_connections", desc: gauge("kamailio_sctp_opened_connections",
-			"SCTP associations that are open. Field opened_connections of sctp.info.")},
+			"Number of open SCTP associations. Field opened_connections of sctp.info.")},
 		{name: "total_connections", unsigned: true, desc: counter("kamailio_sctp_connections_total",
-			"SCTP associations that Kamailio has tracked so far. Field total_connections of sctp.info.")},
+			"Number of SCTP associations that Kamailio has tracked since the start. Field total_connections of sctp.info.")},
 	}
 	sctpTracked = gauge("kamailio_sctp_tracked_connections",
-		"SCTP associations that Kamailio tracks; absent where it tracks none by its settings. Field tracked_connections of sctp.info.")
+		"Number of SCTP associations that Kamailio tracks. Absent if tracking is disabled. Field tracked_connections of sctp.info.")
 )
 
 var sctpInfo = &Collector{
@@ -31,7 +31,7 @@ var sctpInfo = &Collector{
 		tracked := field{name: "tracked_connections", desc: sctpTracked}
 		v := reply.Value.Get(tracked.name)
 		if n, ok := v.Int(); !v.Exists() || ok && n < 0 {
-			return // -1 says that there is no tracking
+			return // -1 means that tracking is disabled
 		}
 		tracked.add(out, v)
 	}),

@@ -8,17 +8,18 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Source of the fields: Kamailio's src/modules/secfilter/secfilter_rpc.c. 5.6
-// answers with lines of text under headings, of which JSON-RPC drops all but the
-// last, an empty one; 5.7 and later answer with structs of numbers. The names of the
-// checks are made alike. The numbers only grow, but for secfilter.stats_reset.
+// Source of the fields: Kamailio's src/modules/secfilter/secfilter_rpc.c. The
+// reply of 5.6 has lines of text under headings, of which Kamailio sends only the
+// last, an empty one, over JSON-RPC. The reply of 5.7 and later has structs of
+// numbers. The labels are the same for both. The numbers decrease only after
+// secfilter.stats_reset.
 
 var secfilterMessages = counter("kamailio_secfilter_messages_total",
-	"Messages for which a check found an entry in a list of secfilter, by the list's action. All fields of secfilter.stats.",
+	"Number of messages that matched a list of secfilter, by the list's action and by check. Fields of secfilter.stats.",
 	"action", "check")
 
-// secfilterActions are by the struct in which the numbers are, or by the heading
-// above them.
+// secfilterActions maps the name of a struct of numbers, or the heading above
+// lines, to the action.
 var secfilterActions = map[string]string{
 	"Blacklist":                    "blocked",
 	"Whitelist":                    "allowed",
@@ -67,8 +68,8 @@ func collectSecfilterStructs(out *metric.Writer, lists rpc.Value) {
 	}
 }
 
-// collectSecfilterLine adds what the line says under a heading of that action,
-// and returns the action of the lines that follow.
+// collectSecfilterLine adds the number of a line, which has the action of the
+// heading above it, and returns the action of the next line.
 func collectSecfilterLine(out *metric.Writer, action, line string) string {
 	if strings.Trim(line, "=") == "" {
 		return action

@@ -6,9 +6,10 @@ import (
 )
 
 // Source of the text: Kamailio's src/modules/sipcapture/sipcapture.c; the same
-// in 5.6 and 6.0. The argument must be check: on and off switch.
+// in 5.6 and 6.0. The argument must be check; on and off would change
+// the setting.
 var sipcaptureEnabled = gauge("kamailio_sipcapture_enabled",
-	"1 if SIP messages are captured, 0 if not. Answer to check of sipcapture.status.")
+	"1 if SIP messages are captured, 0 if not. Reply of sipcapture.status.")
 
 var sipcaptureStatus = &Collector{
 	Method:  "sipcapture.status",

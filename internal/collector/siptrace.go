@@ -6,9 +6,10 @@ import (
 )
 
 // Source of the text: Kamailio's src/modules/siptrace/siptrace.c; the same in
-// 5.6 and 6.0. The argument must be check: on and off switch.
+// 5.6 and 6.0. The argument must be check; on and off would change
+// the setting.
 var siptraceEnabled = gauge("kamailio_siptrace_enabled",
-	"1 if SIP messages are traced, 0 if not. Answer to check of siptrace.status.")
+	"1 if SIP messages are traced, 0 if not. Reply of siptrace.status.")
 
 var siptraceStatus = &Collector{
 	Method:  "siptrace.status",
@@ -22,7 +23,7 @@ var siptraceStatus = &Collector{
 	collect: each(enabled(siptraceEnabled)),
 }
 
-// enabled reads an answer that is Enabled or Disabled.
+// enabled returns a function that reads a reply that is Enabled or Disabled.
 func enabled(desc *metric.Desc) func(*metric.Writer, rpc.Reply) {
 	return func(out *metric.Writer, reply rpc.Reply) {
 		for answer := range reply.Value.Rows() {

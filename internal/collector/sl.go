@@ -8,10 +8,11 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/sl/sl_stats.c. A field is the
-// code of a reply, or a class for all codes of it that have no field of their
-// own; xxx is what belongs to no class.
+// code of a reply, or a class for those of its codes that have no field of their
+// own; xxx is for codes outside of all classes.
 var slStatsCodes = counter("kamailio_sl_stats_codes_total",
-	"Replies sent without a transaction, by code; a class counts the codes that are not listed. Fields of sl.stats.", "code")
+	"Number of replies sent without a transaction, by code. A class such as 4xx counts the codes of the class that have no series of their own, "+
+		"and xxx codes outside of all classes. Fields of sl.stats.", "code")
 
 var slStats = &Collector{
 	Method:  "sl.stats",
@@ -31,7 +32,7 @@ var slStats = &Collector{
 	}),
 }
 
-// isCode tells whether s is a reply code such as 404, or a class such as 4xx.
+// isCode reports whether s is a reply code such as 404, or a class such as 4xx.
 func isCode(s string) bool {
 	return len(s) == 3 && strings.Trim(s, "0123456789x") == ""
 }

@@ -16,37 +16,37 @@ import (
 
 // Source of the facts in this file: Kamailio's src/modules/kex/core_stats.c and
 // src/core/counters.c. A reply is one struct of "group.name" to a text. The value
-// is a long there, summed over all processes and printed as unsigned long, so
-// that one below zero shows as 2⁶⁴ less its size. A group has no dot in its
-// name, a statistic may: counters cuts its own names at the first dot too.
+// is a long in Kamailio, summed over all processes and printed as unsigned long, so
+// that a negative value v is printed as 2⁶⁴+v. The name of a group has no dot, that
+// of a statistic may have one; Kamailio also splits names at the first dot.
 //
-// It costs Kamailio little, however much traffic there is: what is not a counter
-// is a sum over processes, domains or hash slots, or a number that is kept.
+// The cost for Kamailio is low and does not depend on the traffic: values that are
+// not counters are sums over processes, domains or hash slots, or stored numbers.
 
 const statsFetchMethod = "stats.fetch"
 
-// stats.get_statistics answers the same with a line of text for each statistic,
-// "group:name = value". It is the way around ctl's limits: the struct of
-// stats.fetch can have 8 KiB (binrpc_struct_max_body_size), beyond which the
-// method faults, the lines 32 KiB together (binrpc_max_body_size), beyond which
-// ctl drops lines without a word.
+// getStatisticsMethod replies with the same statistics as stats.fetch, one line of
+// text each: "group:name = value". It is called if the reply of stats.fetch does
+// not fit in ctl's buffers: stats.fetch faults if its struct is larger than 8 KiB
+// (binrpc_struct_max_body_size), while the lines may have 32 KiB together
+// (binrpc_max_body_size). ctl silently drops lines beyond that.
 const getStatisticsMethod = "stats.get_statistics"
 
-// allStatistics is the argument of both for all groups.
+// allStatistics is the argument of both methods for all groups.
 const allStatistics = "all"
 
 var statisticLine = regexp.MustCompile(`(?s)^([^:]+):(.+) = (\d+)$`)
 
 var statsFetchValue = gauge("kamailio_stats_fetch_value",
-	"Value of a statistic as Kamailio gives it. If stats.fetch is named among the methods, the statistics of the configured "+
-		"groups, otherwise those that have no metric of their own. Every field of stats.fetch.",
+	"Value of a statistic. If stats.fetch is named among the methods, these are the statistics of the configured groups, "+
+		"otherwise those that have no metric of their own. Fields of stats.fetch.",
 	"group", "name")
 
 var statsFetch = &Collector{
 	Method: statsFetchMethod,
 	Module: "statistics of all modules",
-	Help: "statistics of the core and of all modules, about 200 series, and one for each statistic of the routing script. " +
-		"If the method is named, those of the configured groups are shown as kamailio_stats_fetch_value too",
+	Help: "statistics of the core and of all Kamailio modules, about 200 series, and one for each statistic of the routing " +
+		"script. If the method is named, kamailio_stats_fetch_value has those of the configured groups",
 	Auto:    true,
 	Metrics: append(statisticDescs(), statsFetchValue),
 	calls: func(Settings) []rpc.Call {
@@ -57,9 +57,10 @@ var statsFetch = &Collector{
 	collect: collectStatistics,
 }
 
-// getStatistics returns the calls of the other method after stats.fetch was too
-// much for ctl's buffer: all at once and, since that may be too much as well,
-// each group. A group that this Kamailio does not have is empty, and no fault.
+// getStatistics returns the calls of stats.get_statistics if the reply of
+// stats.fetch did not fit in ctl's buffer: one for all statistics and, since they
+// may not fit either, one for each group. The reply for a group that Kamailio does
+// not have is empty and not a fault.
 func getStatistics(settings Settings, answers []Answer) []rpc.Call {
 	if !refused(answers) {
 		return nil
@@ -78,7 +79,7 @@ func getStatistics(settings Settings, answers []Answer) []rpc.Call {
 	return calls
 }
 
-// refused reports whether Kamailio has the method but could not answer.
+// refused reports whether Kamailio has the method but sent a fault.
 func refused(answers []Answer) bool {
 	return slices.ContainsFunc(answers, func(answer Answer) bool {
 		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
@@ -106,8 +107,8 @@ func collectStatistics(out *metric.Writer, settings Settings, answers []Answer) 
 	}
 }
 
-// collectStatisticLines reads the lines of all statistics, or of all groups if
-// some are missing there.
+// collectStatisticLines reads the reply with the lines of all statistics and, if it
+// may be incomplete, the replies of the groups.
 func collectStatisticLines(out *metric.Writer, settings Settings, answers []Answer) {
 	seen := map[string]bool{}
 	for _, answer := range answers {
@@ -120,7 +121,7 @@ func collectStatisticLines(out *metric.Writer, settings Settings, answers []Answ
 			name := match[1] + "." + match[2]
 			unsigned, err := strconv.ParseUint(match[3], 10, 64)
 			if err != nil {
-				out.Skip(metric.NotANumber, name+" is no integer")
+				out.Skip(metric.NotANumber, name+" is not an integer")
 				continue
 			}
 			if !seen[name] {
@@ -134,12 +135,12 @@ func collectStatisticLines(out *metric.Writer, settings Settings, answers []Answ
 	}
 }
 
-// ErrCutShort is the error of a reply that is no fault but may lack lines, which
-// ctl drops if its buffers are too small for them.
+// ErrCutShort is the error of a reply that is not a fault but may be incomplete,
+// because ctl drops lines that do not fit in its buffers.
 var ErrCutShort = errors.New("the reply fills ctl's buffer and may lack lines")
 
-// verifyStatistics returns an error if lines may be missing of a group, or if
-// there are none at all, since every Kamailio has statistics.
+// verifyStatistics returns an error if the reply of a group may be incomplete, or
+// if there are no lines at all, since every Kamailio has statistics.
 func verifyStatistics(answers []Answer) error {
 	for _, answer := range answers {
 		if answer.Call.Method != getStatisticsMethod {
@@ -156,11 +157,11 @@ func verifyStatistics(answers []Answer) error {
 	return nil
 }
 
-// cutShort reports whether ctl may have dropped lines of a reply: whether a line
-// more as long as the longest would not have fitted a buffer of a power of two
-// KiB, as the default is one.
+// cutShort reports whether ctl may have dropped lines of a reply. It assumes that
+// the size of ctl's buffer is a power of two of KiB, like the default, and checks
+// whether one more line, as long as the longest, would fit.
 func cutShort(lines rpc.Value) bool {
-	const overhead = 3 // of a line: its type and length, and the zero at its end
+	const overhead = 3 // bytes of a line: type, length, and the zero at the end
 	size, longest := 0, 0
 	for line := range lines.Rows() {
 		n := len(line.Text()) + overhead
@@ -173,7 +174,7 @@ func cutShort(lines rpc.Value) bool {
 	return size+longest > buffer && longest > 0
 }
 
-// isStatisticName reports whether a name is "group.name".
+// isStatisticName reports whether full has the format "group.name".
 func isStatisticName(full string) bool {
 	group, name, _ := strings.Cut(full, ".")
 	return group != "" && name != ""
@@ -191,8 +192,8 @@ func collectStatistic(out *metric.Writer, settings Settings, full string, value 
 	}
 }
 
-// wantsStatistic reports whether to give a statistic as it is. One that is known
-// has a metric of its own, or is known to be wrong.
+// wantsStatistic reports whether kamailio_stats_fetch_value has a statistic. known
+// means that the statistic has a family of its own or is known to be wrong.
 func (s Settings) wantsStatistic(group, name string, known bool) bool {
 	if s.NoLegacySeries || !slices.Contains(s.Named, statsFetchMethod) {
 		return !known
@@ -203,9 +204,9 @@ func (s Settings) wantsStatistic(group, name string, known bool) bool {
 	})
 }
 
-// cutStatistic takes a user's group, or full name of a statistic, apart.
-// Kamailio itself takes group:name, group.name and, for a whole group, group:
-// with nothing behind the colon.
+// cutStatistic splits the name of a group or of a statistic, as configured by the
+// user. As in Kamailio, it is "group:name", "group.name" or, for a whole group,
+// "group:". "group" is also accepted.
 func cutStatistic(asked string) (group, name string) {
 	i := strings.IndexAny(asked, ":.")
 	if i < 0 {
@@ -214,15 +215,15 @@ func cutStatistic(asked string) (group, name string) {
 	return asked[:i], asked[i+1:]
 }
 
-// statistic is one entry of a family's from.
+// statistic is one entry of statisticFamily.from.
 type statistic struct {
 	desc *metric.Desc
-	// name is that of the entry.
+	// name is the name of the entry, with placeholders.
 	name string
-	// pattern matches the names that the entry stands for, nil if its name is
-	// the only one.
+	// pattern matches the names of the statistics of the entry, nil if name has no
+	// placeholders.
 	pattern *regexp.Regexp
-	// labels are the entry's values of the labels.
+	// labels are the values of the labels, with placeholders.
 	labels []string
 	scale  float64
 	signed bool
@@ -230,20 +231,20 @@ type statistic struct {
 
 func (s *statistic) add(out *metric.Writer, name string, value int64, labels []string) {
 	if value < 0 && !s.signed {
-		out.Skip(metric.BadValue, name+" is below zero")
+		out.Skip(metric.BadValue, name+" is negative")
 		return
 	}
 	out.Add(s.desc, float64(value)*s.scale, labels...)
 }
 
-// statistics are all entries of all families.
+// statistics are the entries of all families.
 var statistics = makeStatistics()
 
-// statisticsByName has the entries without a pattern, statisticPatterns the
-// others by group.
+// statisticsByName has the entries without a pattern by name, statisticPatterns
+// the others by group.
 var statisticsByName, statisticPatterns = indexStatistics()
 
-var statisticPlaceholder = regexp.MustCompile(`\\\{([a-z]+)\\\}`) // as QuoteMeta leaves it
+var statisticPlaceholder = regexp.MustCompile(`\\\{([a-z]+)\\\}`) // after QuoteMeta
 
 func makeStatistics() []*statistic {
 	var all []*statistic
@@ -260,7 +261,7 @@ func makeStatistics() []*statistic {
 	return all
 }
 
-// helpOf is the family's help with the statistics that are meant.
+// helpOf returns the family's help with the names of its statistics.
 func (f *statisticFamily) helpOf() string {
 	names := make([]string, len(f.from))
 	for i, entry := range f.from {
@@ -273,7 +274,8 @@ func (f *statisticFamily) helpOf() string {
 	return f.help + " Statistics " + strings.Join(names[:last], ", ") + " and " + names[last] + " of " + statsFetchMethod + "."
 }
 
-// statisticPattern has a group for each placeholder, with its name.
+// statisticPattern returns a regular expression with a named group for each
+// placeholder.
 func statisticPattern(name string) *regexp.Regexp {
 	pattern := statisticPlaceholder.ReplaceAllStringFunc(regexp.QuoteMeta(name), func(quoted string) string {
 		placeholder := strings.Trim(quoted, `\{}`)
@@ -299,8 +301,8 @@ func (s *statistic) group() string {
 	return group
 }
 
-// findStatistic finds the entry that stands for a statistic of that full name, nil
-// if there is none, and the values of its labels.
+// findStatistic returns the entry of a statistic, nil if there is none, and the
+// values of its labels.
 func findStatistic(full string) (*statistic, []string) {
 	if s, ok := statisticsByName[full]; ok {
 		return s, s.labels
@@ -308,18 +310,18 @@ func findStatistic(full string) (*statistic, []string) {
 	return matched.find(full)
 }
 
-// matched is what patterns matched before: Kamailio has the same statistics each
-// time, and matching them is a third of what their collector costs.
+// matched caches the results of matching. Kamailio sends the same names in each
+// reply, and matching them is a third of the collector's cost.
 var matched = statisticMatches{byName: map[string]statisticMatch{}}
 
-// mostMatched and longestMatched bound what names that differ each time can fill the
-// memory with.
+// mostMatched and longestMatched limit the memory of the cache if the names differ
+// in each reply.
 const (
 	mostMatched    = 10_000
 	longestMatched = 200
 )
 
-// statisticMatches may be used concurrently.
+// statisticMatches is a cache of matches. It is safe for concurrent use.
 type statisticMatches struct {
 	mu     sync.RWMutex
 	byName map[string]statisticMatch
@@ -327,7 +329,7 @@ type statisticMatches struct {
 
 type statisticMatch struct {
 	*statistic          // nil if the name matches no pattern
-	values     []string // of its labels
+	values     []string // values of the labels
 }
 
 func (m *statisticMatches) find(full string) (*statistic, []string) {
@@ -338,7 +340,7 @@ func (m *statisticMatches) find(full string) (*statistic, []string) {
 		return match.statistic, match.values
 	}
 	if len(full) <= longestMatched {
-		full = strings.Clone(full) // which does not keep the reply that it is part of
+		full = strings.Clone(full) // so that the cache does not keep the whole reply in memory
 	}
 	match = matchStatistic(full)
 	m.mu.Lock()
@@ -359,7 +361,7 @@ func matchStatistic(full string) statisticMatch {
 	return statisticMatch{}
 }
 
-// fill puts what matched into the place of placeholders.
+// fill returns the labels with the placeholders replaced by the matched texts.
 func (s *statistic) fill(match []string) []string {
 	labels := slices.Clone(s.labels)
 	for i, label := range labels {
@@ -371,8 +373,8 @@ func (s *statistic) fill(match []string) []string {
 	return labels
 }
 
-// statisticLabel is the label that a part of a name becomes: SIP's methods and
-// Diameter's requests have names in capitals.
+// statisticLabel returns the value of a label for a part of a name. The names of
+// SIP methods and Diameter requests are in capitals.
 func statisticLabel(placeholder, text string) string {
 	switch {
 	case placeholder == "method" && text == "reg":
@@ -384,7 +386,7 @@ func statisticLabel(placeholder, text string) string {
 	}
 }
 
-// statisticDescs are the families, in the order of the table.
+// statisticDescs returns the families, in the order of statisticFamilies.
 func statisticDescs() []*metric.Desc {
 	var descs []*metric.Desc
 	for _, s := range statistics {
@@ -395,8 +397,8 @@ func statisticDescs() []*metric.Desc {
 	return descs
 }
 
-// statisticGroups are all groups that have families, in the order of the table,
-// and that of the routing script.
+// statisticGroups returns the groups that have families, in the order of
+// statisticFamilies, and the group of the routing script.
 func statisticGroups() []string {
 	var groups []string
 	for _, s := range statistics {

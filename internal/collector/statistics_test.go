@@ -13,8 +13,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// TestEveryStatisticIsInAGoldenFile fails for an entry of the table whose
-// series nobody has looked at.
+// TestEveryStatisticIsInAGoldenFile fails for entries of statisticFamilies that no
+// golden file includes.
 func TestEveryStatisticIsInAGoldenFile(t *testing.T) {
 	seen := map[*statistic]bool{}
 	look := func(value rpc.Value) {
@@ -43,12 +43,12 @@ func TestEveryStatisticIsInAGoldenFile(t *testing.T) {
 	}
 }
 
-// TestStatisticFamilies checks what all entries of the table promise.
+// TestStatisticFamilies checks all entries of statisticFamilies.
 func TestStatisticFamilies(t *testing.T) {
 	names := map[string]bool{}
 	for _, s := range statistics {
 		if names[s.name] {
-			t.Errorf("%s is there twice", s.name)
+			t.Errorf("%s exists twice", s.name)
 		}
 		names[s.name] = true
 		if len(s.labels) != len(s.desc.Labels) {
@@ -56,7 +56,7 @@ func TestStatisticFamilies(t *testing.T) {
 		}
 		for _, label := range s.labels {
 			if strings.HasPrefix(label, "{") && !strings.Contains(s.name, label) {
-				t.Errorf("there is no %s in %s", label, s.name)
+				t.Errorf("label %s is not a placeholder in %s", label, s.name)
 			}
 		}
 		if strings.Contains(s.name, "{") {
@@ -67,7 +67,7 @@ func TestStatisticFamilies(t *testing.T) {
 			}
 		}
 		if total := strings.HasSuffix(s.desc.Name, "_total"); total != (s.desc.Type == metric.Counter) {
-			t.Errorf("%s is named like another type", s.desc.Name)
+			t.Errorf("the name of %s does not fit its type", s.desc.Name)
 		}
 		if group, _, _ := strings.Cut(s.name, "."); !strings.HasPrefix(s.desc.Name, "kamailio_"+group+"_") {
 			t.Errorf("%s is not named after the group of %s", s.desc.Name, s.name)
@@ -83,7 +83,7 @@ func statisticsOf(pairs ...string) rpc.Members {
 	return members
 }
 
-func TestStatisticsBelowZero(t *testing.T) {
+func TestNegativeStatistics(t *testing.T) {
 	got, skips := collect(t, statsFetch, reply(t, statisticsOf(
 		"tmx.rpl_absorbed", "18446744073709547189",
 		"tmx.rpl_sent", "18446744073709551615",
@@ -97,10 +97,10 @@ func TestStatisticsBelowZero(t *testing.T) {
 		"kamailio_tmx_absorbed_replies -4427",
 		"kamailio_tmx_received_replies_total 9.223372036854776e+18",
 	)
-	checkSkips(t, skips, metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 3, Example: "tmx.rpl_sent is below zero"})
+	checkSkips(t, skips, metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 3, Example: "tmx.rpl_sent is negative"})
 }
 
-func TestBadStatisticsCostOnlyThemselves(t *testing.T) {
+func TestBadStatisticsDoNotAffectOthers(t *testing.T) {
 	got, skips := collect(t, statsFetch, reply(t, rpc.Members{
 		{Name: "core.fwd_requests", Value: "1e3"},
 		{Name: "core.fwd_replies", Value: nil},
@@ -121,8 +121,8 @@ func TestBadStatisticsCostOnlyThemselves(t *testing.T) {
 	)
 }
 
-// TestStatisticNames has names as Kamailio makes them, and some that are nearly
-// so.
+// TestStatisticNames has names of Kamailio's statistics, and names that are similar
+// to them.
 func TestStatisticNames(t *testing.T) {
 	tests := []struct{ statistic, want string }{
 		{"core.rcv_requests", `kamailio_core_received_messages_total{type="request"}`},
@@ -177,8 +177,8 @@ func TestStatisticScales(t *testing.T) {
 	)
 }
 
-// TestStatisticsAsTheyAre tells which statistics are shown as they are.
-func TestStatisticsAsTheyAre(t *testing.T) {
+// TestStatsFetchValue checks which statistics kamailio_stats_fetch_value has.
+func TestStatsFetchValue(t *testing.T) {
 	all := statisticsOf("core.fwd_requests", "1", "script.calls", "2", "script.my.calls", "3", "own.level", "4")
 	value := func(group, name, value string) string {
 		return fmt.Sprintf("kamailio_stats_fetch_value{group=%q,name=%q} %s", group, name, value)
@@ -192,16 +192,16 @@ func TestStatisticsAsTheyAre(t *testing.T) {
 		want   []string
 	}{
 		{"auto", []string{"auto"}, []string{"script"}, []string{calls, dotted, own}},
-		{"auto, whatever the groups", []string{"auto", "tm.stats"}, []string{"all"}, []string{calls, dotted, own}},
+		{"auto, with all groups", []string{"auto", "tm.stats"}, []string{"all"}, []string{calls, dotted, own}},
 		{"named", named, []string{"script"}, []string{calls, dotted}},
-		{"named, nothing asked for", named, nil, nil},
+		{"named, no groups", named, nil, nil},
 		{"named, all", named, []string{"all"}, []string{core, calls, dotted, own}},
 		{"named, a group with a family", []string{"stats.fetch"}, []string{"core"}, []string{core}},
-		{"named, as Kamailio names groups", named, []string{"own:", "core:"}, []string{core, own}},
+		{"named, groups with a colon", named, []string{"own:", "core:"}, []string{core, own}},
 		{"named, full names", named, []string{"script:calls", "core.fwd_requests"}, []string{core, calls}},
 		{"named, full name with a dot", named, []string{"script:my.calls"}, []string{dotted}},
 		{"named, part of a name", named, []string{"scrip", "script:call", "own:levels"}, nil},
-		{"named, twice the same", named, []string{"own", "own:level", "all"}, []string{core, calls, dotted, own}},
+		{"named, the same statistic twice", named, []string{"own", "own:level", "all"}, []string{core, calls, dotted, own}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -221,33 +221,33 @@ func TestStatisticsAsTheyAre(t *testing.T) {
 			checkSamples(t, got, test.want...)
 			checkSkips(t, set.Skips())
 			if !typed {
-				t.Error("the statistic's own metric is missing")
+				t.Error("the statistic's own family is missing")
 			}
 		})
 	}
 }
 
-func TestAllStatisticsAreOneCall(t *testing.T) {
+func TestStatsFetchIsOneCall(t *testing.T) {
 	calls := statsFetch.Calls(Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"script", "own:level"}})
 	if len(calls) != 1 || calls[0].String() != "stats.fetch all" {
 		t.Errorf("calls %v", calls)
 	}
 }
 
-// TestStatisticsGroupByGroup checks when there is a second batch, and of what.
-func TestStatisticsGroupByGroup(t *testing.T) {
+// TestGetStatisticsCalls checks when there is a second batch, and its calls.
+func TestGetStatisticsCalls(t *testing.T) {
 	tests := []struct {
 		name  string
 		err   error
 		again bool
 	}{
-		{"answered", nil, false},
-		{"too much for the buffer", &rpc.Fault{Code: 500, Reason: "Internal error"}, true},
-		{"too much for JSON-RPC", &rpc.Fault{Code: 503, Reason: "whatever"}, true},
+		{"successful", nil, false},
+		{"too large for the buffer", &rpc.Fault{Code: 500, Reason: "Internal error"}, true},
+		{"too large for JSON-RPC", &rpc.Fault{Code: 503, Reason: "whatever"}, true},
 		{"no such method over BINRPC", &rpc.Fault{Code: 500, Reason: "command stats.fetch not found"}, false},
 		{"no such method over JSON-RPC", &rpc.Fault{Code: 500, Reason: "Method Not Found"}, false},
 		{"no statistics", &rpc.Fault{Code: 400, Reason: "stats support not enabled"}, false},
-		{"no answer", context.DeadlineExceeded, false},
+		{"no reply", context.DeadlineExceeded, false},
 		{"wrapped", fmt.Errorf("reading: %w", &rpc.Fault{Code: 500, Reason: "Internal error"}), true},
 	}
 	for _, test := range tests {
@@ -256,7 +256,7 @@ func TestStatisticsGroupByGroup(t *testing.T) {
 			calls := statsFetch.Again(settings, []Answer{{Reply: rpc.Reply{Err: test.err}}})
 			if !test.again {
 				if len(calls) > 0 {
-					t.Errorf("asks again: %v", calls)
+					t.Errorf("unexpected second batch: %v", calls)
 				}
 				return
 			}
@@ -266,23 +266,23 @@ func TestStatisticsGroupByGroup(t *testing.T) {
 			}
 			for _, want := range []string{"all", "core:", "shmem:", "tcp:", "usrloc:", "ims_qos:", "script:", "own:", "mine:"} {
 				if n := len(slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return text != "stats.get_statistics "+want })); n != 1 {
-					t.Errorf("asks %d times for %s", n, want)
+					t.Errorf("%d calls for %s, want 1", n, want)
 				}
 			}
 			if texts[0] != "stats.get_statistics all" || len(calls) != len(statisticGroups())+3 {
-				t.Errorf("asks for %v", texts)
+				t.Errorf("calls %v", texts)
 			}
 		})
 	}
 }
 
-// statisticLines is an answer of stats.get_statistics.
+// statisticLines returns a reply of stats.get_statistics.
 func statisticLines(t *testing.T, group string, lines ...any) Answer {
 	t.Helper()
 	return Answer{Call: rpc.Call{Method: "stats.get_statistics", Args: []any{group}}, Reply: reply(t, lines...)}
 }
 
-// linesOf returns n lines of 29 bytes, which take 32 of ctl's buffer.
+// linesOf returns n lines of 29 bytes, each of which takes 32 bytes in ctl's buffer.
 func linesOf(group string, n int) []any {
 	lines := make([]any, n)
 	for i := range lines {
@@ -291,8 +291,8 @@ func linesOf(group string, n int) []any {
 	return lines
 }
 
-// TestLinesOfStatistics has all lines at once, which is enough, and lines that are none.
-func TestLinesOfStatistics(t *testing.T) {
+// TestStatisticLines has a complete reply with all statistics, so that those of groups are not used, and malformed lines.
+func TestStatisticLines(t *testing.T) {
 	set := metric.NewSet()
 	err := statsFetch.Collect(set, Settings{}, []Answer{
 		statisticLines(t, "all", "tcp:established = 3", "script:my = calls: = 4", "tmx:rpl_absorbed = 18446744073709547189",
@@ -308,13 +308,13 @@ func TestLinesOfStatistics(t *testing.T) {
 		"kamailio_tmx_absorbed_replies -4427",
 	)
 	checkSkips(t, set.Skips(),
-		metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 4, Example: "core.fwd_requests is below zero"},
-		metric.Skip{Collector: "stats.fetch", Reason: metric.NotANumber, Count: 1, Example: "script.x is no integer"},
+		metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 4, Example: "core.fwd_requests is negative"},
+		metric.Skip{Collector: "stats.fetch", Reason: metric.NotANumber, Count: 1, Example: "script.x is not an integer"},
 	)
 }
 
-// TestLinesThatFillTheBuffer has replies that may lack lines, as ctl drops those that do not fit.
-func TestLinesThatFillTheBuffer(t *testing.T) {
+// TestStatisticLinesThatFillTheBuffer has replies that may be incomplete, since ctl drops lines that do not fit.
+func TestStatisticLinesThatFillTheBuffer(t *testing.T) {
 	tests := []struct {
 		name        string
 		all, script int
@@ -322,7 +322,7 @@ func TestLinesThatFillTheBuffer(t *testing.T) {
 		err         error
 	}{
 		{"few", 400, 400, 400, nil},
-		{"almost full", 1023, 0, 1023, nil}, // one more would fit
+		{"almost full", 1023, 0, 1023, nil}, // one more line would fit
 		{"full", 1024, 1000, 1024, nil},     // but each group is complete
 		{"too many", 1024, 1024, 1024, ErrCutShort},
 		{"a buffer too small for any line", 0, 0, 0, ErrCutShort},
@@ -346,14 +346,14 @@ func TestLinesThatFillTheBuffer(t *testing.T) {
 				}
 			}
 			if n != test.series || len(set.Skips()) > 0 {
-				t.Errorf("%d series of the script, left out %+v", n, set.Skips())
+				t.Errorf("%d series of the script, dropped %+v", n, set.Skips())
 			}
 		})
 	}
 }
 
-// TestNamesThatDifferEachTime does not let them fill the memory.
-func TestNamesThatDifferEachTime(t *testing.T) {
+// TestLongNamesAreNotCached also checks that names are found when the cache is full.
+func TestLongNamesAreNotCached(t *testing.T) {
 	matches := statisticMatches{byName: map[string]statisticMatch{}}
 	for i := range mostMatched + 10 {
 		if s, labels := matches.find(fmt.Sprintf("usrloc.domain%d-users", i)); s == nil || labels[0] != fmt.Sprintf("domain%d", i) {
@@ -363,23 +363,23 @@ func TestNamesThatDifferEachTime(t *testing.T) {
 	matches.byName = map[string]statisticMatch{}
 	matches.find("usrloc." + strings.Repeat("long", 100) + "-users")
 	if len(matches.byName) != 0 {
-		t.Error("a long name is kept")
+		t.Error("a long name is cached")
 	}
 }
 
-func TestManyNamesThatDifferEachTime(t *testing.T) {
+func TestCacheOfNamesIsLimited(t *testing.T) {
 	matches := statisticMatches{byName: map[string]statisticMatch{}}
 	for i := range mostMatched + 10 {
 		matches.find(fmt.Sprintf("usrloc.domain%d-users", i))
 	}
 	if len(matches.byName) != mostMatched {
-		t.Errorf("%d are kept", len(matches.byName))
+		t.Errorf("%d names are cached", len(matches.byName))
 	}
 }
 
-// TestWrongStatisticsAreNotShown has statistics that Kamailio never updates or computes wrongly: a number of accounts of -5 was
-// seen, and no rooms while there was one. They are shown only if they are asked for.
-func TestWrongStatisticsAreNotShown(t *testing.T) {
+// TestWrongStatisticsHaveNoFamily has statistics that Kamailio never updates or computes wrongly. For example, Kamailio has sent
+// -5 accounts. kamailio_stats_fetch_value has them only if they are configured.
+func TestWrongStatisticsHaveNoFamily(t *testing.T) {
 	for name := range wrongStatistics {
 		r := reply(t, statisticsOf(name, "18446744073709551611", "tcp.established", "3"))
 		got, skips := collect(t, statsFetch, r)

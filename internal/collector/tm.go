@@ -1,30 +1,30 @@
 package collector
 
 // Source of the fields in this file: Kamailio's src/modules/tm/t_stats.c. All
-// are unsigned long there, sums over all processes that travel in 32 bits, so
-// that the counters wrap at 2³². waiting can fall below zero, and was seen to.
+// are sums over all processes, unsigned long there and sent as 32-bit integers, so
+// that the counters wrap at 2³². waiting can be negative.
 
 var tmStatsFields = []field{
 	{name: "current", desc: gauge("kamailio_tm_stats_current",
-		"Transactions in memory. Field current of tm.stats.")},
+		"Number of transactions in memory. Field current of tm.stats.")},
 	{name: "waiting", desc: gauge("kamailio_tm_stats_waiting",
-		"Transactions that are over and wait to be freed. Field waiting of tm.stats.")},
+		"Number of completed transactions that wait to be freed. Field waiting of tm.stats.")},
 	{name: "total", unsigned: true, desc: counter("kamailio_tm_stats_total_total",
-		"Transactions created, those that Kamailio started itself included. Field total of tm.stats.")},
+		"Number of transactions created, including those that Kamailio started itself. Field total of tm.stats.")},
 	{name: "total_local", unsigned: true, desc: counter("kamailio_tm_stats_total_local_total",
-		"Transactions that Kamailio started itself. Field total_local of tm.stats.")},
+		"Number of transactions that Kamailio started itself. Field total_local of tm.stats.")},
 	{name: "rpl_received", unsigned: true, desc: counter("kamailio_tm_stats_rpl_received_total",
-		"Replies received. Field rpl_received of tm.stats.")},
+		"Number of replies received for transactions. Field rpl_received of tm.stats.")},
 	{name: "rpl_generated", unsigned: true, desc: counter("kamailio_tm_stats_rpl_generated_total",
-		"Replies made by Kamailio itself. Field rpl_generated of tm.stats.")},
+		"Number of replies for transactions that Kamailio generated itself. Field rpl_generated of tm.stats.")},
 	{name: "rpl_sent", unsigned: true, desc: counter("kamailio_tm_stats_rpl_sent_total",
-		"Replies sent, relayed and own ones. Field rpl_sent of tm.stats.")},
+		"Number of replies sent for transactions, both relayed and generated. Field rpl_sent of tm.stats.")},
 	{name: "created", unsigned: true, desc: counter("kamailio_tm_stats_created_total",
-		"Transactions allocated. Field created of tm.stats.")},
+		"Number of transactions allocated. Field created of tm.stats.")},
 	{name: "freed", unsigned: true, desc: counter("kamailio_tm_stats_freed_total",
-		"Transactions freed. Field freed of tm.stats.")},
+		"Number of transactions freed. Field freed of tm.stats.")},
 	{name: "delayed_free", unsigned: true, desc: counter("kamailio_tm_stats_delayed_free_total",
-		"Transactions whose freeing was put off. Field delayed_free of tm.stats.")},
+		"Number of transactions whose release was delayed. Field delayed_free of tm.stats.")},
 	{name: "2xx", unsigned: true, desc: tmStatsCodes, labels: []string{"2xx"}},
 	{name: "3xx", unsigned: true, desc: tmStatsCodes, labels: []string{"3xx"}},
 	{name: "4xx", unsigned: true, desc: tmStatsCodes, labels: []string{"4xx"}},
@@ -33,7 +33,7 @@ var tmStatsFields = []field{
 }
 
 var tmStatsCodes = counter("kamailio_tm_stats_codes_total",
-	"Transactions by the class of the final reply that they ended with. Fields 2xx to 6xx of tm.stats.", "code")
+	"Number of completed transactions, by class of their final reply. Fields 2xx to 6xx of tm.stats.", "code")
 
 var tmStats = &Collector{
 	Method:  "tm.stats",

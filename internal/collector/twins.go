@@ -8,8 +8,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// legacyTwins are the series of v0 to v2 that a newer family replaces, and that
-// family. Kamailio computes both from the same numbers.
+// legacyTwins maps each family of v0 to v2 that was replaced to the newer family.
+// Kamailio computes both from the same numbers.
 var legacyTwins = map[string]string{
 	"kamailio_core_shmmem_total":                    "kamailio_shmem_total_bytes",
 	"kamailio_core_shmmem_free":                     "kamailio_shmem_free_bytes",
@@ -35,15 +35,16 @@ var legacyTwins = map[string]string{
 	"kamailio_dispatcher_list_target":               "kamailio_dispatcher_destination_state",
 }
 
-// otherTwins are families that are no older than the family that has the same
-// numbers.
+// otherTwins maps families to the preferred family with the same values. Neither
+// is a family of v0 to v2.
 var otherTwins = map[string]string{
 	"kamailio_tls_info_clear_text_write_queued_bytes": "kamailio_tls_clear_text_write_queued_bytes",
 	"kamailio_sctp_opened_connections":                "kamailio_sctp_current_opened_connections",
 	"kamailio_sctp_tracked_connections":               "kamailio_sctp_current_tracked_connections",
 }
 
-// newDesc returns a description whose help refers to the family's twins.
+// newDesc returns a description whose help names the families with the same
+// values.
 func newDesc(kind metric.Type, name, help string, labels []string) *metric.Desc {
 	desc := &metric.Desc{Name: name, Help: help, Type: kind, Labels: labels}
 	if preferred, ok := legacyTwins[name]; ok {
@@ -63,7 +64,7 @@ func newDesc(kind metric.Type, name, help string, labels []string) *metric.Desc 
 	return desc
 }
 
-// keysOf returns the keys, sorted, that have the value.
+// keysOf returns the keys that have the value, sorted.
 func keysOf(of map[string]string, value string) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(of)), func(key string) bool { return of[key] != value })
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// TestTwins checks that the families of both tables exist, and that a preferred one is not itself replaced.
+// TestTwins checks that the families of both tables exist, and that no preferred family is itself replaced.
 func TestTwins(t *testing.T) {
 	families := map[string]*metric.Desc{}
 	for _, c := range All {
@@ -19,15 +19,15 @@ func TestTwins(t *testing.T) {
 		for name, preferred := range twins {
 			switch {
 			case families[name] == nil || families[name].Preferred != preferred:
-				t.Errorf("%s is not there, or does not name %s", name, preferred)
+				t.Errorf("%s does not exist or does not name %s", name, preferred)
 			case families[preferred] == nil || families[preferred].Preferred != "":
-				t.Errorf("%s is not there, or is replaced", preferred)
+				t.Errorf("%s does not exist or is itself replaced", preferred)
 			}
 		}
 	}
 }
 
-// TestNoLegacyStatistics names stats.fetch and asks for statistics that have a metric of their own.
+// TestNoLegacyStatistics names stats.fetch and selects all statistics. Those with a family of their own have no legacy series.
 func TestNoLegacyStatistics(t *testing.T) {
 	settings := Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"all"}, NoLegacySeries: true}
 	set := metric.NewSet()

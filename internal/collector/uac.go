@@ -9,45 +9,45 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/uac/uac_reg.c; the same in 5.6
-// and 6.0. The reply has the passwords too. So only the fields that are named
-// here are ever read, and auth_password and auth_ha1 are none of them.
+// and 6.0. The reply contains passwords, in auth_password and auth_ha1. Only
+// the fields named here are read.
 
-// registrationMetric is a family with the labels that tell registrations apart,
-// and of what they are.
+// registrationMetric returns a family with the labels that identify and describe a
+// registration.
 func registrationMetric(name, help string) *metric.Desc {
 	return gauge("kamailio_uac_registration_"+name, help, "l_uuid", "r_domain", "r_username")
 }
 
 var (
 	registrationUp = registrationMetric("up",
-		"1 if Kamailio is registered and the registration has not expired, 0 if not; it is 0 while the registration is renewed. "+
+		"1 if Kamailio is registered and the registration has not expired, 0 if not. It is 0 while the registration is renewed. "+
 			"Fields flags and diff_expires of uac.reg_dump.")
 	registrationDisabled = registrationMetric("disabled",
-		"1 if Kamailio does not try to register, because of a command or of a failure without retry, 0 if it does. "+
+		"1 if Kamailio does not try to register, because of an RPC command or a failure without retry, 0 if it does. "+
 			"Field flags of uac.reg_dump.")
 	registrationRemaining = registrationMetric("remaining_seconds",
-		"Seconds until the registration expires; absent while Kamailio is not registered. Field diff_expires of uac.reg_dump.")
+		"Seconds until the registration expires. Absent while Kamailio is not registered. Field diff_expires of uac.reg_dump.")
 	registrationInfo = gauge("kamailio_uac_registration_info",
-		"Always 1; the labels describe the registration. Fields of the same names of uac.reg_dump.",
+		"Always 1. The labels describe the registration. Fields of the same names of uac.reg_dump.",
 		registrationLabels...)
 	registrations = gauge("kamailio_uac_registrations",
-		"Registrations by state; ongoing means that Kamailio waits for a reply. Fields flags and diff_expires of uac.reg_dump.",
+		"Number of registrations, by state. State ongoing means that Kamailio waits for a reply. Fields flags and diff_expires of uac.reg_dump.",
 		"state")
 )
 
-// longestRegistration is far more than a registration lasts, in seconds.
+// longestRegistration is longer than any registration lasts, in seconds.
 const longestRegistration = 366 * 24 * 3600
 
 var registrationLabels = []string{"l_domain", "l_username", "l_uuid", "r_domain", "r_username", "realm", "socket"}
 
-// The bits of flags that count here; there are others.
+// Bits of the field flags. Other bits are not used.
 const (
 	registrationFlagDisabled = 1 << iota
 	registrationFlagOngoing
 	registrationFlagOnline
 )
 
-// The states of a registration, as uac_reg_status tells them.
+// States of a registration, as in uac_reg_status.
 const (
 	registrationStateDisabled     = "disabled"
 	registrationStateOngoing      = "ongoing"
@@ -62,13 +62,13 @@ var registrationStates = []string{
 var uacRegDump = &Collector{
 	Method: "uac.reg_dump",
 	Module: "uac",
-	Help: "registrations of Kamailio at other servers, up to 4 series for each registration and 4 in all. The short " +
-		"form has only the latter",
+	Help: "registrations of Kamailio at other servers, up to 4 series for each registration and 4 in total. The short " +
+		"form has only the 4 in total",
 	Auto:    true,
 	Large:   true,
 	Short:   true,
 	Metrics: []*metric.Desc{registrationUp, registrationDisabled, registrationRemaining, registrationInfo, registrations},
-	noRows:  "Not enabled", // the module is there for something else
+	noRows:  "Not enabled", // the module is loaded for other functions
 	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
 		short := slices.Contains(settings.Short, "uac.reg_dump")
 		for _, answer := range answers {
@@ -77,8 +77,9 @@ var uacRegDump = &Collector{
 	},
 }
 
-// collectRegistrations adds each registration, unless short, and how many there
-// are in each state. A state has 0 only if all registrations could be read.
+// collectRegistrations adds the number of registrations in each state and, unless
+// short, the series of each registration. A state has 0 only if all registrations
+// could be read.
 func collectRegistrations(out *metric.Writer, short bool, all rpc.Value) {
 	count, complete := map[string]float64{}, all.Kind() >= rpc.KindInt
 	for registration := range all.Rows() {
@@ -96,8 +97,8 @@ func collectRegistrations(out *metric.Writer, short bool, all rpc.Value) {
 	}
 }
 
-// collectRegistration adds a registration, unless short, and returns its state;
-// false if that is not known.
+// collectRegistration returns the state of a registration, or false if it is
+// unknown. Unless short, it adds the registration's series.
 func collectRegistration(out *metric.Writer, short bool, registration rpc.Value) (string, bool) {
 	uuid, ok := keys(out, registration, "l_uuid")
 	if !ok {
@@ -118,7 +119,8 @@ func collectRegistration(out *metric.Writer, short bool, registration rpc.Value)
 	out.Add(registrationUp, is(state == registrationStateRegistered), labels...)
 	out.Add(registrationDisabled, is(flags&registrationFlagDisabled != 0), labels...)
 	if flags&registrationFlagOnline != 0 {
-		// Otherwise it is about the next try, or the time less 0.
+		// If it is not online, diff_expires is the time until the next attempt, or
+		// meaningless.
 		addRemaining(out, registration.Get("diff_expires"), labels)
 	}
 	return state, true
@@ -132,8 +134,8 @@ func addRegistrationInfo(out *metric.Writer, registration rpc.Value) {
 	out.Add(registrationInfo, 1, info...)
 }
 
-// addRemaining adds the time that is left of a registration. Kamailio computes
-// it from its host's clock: it is years, either way, if that clock was set.
+// addRemaining adds the remaining time of a registration. Kamailio computes it from
+// its host's clock, so it can be wrong by years if that clock was changed.
 func addRemaining(out *metric.Writer, v rpc.Value, labels []string) {
 	if !v.Exists() {
 		return

@@ -18,9 +18,9 @@ func registrationWith(members ...rpc.Member) rpc.Members {
 	}, members...)
 }
 
-// TestRegistrationStates has the flags as seen on real servers, and what they
-// can become: 1 disabled, 2 ongoing, 4 online, 8 asked with a password, 16
-// tried before. diff_expires is the time until the next try while not online.
+// TestRegistrationStates has flags of real servers and other combinations of them:
+// 1 disabled, 2 ongoing, 4 online, 8 authentication sent, 16 tried before. While a
+// registration is not online, diff_expires is the time until the next attempt.
 func TestRegistrationStates(t *testing.T) {
 	tests := []struct {
 		name         string
@@ -34,12 +34,12 @@ func TestRegistrationStates(t *testing.T) {
 		{name: "never tried", flags: 0, left: -1795348597, up: "0", disabled: "0", short: "unregistered"},
 		{name: "disabled", flags: 1, left: -1795348597, up: "0", disabled: "1", short: "disabled"},
 		{name: "first try", flags: 18, left: 0, up: "0", disabled: "0", short: "ongoing"},
-		{name: "asked for a password", flags: 26, left: -1, up: "0", disabled: "0", short: "ongoing"},
-		{name: "failed, next try soon", flags: 16, left: 26, up: "0", disabled: "0", short: "unregistered"},
-		{name: "failed for good", flags: 17, left: -40, up: "0", disabled: "1", short: "disabled"},
+		{name: "authentication sent", flags: 26, left: -1, up: "0", disabled: "0", short: "ongoing"},
+		{name: "failed, next attempt soon", flags: 16, left: 26, up: "0", disabled: "0", short: "unregistered"},
+		{name: "failed without retry", flags: 17, left: -40, up: "0", disabled: "1", short: "disabled"},
 		{name: "registered", flags: 20, left: 593, up: "1", disabled: "0", remaining: "593", short: "registered"},
 		{name: "registered with all flags", flags: -1, left: 593, up: "1", disabled: "1", remaining: "593", short: "registered"},
-		{name: "run out", flags: 20, left: -3, up: "0", disabled: "0", remaining: "-3", short: "unregistered"},
+		{name: "expired", flags: 20, left: -3, up: "0", disabled: "0", remaining: "-3", short: "unregistered"},
 		{name: "disabled while registered", flags: 21, left: 1, up: "1", disabled: "1", remaining: "1", short: "registered"},
 		{name: "clock set back by years", flags: 20, left: 1795348597, up: "1", disabled: "0", short: "registered", skips: 2},
 		{name: "time wrapped", flags: 20, left: -1795346233, up: "0", disabled: "0", short: "unregistered", skips: 2},
@@ -78,7 +78,7 @@ func TestRegistrationStates(t *testing.T) {
 				skipped += skip.Count
 			}
 			if skipped != max(test.skips, 1) {
-				t.Errorf("left out %+v", skips)
+				t.Errorf("dropped %+v", skips)
 			}
 			checkRegistrationCounts(t, r, test.short, false)
 			checkRegistrationCounts(t, reply(t, registrationWith(members...)), test.short, test.short != "")
@@ -95,15 +95,15 @@ func checkRegistrationCounts(t *testing.T, r rpc.Reply, state string, complete b
 	var want []string
 	for _, s := range []string{"disabled", "ongoing", "registered", "unregistered"} {
 		if s != state && !complete {
-			continue // that there is none is not sure
+			continue // unknown, because one registration could not be read
 		}
 		want = append(want, fmt.Sprintf("kamailio_uac_registrations{state=%q} %v", s, is(s == state)))
 	}
 	checkSamples(t, samples(t, set), want...)
 }
 
-// TestNoSecretLeaves looks for the passwords in all that becomes of a reply.
-func TestNoSecretLeaves(t *testing.T) {
+// TestSecretsAreNotExported searches the exposition and the dropped fields for passwords.
+func TestSecretsAreNotExported(t *testing.T) {
 	replies := []rpc.Reply{reply(t, registrationWith(rpc.Member{Name: "flags", Value: registrationWith()})), reply(t, registrationWith(rpc.Member{Name: "flags", Value: nil}),
 		registrationWith(rpc.Member{Name: "flags", Value: 4}, rpc.Member{Name: "diff_expires", Value: "soon"}),
 		registrationWith(rpc.Member{Name: "flags", Value: 4}, rpc.Member{Name: "diff_expires", Value: "soon"}))}
@@ -118,7 +118,7 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	for _, r := range replies {
 		if !strings.Contains(r.Value.String(), "0123456789abcdef0123456789abcdef") {
-			t.Fatal("there is no secret in the reply that could leave")
+			t.Fatal("the reply contains no secret")
 		}
 		for _, short := range [][]string{nil, {"uac.reg_dump"}} {
 			set := metric.NewSet()
