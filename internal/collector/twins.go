@@ -39,6 +39,8 @@ var legacyTwins = map[string]string{
 // is a family of v0 to v2.
 var otherTwins = map[string]string{
 	"kamailio_tls_info_clear_text_write_queued_bytes": "kamailio_tls_clear_text_write_queued_bytes",
+	"kamailio_kafka_deliveries_total":                 "kamailio_kafka_messages_total",
+	"kamailio_kafka_failed_deliveries_total":          "kamailio_kafka_errors_total",
 	"kamailio_sctp_opened_connections":                "kamailio_sctp_current_opened_connections",
 	"kamailio_sctp_tracked_connections":               "kamailio_sctp_current_tracked_connections",
 }
