@@ -27,9 +27,9 @@ import (
 // reader's queue. A reply may come in several datagrams, of which only the first
 // has a header; one that is too large for the socket never comes (ctl sends
 // pieces of at most 65,535 bytes, a unix socket takes about 200 KB at once), so
-// streams are the better choice where a server offers both. Each call may take
-// half of the time that is left, so that one without a reply leaves time for the
-// others.
+// streams are the better choice where a server offers both. Each call but the last
+// may take half of the time that is left, so that one without a reply leaves time
+// for the others.
 type DatagramClient struct {
 	network, address string
 	options          Options
@@ -102,15 +102,15 @@ func (d *DatagramClient) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq
 		}
 		b := budget.Of(ctx, d.options.Limits)
 		for i, call := range calls {
-			if !yield(i, d.one(ctx, call, b)) {
+			if !yield(i, d.one(ctx, call, len(calls)-i, b)) {
 				return
 			}
 		}
 	}
 }
 
-// one makes one call.
-func (d *DatagramClient) one(ctx context.Context, call rpc.Call, b *budget.Budget) rpc.Reply {
+// one makes one call, the first of those that are left of its batch.
+func (d *DatagramClient) one(ctx context.Context, call rpc.Call, left int, b *budget.Budget) rpc.Reply {
 	d.cookie++
 	request, err := AppendRequest(nil, d.cookie, call)
 	if err != nil {
@@ -120,7 +120,7 @@ func (d *DatagramClient) one(ctx context.Context, call rpc.Call, b *budget.Budge
 	if err != nil {
 		return rpc.Reply{Err: err, NotSent: true}
 	}
-	reply := d.exchange(ctx, socket, request, b)
+	reply := d.exchange(ctx, socket, request, left, b)
 	if reply.Received.IsZero() {
 		reply.Err = d.abandon(ctx, reply)
 	}
@@ -174,10 +174,13 @@ func (d *DatagramClient) abandon(ctx context.Context, reply rpc.Reply) error {
 }
 
 // exchange sends a request and reads its reply.
-func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request []byte, b *budget.Budget) rpc.Reply {
+func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request []byte, left int, b *budget.Budget) rpc.Reply {
 	deadline := time.Time{}
 	if end, ok := ctx.Deadline(); ok {
-		deadline = time.Now().Add(time.Until(end) / 2)
+		deadline = end
+		if left > 1 {
+			deadline = time.Now().Add(time.Until(end) / 2)
+		}
 	}
 	if err := socket.SetDeadline(deadline); err != nil {
 		return rpc.Reply{Err: err, NotSent: true}

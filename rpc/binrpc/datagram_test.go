@@ -168,6 +168,20 @@ func TestDatagramReplyThatNeverComes(t *testing.T) {
 	})
 }
 
+// TestDatagramLastCallMayTakeAllOfTheTime replies to the only call after half of the time.
+func TestDatagramLastCallMayTakeAllOfTheTime(t *testing.T) {
+	d, p := newDatagramPeer(t, "unixgram", Options{})
+	const half = 2 * time.Second
+	play(t, func() {
+		cookie, _ := p.request()
+		time.Sleep(half + half/4) // nothing else tells that the share of another call would be over
+		p.send(reply(t, cookie, "late"))
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 2*half)
+	defer cancel()
+	wantTexts(t, ask(ctx, d, "a"), "late")
+}
+
 func TestDatagramStall(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{Stall: 50 * time.Millisecond})
 	d.cookie = 5

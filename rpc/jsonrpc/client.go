@@ -35,8 +35,8 @@ type Options struct {
 
 // Client calls methods by JSON-RPC, one after another: Kamailio does not support
 // batches of them. It is a [rpc.Client], and may be used concurrently. Each call
-// may take half of the time that is left, so that one without a reply leaves
-// time for the others.
+// but the last may take half of the time that is left, so that one without a reply
+// leaves time for the others.
 type Client struct {
 	exchange exchange
 	limits   rpc.Limits
