@@ -8,30 +8,30 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// poll is one round of asking all sources of a target, shared by all scrapes that arrive while it runs.
+// poll gets the data of all sources of a target once. All scrapes that arrive while it runs share it.
 type poll struct {
-	ends time.Time     // when it ends at the latest
+	ends time.Time     // latest end
 	done chan struct{} // closed when samples is set
 
-	waiting int         // scrapes; guarded by Target.mu
+	waiting int         // number of scrapes; guarded by Target.mu
 	samples *metric.Set // guarded by Target.mu until done
 
 	mu      sync.Mutex
-	fetches []Fetch // nil when the poll is over
+	fetches []Fetch // nil after the poll; guarded by mu
 
 	making sync.Mutex // held while part is made
-	part   *part      // of what arrived last; guarded by making
+	part   *part      // the latest one, nil if it is not used; guarded by making
 }
 
-// part is the samples of the replies that had arrived at some time, for scrapes
-// that do not wait for the rest. Fields are guarded by poll.making.
+// part holds the samples of the replies that arrived before some time. Scrapes get it that cannot wait for the other replies.
+// Its fields are guarded by poll.making.
 type part struct {
 	set     *metric.Set
 	changes int // of the results
 	users   int
 }
 
-// run carries out a poll.
+// run runs a poll to its end.
 func (t *Target) run(p *poll) {
 	ctx, cancel := context.WithDeadline(t.ctx, p.ends)
 	defer cancel()
@@ -44,14 +44,14 @@ func (t *Target) run(p *poll) {
 	running.Wait()
 	results := p.end()
 	if t.ctx.Err() != nil {
-		t.finish(p, t.report.samples(results)) // the exporter ends, which says nothing about Kamailio
+		t.finish(p, metric.NewSet()) // Close stopped the poll: nothing is known about Kamailio
 		return
 	}
 	t.finish(p, t.report.conclude(results))
 }
 
-// results returns what the sources have been told so far, and a number that is higher after each change. ok is false if the
-// poll is over.
+// results returns the data that has arrived so far, and a number that grows with each change of it. ok is false if the poll
+// has ended.
 func (p *poll) results() (results []Result, changes int, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,8 +63,8 @@ func (p *poll) results() (results []Result, changes int, ok bool) {
 	return results, changes, len(results) > 0
 }
 
-// end ends the poll and returns its results. The poll does not keep them, so that a scrape whose reader is slow does not keep
-// the replies in memory.
+// end ends the poll and returns its results. The poll drops them: otherwise a scrape whose client reads slowly would keep the
+// replies in memory.
 func (p *poll) end() []Result {
 	results, _, _ := p.results()
 	p.mu.Lock()

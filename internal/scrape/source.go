@@ -7,30 +7,30 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// Source is where samples of a target come from.
+// Source is one way to get samples of a target: its RPC methods, or an HTTP page.
 type Source interface {
-	// Begin returns the Fetch of one poll. Polls run one after another.
+	// Begin returns the Fetch of a new poll. The Fetches of a source run one after another.
 	Begin() Fetch
-	// Close gives up what the source holds open. It is called when no Fetch is running.
+	// Close closes the connections of the source. No Fetch may be running or be started later.
 	Close() error
 }
 
-// Fetch asks a source once. It lives as long as one poll.
+// Fetch gets the data of a source for one poll.
 type Fetch interface {
-	// Run asks the source. It returns when all is answered or ctx is done.
+	// Run gets the data. It returns when all data has arrived or ctx is done.
 	Run(ctx context.Context)
-	// Result returns what the source was told so far, and a number that is higher after each change. It may be called
+	// Result returns the data that has arrived so far, and a number that grows with each change of it. It may be called
 	// while Run is running.
 	Result() (result Result, changes int)
 }
 
-// Result is what a source was told. It does not change.
+// Result is the data of a Fetch at one time. It does not change.
 type Result interface {
-	// AddTo adds the samples to set. It reports whether Kamailio answered a call, and returns what went wrong.
+	// AddTo adds the samples to set. It reports whether Kamailio replied to a call, and returns the problems.
 	AddTo(set *metric.Set) (answered bool, problems []problem)
 }
 
-// problem is an error and the collectors that failed with it; none if nothing could be asked.
+// problem is an error with the collectors that failed because of it. It has no collectors if no call could be made.
 type problem struct {
 	collectors []string
 	err        error

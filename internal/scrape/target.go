@@ -1,6 +1,5 @@
-// Package scrape asks a Kamailio for its metrics: it decides which methods to
-// call, sends all calls in one batch, gives each reply to its collector, and
-// reports what failed.
+// Package scrape polls targets: it decides which methods to call, sends all calls
+// in one batch, gives each reply to its collector, and counts and logs failures.
 package scrape
 
 import (
@@ -15,28 +14,27 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// Target is one Kamailio. It owns the connection to it. It may be used concurrently.
+// Target is one Kamailio. It owns the connections to it. It may be used concurrently.
 type Target struct {
 	sources []Source // the first one is RPC
 	timeout time.Duration
 	report  *report
 
-	ctx    context.Context // ends with Close
+	ctx    context.Context // canceled by Close
 	cancel context.CancelFunc
 	polls  sync.WaitGroup
 
 	mu      sync.Mutex
-	current *poll
+	current *poll // nil if no poll is running
 }
 
-// NewTarget returns a target. It does not connect yet. The logger gets a line for each problem when it appears, and one when
-// all is well again.
+// NewTarget returns a target. It does not connect yet. Each new problem, and the end of all problems, is logged to logger.
 func NewTarget(cfg *config.Target, logger *slog.Logger) *Target {
 	client := dial.NewTarget(cfg.URI, dial.Options{HTTP: cfg.HTTP})
 	return newTarget(client, cfg, logger)
 }
 
-// newTarget returns a target that is asked through client.
+// newTarget returns a target whose RPC methods are called with client.
 func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
 	t := &Target{
 		sources: []Source{newRPCSource(client, cfg.URI, cfg.Module)},
@@ -50,10 +48,13 @@ func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
 	return t
 }
 
-// Close ends the poll that is running, without counting it, and closes the
-// sources.
+// Close stops the poll that is running, waits for its end, and closes the sources. The
+// poll is not counted. A Scrape that waits for the poll, or that is called later,
+// returns an empty Set: nothing is known about Kamailio then. Close may be called again.
 func (t *Target) Close() error {
-	t.cancel()
+	t.mu.Lock()
+	t.cancel() // with mu held, so that join starts no poll after Wait
+	t.mu.Unlock()
 	t.polls.Wait()
 	var failed []error
 	for _, source := range t.sources {
@@ -62,13 +63,16 @@ func (t *Target) Close() error {
 	return errors.Join(failed...)
 }
 
-// Scrape polls Kamailio, or joins the poll that is under way, and returns the
-// samples. When ctx is done it returns the samples of the replies that have
-// arrived by then; the poll goes on for the time that the target has. The Set must
-// not be changed. It must not be used any more after release, which has to be
-// called once, and makes its memory available to another scrape.
+// Scrape polls Kamailio, or joins the poll that is running, and returns the
+// samples. When ctx is done, it returns the samples of the replies that have
+// arrived so far; the poll continues for the timeout of the target. The caller must
+// not change the Set, must call release once, and must not use the Set after that:
+// its memory is reused for another scrape.
 func (t *Target) Scrape(ctx context.Context) (found *metric.Set, release func()) {
 	p := t.join()
+	if p == nil {
+		return metric.NewSet(), func() {}
+	}
 	select {
 	case <-p.done:
 	case <-ctx.Done():
@@ -80,19 +84,23 @@ func (t *Target) Scrape(ctx context.Context) (found *metric.Set, release func())
 			t.leave(p)
 			return part.set, func() { t.releasePart(p, part) }
 		}
-		<-p.done // soon: the samples are being made
+		<-p.done // the poll has ended, its samples are being made
 	}
 	return p.samples, func() { t.leave(p) }
 }
 
-// endsTogether is the difference below which a scrape that may take as long as the
-// poll ends with it.
+// endsTogether is the maximum difference between the deadline of a scrape and that of
+// the poll with which the scrape waits for the end of the poll.
 const endsTogether = 50 * time.Millisecond
 
-// join starts a poll, or joins the one that is under way.
+// join returns the poll that is running. If none is running, it starts one. It
+// returns nil if the target is closed.
 func (t *Target) join() *poll {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.ctx.Err() != nil {
+		return nil
+	}
 	if t.current == nil {
 		now := time.Now()
 		t.current = &poll{ends: now.Add(budget(t.timeout)), done: make(chan struct{})}
@@ -106,8 +114,7 @@ func (t *Target) join() *poll {
 	return t.current
 }
 
-// leave ends a scrape's use of a poll. The last one makes the memory of the result
-// available.
+// leave ends the use of a poll by a scrape. The last scrape recycles the samples.
 func (t *Target) leave(p *poll) {
 	t.mu.Lock()
 	p.waiting--
@@ -118,7 +125,7 @@ func (t *Target) leave(p *poll) {
 	}
 }
 
-// finish publishes the result of a poll, and makes room for the next poll.
+// finish sets the samples of a poll, which ends it.
 func (t *Target) finish(p *poll, samples *metric.Set) {
 	t.mu.Lock()
 	p.samples = samples
@@ -132,9 +139,8 @@ func (t *Target) finish(p *poll, samples *metric.Set) {
 	memory.afterPoll(t.report)
 }
 
-// partial returns the samples of the replies that have arrived so far. Scrapes
-// that give up while no other reply arrives share them. It returns nil if the poll
-// is over.
+// partial returns the samples of the replies that have arrived so far. Scrapes that
+// give up before the next reply share them. It returns nil if the poll has ended.
 func (t *Target) partial(p *poll) *part {
 	p.making.Lock()
 	defer p.making.Unlock()
@@ -149,6 +155,7 @@ func (t *Target) partial(p *poll) *part {
 	return p.part
 }
 
+// releasePart ends the use of a part by a scrape. The last scrape recycles the samples.
 func (t *Target) releasePart(p *poll, part *part) {
 	p.making.Lock()
 	defer p.making.Unlock()

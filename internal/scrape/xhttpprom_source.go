@@ -12,10 +12,10 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
 )
 
-// pageCollector is the name of the page of xhttp_prom among the collectors.
+// pageCollector is the value of the label collector for the page of xhttp_prom.
 const pageCollector = "xhttp_prom"
 
-// pageSource is the page of the Kamailio module xhttp_prom.
+// pageSource gets the page of the Kamailio module xhttp_prom.
 type pageSource struct{ client *xhttpprom.Client }
 
 // Begin implements Source.
@@ -24,9 +24,12 @@ func (s pageSource) Begin() Fetch {
 }
 
 // Close implements Source.
-func (pageSource) Close() error { return nil }
+func (s pageSource) Close() error {
+	s.client.CloseIdleConnections()
+	return nil
+}
 
-// pageFetch reads the page once.
+// pageFetch gets the page once.
 type pageFetch struct {
 	client *xhttpprom.Client
 
@@ -35,7 +38,7 @@ type pageFetch struct {
 	changes int
 }
 
-// pageResult is what was read of the page.
+// pageResult is the content of the page, or the error of getting it.
 type pageResult struct {
 	page xhttpprom.Page
 	took time.Duration
@@ -62,7 +65,7 @@ func (f *pageFetch) Result() (result Result, changes int) {
 	return f.result, f.changes
 }
 
-// AddTo implements Result. It leaves out families whose names are taken.
+// AddTo implements Result. It drops families with the name of one of the exporter's own families.
 func (r pageResult) AddTo(set *metric.Set) (answered bool, problems []problem) {
 	set.Add(collectorSuccess, value(r.err == nil), pageCollector)
 	set.Add(collectorDuration, r.took.Seconds(), pageCollector)
@@ -83,7 +86,7 @@ func (r pageResult) AddTo(set *metric.Set) (answered bool, problems []problem) {
 	return false, []problem{{[]string{pageCollector}, r.err, hint.XHTTPProm}}
 }
 
-// ownNames returns the names of all families that are not the routing script's.
+// ownNames returns the names of all families except those of the routing script.
 var ownNames = sync.OnceValue(func() map[string]bool {
 	names := map[string]bool{}
 	for _, desc := range Metrics() {
@@ -97,8 +100,8 @@ var ownNames = sync.OnceValue(func() map[string]bool {
 	return names
 })
 
-// isTaken reports whether a name may be that of one of our own families, also with the endings that a histogram adds to its
-// name.
+// isTaken reports whether one of the exporter's own families can have a name, or a name that differs only in the ending that a
+// counter or a histogram adds.
 func isTaken(name string) bool {
 	for _, prefix := range []string{"go_", "process_", "promhttp_", "kamailio_exporter_"} {
 		if strings.HasPrefix(name, prefix) {

@@ -124,6 +124,9 @@ func (c *Client) Fetch(ctx context.Context) (Page, error) {
 	return page, nil
 }
 
+// CloseIdleConnections closes the connections that are not in use.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
 // withoutURLs returns the error of a request, with the URLs in it stripped of their
 // secrets: that of the page, and those of a proxy or of a request for a token.
 func withoutURLs(err error) error {
