@@ -46,7 +46,7 @@ func (h Hint) Text(name func(key string) string) string {
 // Errors that a scrape finds itself.
 var (
 	// ErrLostReply says that a method got no reply although others did, over a transport that loses large replies.
-	ErrLostReply = errors.New("no reply arrived, although other methods were answered: the method is left out of most polls until a reply arrives")
+	ErrLostReply = errors.New("no reply arrived, although other methods were answered: most polls do not call the method until a reply arrives")
 	// ErrNotKamailio says that a server answered and has none of the methods that every Kamailio has.
 	ErrNotKamailio = errors.New("the server has none of the methods of a Kamailio")
 )

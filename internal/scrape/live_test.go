@@ -26,7 +26,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-// hintedURIs are one of each kind.
+// hintedURIs has a URI of each kind.
 var hintedURIs = []string{
 	"unix:/run/kamailio/kamailio_ctl", "unix:/", "unixd:/run/kamailio/kamailio_ctl",
 	"tcp://127.0.0.1:2046", "udp://127.0.0.1:2046", "tcp://sbc.example.net:2046", "tcp://[::1]:2046", "udp://[::1]:2046",
@@ -35,7 +35,7 @@ var hintedURIs = []string{
 	"jsonrpc+udp://127.0.0.1:8090", "jsonrpc+udp://[::1]:8090", "jsonrpc+tcp://127.0.0.1:8090", "jsonrpc+tcp://[::1]:8090",
 }
 
-// hintedErrors are one for each hint.
+// hintedErrors has an error for each hint.
 var hintedErrors = []error{
 	fs.ErrNotExist, fs.ErrPermission, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EPROTOTYPE, binrpc.ErrClosedUnanswered, io.EOF,
 	hint.ErrLostReply, errOutOfTime, hint.ErrNotKamailio,
@@ -46,9 +46,9 @@ var hintedErrors = []error{
 
 var configLine = regexp.MustCompile(`(?:modparam\("|loadmodule )[^)]*?(?:\)|\.so")`)
 
-// TestLiveKamailioAcceptsTheLinesOfHints has Kamailio check every line of its
-// configuration that a hint has.
-func TestLiveKamailioAcceptsTheLinesOfHints(t *testing.T) {
+// TestLiveKamailioAcceptsConfigLinesOfHints has Kamailio check every configuration line
+// that a hint has.
+func TestLiveKamailioAcceptsConfigLinesOfHints(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a real Kamailio; run without -short")
 	}
@@ -62,7 +62,7 @@ func TestLiveKamailioAcceptsTheLinesOfHints(t *testing.T) {
 			text := string(hint.For(err, target))
 			found := configLine.FindAllString(text, -1)
 			if got, want := len(found), strings.Count(text, "modparam")+strings.Count(text, "loadmodule"); got != want {
-				t.Errorf("%d of %d lines are complete in the hint %q", got, want, text)
+				t.Errorf("%d of %d configuration lines of a hint are complete: %q", got, want, text)
 			}
 			for _, line := range found {
 				lines[line] = strings.Contains(text, "since Kamailio 6.0, "+line)
@@ -70,7 +70,7 @@ func TestLiveKamailioAcceptsTheLinesOfHints(t *testing.T) {
 		}
 	}
 	if len(lines) < 15 {
-		t.Fatalf("there are only %d lines", len(lines))
+		t.Fatalf("the hints have %d configuration lines, want at least 15", len(lines))
 	}
 	for _, suite := range lab.Suites() {
 		for line, since6 := range lines {
@@ -84,21 +84,21 @@ func TestLiveKamailioAcceptsTheLinesOfHints(t *testing.T) {
 	}
 }
 
-// configWith is a whole configuration with one line more.
+// configWith returns a complete configuration with one more line.
 func configWith(line string) string {
 	var config strings.Builder
 	config.WriteString("listen=udp:127.0.0.1:5060\ntcp_accept_no_cl=yes\n")
 	for _, module := range []string{"tm", "sl", "pv", "kex", "ctl", "xhttp", "jsonrpcs"} {
 		fmt.Fprintf(&config, "loadmodule \"%s.so\"\n", module)
 	}
-	if !strings.HasPrefix(line, "loadmodule") { // those are all loaded already
+	if !strings.HasPrefix(line, "loadmodule") { // all these modules are loaded above
 		config.WriteString(line + "\n")
 	}
 	config.WriteString("request_route { exit; }\n")
 	return config.String()
 }
 
-// newLiveTarget makes a target for a URI of the lab.
+// newLiveTarget returns a target with a real client.
 func newLiveTarget(t *testing.T, uri string, options testOptions) (*Target, *logBuffer) {
 	t.Helper()
 	client, err := dial.New(uri)
@@ -109,7 +109,7 @@ func newLiveTarget(t *testing.T, uri string, options testOptions) (*Target, *log
 	return newTestTarget(t, client, options)
 }
 
-// TestLiveFullCtl takes all connections that ctl serves.
+// TestLiveFullCtl opens as many connections as ctl serves.
 func TestLiveFullCtl(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{Minimal: true})
 	for _, transport := range []string{"unix", "tcp"} {
@@ -128,7 +128,8 @@ func TestLiveFullCtl(t *testing.T) {
 	}
 }
 
-// fillCtl opens connections until ctl closes one, and keeps them.
+// fillCtl opens connections until ctl closes one. They stay open until the end of the
+// test.
 func fillCtl(t *testing.T, path string) {
 	t.Helper()
 	for range 1000 {
@@ -145,11 +146,11 @@ func fillCtl(t *testing.T, path string) {
 			return
 		}
 	}
-	t.Fatal("ctl serves 1,000 connections")
+	t.Fatal("ctl serves 1,000 connections, want at most 128")
 }
 
-// TestLiveTinyBufferSize has a binrpc_buffer_size with which ctl cannot reply, while
-// the bodies have their default sizes.
+// TestLiveTinyBufferSize has a binrpc_buffer_size that is too small for replies, with
+// the default sizes of bodies.
 func TestLiveTinyBufferSize(t *testing.T) {
 	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
@@ -163,8 +164,8 @@ func TestLiveTinyBufferSize(t *testing.T) {
 	}
 }
 
-// TestLiveReplyLargerThanADatagram has a list of destinations that does not fit in
-// the buffer of a unix datagram socket.
+// TestLiveReplyLargerThanADatagram has a list of destinations that is larger than the
+// buffer of a unix datagram socket.
 func TestLiveReplyLargerThanADatagram(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{Destinations: 2000})
 	uri := "jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")
@@ -182,18 +183,18 @@ func TestLiveReplyLargerThanADatagram(t *testing.T) {
 		}
 	}
 	if slow > polls/2 {
-		t.Errorf("%d of %d polls took their whole time", slow, polls)
+		t.Errorf("%d of %d polls lasted until their deadline", slow, polls)
 	}
 	if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "collectors=dispatcher.list") || !strings.Contains(text, "Message too long") {
 		t.Errorf("log %s", text)
 	}
 	if log := k.LogTail(); !strings.Contains(log, "Message too long") {
-		t.Errorf("Kamailio does not log what the hint says: %s", log)
+		t.Errorf("Kamailio's log lacks the message that the hint quotes: %s", log)
 	}
 }
 
-// TestPathThatIsNotASocket names what can stand in the place of a socket.
-func TestPathThatIsNotASocket(t *testing.T) {
+// TestHintNamesKindOfFileThatIsNotASocket has other files in the place of a socket.
+func TestHintNamesKindOfFileThatIsNotASocket(t *testing.T) {
 	dir := t.TempDir()
 	file, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "fifo")
 	if err := errors.Join(os.WriteFile(file, nil, 0o600), syscall.Mkfifo(fifo, 0o600)); err != nil {

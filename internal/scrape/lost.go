@@ -9,29 +9,29 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// lostReplies are the methods whose reply did not arrive over a datagram transport
-// although others did. Kamailio does not send a reply that is larger than the
-// buffer of its socket, and says so in its own log only, so that waiting for it
-// takes all the time of a poll. Such a method is left out of the next poll, then of
-// two, four and so on.
+// lostReplies has the methods whose reply did not arrive over a datagram transport
+// although other replies did. Kamailio does not send a reply that is larger than the
+// buffer of its socket, and only logs that, so a poll that calls such a method lasts
+// until its deadline. The method is not called in the next poll, then in the next two,
+// four and so on.
 type lostReplies map[*collector.Collector]*lostReply
 
 type lostReply struct {
-	wait int // polls to leave it out of
-	left int // of these
+	pause int // number of polls that do not call the method
+	left  int // number of these polls that are still to come
 }
 
-// maxWait is the maximum number of polls that a method is left out of at a time.
-const maxWait = 64
+// maxPause is the maximum of lostReply.pause.
+const maxPause = 64
 
 // isDatagram reports whether replies arrive as datagrams.
 func isDatagram(endpoint dial.Target) bool {
 	return endpoint.Network == "unixgram" || endpoint.Network == "udp"
 }
 
-// leaveOut reports whether a method is not to be asked in this poll, and counts the
-// poll.
-func (l lostReplies) leaveOut(c *collector.Collector) bool {
+// pauses reports whether this poll does not call a method. It must be called once for
+// each poll, which it counts.
+func (l lostReplies) pauses(c *collector.Collector) bool {
 	reply, ok := l[c]
 	if !ok || reply.left == 0 {
 		return false
@@ -40,7 +40,7 @@ func (l lostReplies) leaveOut(c *collector.Collector) bool {
 	return true
 }
 
-// compare sorts the methods whose reply was lost before to the end.
+// compare sorts methods with a lost reply to the end.
 func (l lostReplies) compare(a, b *collector.Collector) int {
 	switch {
 	case (l[a] == nil) == (l[b] == nil):
@@ -52,8 +52,8 @@ func (l lostReplies) compare(a, b *collector.Collector) int {
 	}
 }
 
-// update remembers which replies were lost. If nothing was answered at all,
-// Kamailio is not running or hangs, and all methods are to be asked when it is back.
+// update records which replies were lost. If no reply arrived, Kamailio is not
+// running or hangs, and the next poll calls all methods.
 func (l lostReplies) update(o *outcome) {
 	if !o.answered {
 		clear(l)
@@ -62,7 +62,7 @@ func (l lostReplies) update(o *outcome) {
 	for i := range o.jobs {
 		j := &o.jobs[i]
 		switch {
-		case j.lost: // not asked
+		case j.lost: // not called
 		case !j.timedOut():
 			delete(l, j.collector)
 		default:
@@ -72,13 +72,13 @@ func (l lostReplies) update(o *outcome) {
 				reply = &lostReply{}
 				l[j.collector] = reply
 			}
-			reply.wait = min(max(1, 2*reply.wait), maxWait)
-			reply.left = reply.wait
+			reply.pause = min(max(1, 2*reply.pause), maxPause)
+			reply.left = reply.pause
 		}
 	}
 }
 
-// timedOut reports whether any reply did not arrive in time.
+// timedOut reports whether a reply did not arrive in time.
 func (j *job) timedOut() bool {
 	for _, answer := range j.answers {
 		if answer.Received.IsZero() && (answer.Err == nil || errors.Is(answer.Err, rpc.ErrNoDatagram) || hint.IsTimeout(answer.Err)) {

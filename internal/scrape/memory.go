@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// memory is that of this process.
+// memory returns memory of this process to the operating system.
 var memory = &memoryReturner{
 	inUse: memoryInUse,
 	free:  debug.FreeOSMemory,
@@ -15,29 +15,29 @@ var memory = &memoryReturner{
 }
 
 const (
-	// ampleMemory is how many bytes the process has in use at most without giving
-	// any back: a poll of 4,000 dispatcher destinations needs less.
-	ampleMemory = 32 << 20
-	// returnDelay is how long after a poll memory is given back, and so the least
-	// time between two times.
+	// enoughMemory is the number of bytes in use up to which nothing is returned. A
+	// poll of 4,000 dispatcher destinations needs less.
+	enoughMemory = 32 << 20
+	// returnDelay is the time between a poll and the return of its memory, and the
+	// minimum time between two returns.
 	returnDelay = time.Minute
 )
 
-// memoryReturner gives memory back to the operating system some time after a poll
-// that needed much of it. Go's runtime does so too, but it keeps what it needed at
-// the peak for several minutes.
+// memoryReturner returns memory to the operating system a minute after a poll that
+// needed much of it. Go's runtime does so too, but it keeps the memory of a peak for
+// several minutes.
 type memoryReturner struct {
 	inUse func() uint64
 	free  func()
 	after func(func())
 
 	mu      sync.Mutex
-	reports map[*report]int // how many polls each had when memory was found to be ample
+	reports map[*report]int // number of polls of each report at its last afterPoll; nil if no return is scheduled
 }
 
-// afterPoll has memory given back later if there is much in use.
+// afterPoll schedules a return of memory if much is in use.
 func (m *memoryReturner) afterPoll(r *report) {
-	if m.inUse() <= ampleMemory {
+	if m.inUse() <= enoughMemory {
 		return
 	}
 	m.mu.Lock()
@@ -55,7 +55,7 @@ func (m *memoryReturner) giveBack() {
 	m.reports = nil
 	m.mu.Unlock()
 	for r, polls := range reports {
-		if r.polls() == polls { // since then there was none that needed its memory
+		if r.polls() == polls { // no later poll needs the memory
 			r.dropSpare()
 		}
 	}
@@ -68,7 +68,7 @@ const (
 	memoryReleased = "/memory/classes/heap/released:bytes"
 )
 
-// memorySamples are read one after another, so that reading them allocates nothing.
+// memorySamples is shared by all calls of memoryInUse, so that they allocate nothing.
 var memorySamples = struct {
 	sync.Mutex
 	samples [2]metrics.Sample

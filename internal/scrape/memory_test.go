@@ -8,8 +8,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// TestMemoryIsGivenBackAfterALargePoll, once for all polls of the time.
-func TestMemoryIsGivenBackAfterALargePoll(t *testing.T) {
+// TestMemoryIsReturnedAfterLargePoll checks that one return serves all polls before it, and keeps the spare Set of a target
+// that was polled since.
+func TestMemoryIsReturnedAfterLargePoll(t *testing.T) {
 	inUse, freed := uint64(0), 0
 	var scheduled []func()
 	returner := &memoryReturner{
@@ -23,28 +24,28 @@ func TestMemoryIsGivenBackAfterALargePoll(t *testing.T) {
 	}
 	returner.afterPoll(idle)
 	if len(scheduled) > 0 {
-		t.Fatal("memory is given back after a poll that needed little")
+		t.Fatal("a return is scheduled after a poll that needed little memory")
 	}
-	inUse = ampleMemory + 1
+	inUse = enoughMemory + 1
 	for range 3 {
 		returner.afterPoll(idle)
 		returner.afterPoll(busy)
 	}
 	if len(scheduled) != 1 || freed != 0 {
-		t.Fatalf("%d times are scheduled, memory was given back %d times", len(scheduled), freed)
+		t.Fatalf("%d returns are scheduled, %d were done, want 1 and 0", len(scheduled), freed)
 	}
 	busy.count(metric.NewSet(), false)
 	scheduled[0]()
 	if freed != 1 || idle.spare != nil || busy.spare == nil {
-		t.Errorf("memory was given back %d times; spare sets: %v of a target that is not polled, %v of one that is", freed, idle.spare, busy.spare)
+		t.Errorf("%d returns; spare sets: %v of the idle target, want none, %v of the other one", freed, idle.spare, busy.spare)
 	}
 	returner.afterPoll(busy)
 	if len(scheduled) != 2 {
-		t.Error("memory is not given back a second time")
+		t.Error("no second return is scheduled")
 	}
 }
 
-// TestMemoryInUse allocates memory, and gives it back.
+// TestMemoryInUse allocates memory and returns it.
 func TestMemoryInUse(t *testing.T) {
 	const size = 64 << 20
 	debug.FreeOSMemory()
@@ -59,7 +60,7 @@ func TestMemoryInUse(t *testing.T) {
 	large = nil
 	debug.FreeOSMemory()
 	if got := memoryInUse(); got > before+size/4 {
-		t.Errorf("%d bytes are in use after giving memory back, %d before", got, before)
+		t.Errorf("%d bytes are in use after returning memory, %d before", got, before)
 	}
 	_ = large
 }

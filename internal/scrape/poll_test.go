@@ -20,8 +20,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// scrapeFor scrapes with a deadline, and returns the samples that begin with the
-// prefixes.
+// scrapeFor scrapes with a deadline, and returns the samples whose names have one of
+// the prefixes.
 func scrapeFor(t *testing.T, target *Target, limit time.Duration, prefixes ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
@@ -31,9 +31,9 @@ func scrapeFor(t *testing.T, target *Target, limit time.Duration, prefixes ...st
 	return samples(set, prefixes...)
 }
 
-// TestImpatientScraperChangesNothingForOthers has one scraper give up after 10 ms
-// again and again, beside one that waits.
-func TestImpatientScraperChangesNothingForOthers(t *testing.T) {
+// TestImpatientScraperDoesNotAffectOthers has one scraper give up after 10 ms again and
+// again while another one waits.
+func TestImpatientScraperDoesNotAffectOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := uptimeAnswer
 		slow.after = time.Second
@@ -54,14 +54,13 @@ func TestImpatientScraperChangesNothingForOthers(t *testing.T) {
 		)
 		wg.Wait()
 		if asked := client.asked(); len(asked) != 1 || log.Len() > 0 {
-			t.Errorf("Kamailio was asked %v, the log is %s", asked, log)
+			t.Errorf("Kamailio was called with %v, the log is %s", asked, log)
 		}
 	})
 }
 
-// TestPollGoesOnWhenNobodyWaits has the outcome of a poll counted once although its
-// only scraper gave up.
-func TestPollGoesOnWhenNobodyWaits(t *testing.T) {
+// TestPollContinuesAfterItsOnlyScraperGaveUp checks that the poll is counted once.
+func TestPollContinuesAfterItsOnlyScraperGaveUp(t *testing.T) {
 	for name, scrape := range map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, time.Second)
@@ -99,16 +98,15 @@ func TestPollGoesOnWhenNobodyWaits(t *testing.T) {
 					t.Errorf("samples\n%s", got)
 				}
 				if asked := client.asked(); len(asked) != 2 || log.Len() > 0 {
-					t.Errorf("Kamailio was asked %v, the log is %s", asked, log)
+					t.Errorf("Kamailio was called with %v, the log is %s", asked, log)
 				}
 			})
 		})
 	}
 }
 
-// TestScrapesThatGiveUpShareTheirSet has several scrapes give up at different times
-// between two replies.
-func TestScrapesThatGiveUpShareTheirSet(t *testing.T) {
+// TestScrapesThatGiveUpBetweenTwoRepliesShareASet has scrapes give up at different times.
+func TestScrapesThatGiveUpBetweenTwoRepliesShareASet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := tmAnswer
 		slow.after = 2 * time.Second
@@ -124,24 +122,24 @@ func TestScrapesThatGiveUpShareTheirSet(t *testing.T) {
 		other, releaseOther, second := giveUpAfter(time.Second / 2)
 		later, releaseLater, third := giveUpAfter(time.Second)
 		if first != second || first == third {
-			t.Error("the scrapes between the same replies do not share, or others do")
+			t.Errorf("the first two scrapes share a set: %t, want true; the third one shares it: %t, want false", first == second, first == third)
 		}
 		if want := "core_uptime_uptime_total[] 42\n"; one != want || other != want || later != want+"tm_stats_current[] 7\n" {
 			t.Errorf("samples\n%s\n%s\n%s", one, other, later)
 		}
 		releaseOne()
 		if target.report.spare != nil {
-			t.Error("the set was taken back while a scrape used it")
+			t.Error("the set was recycled while a scrape used it")
 		}
 		releaseOther()
 		if target.report.spare == nil {
-			t.Error("the set was not taken back")
+			t.Error("the set was not recycled")
 		}
 		releaseLater()
 	})
 }
 
-func TestCloseEndsThePollWithoutCountingIt(t *testing.T) {
+func TestPollStoppedByCloseIsNotCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, log := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
 		scrapeFor(t, target, time.Second)
@@ -150,20 +148,20 @@ func TestCloseEndsThePollWithoutCountingIt(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(start); took > 0 || log.Len() > 0 || target.report.ended != 0 {
-			t.Errorf("it took %v, %d polls were counted, the log is %s", took, target.report.ended, log)
+			t.Errorf("Close took %v, %d polls were counted, the log is %s", took, target.report.ended, log)
 		}
 	})
 }
 
-// successes returns the collectors that are reported, with 1 or 0.
+// successes scrapes and returns the values of collector_success, by collector.
 func successes(t *testing.T, target *Target) string {
 	t.Helper()
 	text := scrapeFor(t, target, time.Hour, "kamailio_exporter_collector_success")
 	return strings.NewReplacer("exporter_collector_success", "", "\n", " ").Replace(text)
 }
 
-// TestHangingKamailio has a Kamailio with two methods hang: the outage is logged
-// once, and no method of a Kamailio module that it does not have is reported.
+// TestHangingKamailio has a Kamailio with two methods hang. The outage is logged once,
+// and only the methods that Kamailio has or that are named are reported.
 func TestHangingKamailio(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methods: []string{"core.uptime", "tm.stats"}, answers: map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": tmAnswer}}
@@ -173,14 +171,14 @@ func TestHangingKamailio(t *testing.T) {
 			t.Errorf("before: %s, want %s", got, want)
 		}
 		log.Reset()
-		client.answers = nil // the connection still knows the methods
+		client.answers = nil // the list of methods is that of the connection
 		for i := range 4 {
 			if got, want := successes(t, target), "[core.uptime] 0 [tls.info] 0 [tm.stats] 0 "; got != want {
 				t.Errorf("poll %d while it hangs: %s, want %s", i, got, want)
 			}
 			client.methodsHang = true
 		}
-		client.methodsHang, client.methodsErr = false, errors.New("dial unix: no such file") // it is stopped
+		client.methodsHang, client.methodsErr = false, errors.New("dial unix: no such file") // Kamailio ended
 		if got, want := successes(t, target), "[core.uptime] 0 [tls.info] 0 [tm.stats] 0 "; got != want {
 			t.Errorf("without a socket: %s, want %s", got, want)
 		}
@@ -189,15 +187,15 @@ func TestHangingKamailio(t *testing.T) {
 		}
 		for _, asked := range client.asked() {
 			if !slices.Equal(asked, []string{"core.uptime", "tm.stats", "tls.info"}) {
-				t.Errorf("asked %v", asked)
+				t.Errorf("called %v", asked)
 			}
 		}
 	})
 }
 
-// TestKamailioThatHangsFromTheStart is never said to fail for methods that it may
-// not have.
-func TestKamailioThatHangsFromTheStart(t *testing.T) {
+// TestOnlyNamedMethodsFailIfKamailioAlwaysHangs has a Kamailio whose methods are not
+// known.
+func TestOnlyNamedMethodsFailIfKamailioAlwaysHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, log := newTestTarget(t, &script{methodsHang: true}, testOptions{Auto: true, Named: named(t, "tls.info")})
 		for range 3 {
@@ -211,9 +209,9 @@ func TestKamailioThatHangsFromTheStart(t *testing.T) {
 	})
 }
 
-// TestServerThatCannotTellItsMethods is one that faults at the question which
-// methods it has. What it once answered is expected of it from then on.
-func TestServerThatCannotTellItsMethods(t *testing.T) {
+// TestServerThatDoesNotListItsMethods has a server reply to system.listMethods with a
+// fault. A method that got a reply once is expected from then on.
+func TestServerThatDoesNotListItsMethods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methodsErr: &rpc.Fault{Code: 500, Reason: "buffer overflow"}, answers: map[string]answer{}}
 		for _, c := range collector.All {
@@ -226,18 +224,18 @@ func TestServerThatCannotTellItsMethods(t *testing.T) {
 		}
 		delete(client.answers, "tm.stats")
 		if got, want := successes(t, target), "[core.uptime] 1 [tm.stats] 0 "; got != want {
-			t.Errorf("when one hangs: %s, want %s", got, want)
+			t.Errorf("while a method hangs: %s, want %s", got, want)
 		}
 		client.answers["tm.stats"] = answer{err: notFound}
 		if got, want := successes(t, target), "[core.uptime] 1 "; got != want {
-			t.Errorf("when it is gone: %s, want %s", got, want)
+			t.Errorf("after the method was removed: %s, want %s", got, want)
 		}
 	})
 }
 
-// TestServerWithoutAnyKnownMethod answers all calls by saying that there is no such
-// method, as another JSON-RPC server does.
-func TestServerWithoutAnyKnownMethod(t *testing.T) {
+// TestServerWithoutAnyKnownMethodIsDown has a server reply to all calls that there is
+// no such method, as a JSON-RPC server that is not Kamailio does.
+func TestServerWithoutAnyKnownMethodIsDown(t *testing.T) {
 	for name, client := range map[string]*script{
 		"a fault instead of a list": {methodsErr: &rpc.Fault{Code: 500, Reason: "Method Not Found"}},
 		"a list of other methods":   {methods: []string{"weather.get"}},
@@ -260,9 +258,9 @@ func TestServerWithoutAnyKnownMethod(t *testing.T) {
 	}
 }
 
-// TestLargeMethodsAreAskedLast names methods in any order, with the flags of others
-// that then are named too, as the program does.
-func TestLargeMethodsAreAskedLast(t *testing.T) {
+// TestLargeMethodsAreCalledLast names methods in any order, together with settings that
+// add methods.
+func TestLargeMethodsAreCalledLast(t *testing.T) {
 	key, err := collector.ParseHtableKey("a=>b")
 	if err != nil {
 		t.Fatal(err)
@@ -289,15 +287,15 @@ func TestLargeMethodsAreAskedLast(t *testing.T) {
 			large := func(method string) bool { return named(t, method)[0].Large }
 			first := slices.IndexFunc(asked, large)
 			if first <= 0 || slices.ContainsFunc(asked[first:], func(method string) bool { return !large(method) }) {
-				t.Errorf("asked %v", asked)
+				t.Errorf("called %v", asked)
 			}
 		})
 	}
 }
 
-// TestReplyThatDoesNotFitInADatagram has dispatcher.list never answered. It costs
-// the deadline of few polls, is logged once, and is back once it is answered.
-func TestReplyThatDoesNotFitInADatagram(t *testing.T) {
+// TestReplyLargerThanADatagram has dispatcher.list never get a reply. Few polls wait
+// for it until their deadline, it is logged once, and it recovers.
+func TestReplyLargerThanADatagram(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methods: []string{"core.uptime", "dispatcher.list", "permissions.addressDump"}, answers: map[string]answer{
 			"core.uptime": uptimeAnswer, "permissions.addressDump": {records: []any{rpc.Members{}}},
@@ -315,13 +313,13 @@ func TestReplyThatDoesNotFitInADatagram(t *testing.T) {
 			}
 		}
 		if want := []int{0, 2, 5, 10, 19, 36, 69, 134, 199}; !slices.Equal(slow, want) {
-			t.Errorf("the polls that took their whole time are %v, want %v", slow, want)
+			t.Errorf("polls %v lasted until their deadline, want %v", slow, want)
 		}
 		asked := client.asked()
 		if last := asked[len(asked)-1]; last[len(last)-1] != "dispatcher.list" {
-			t.Errorf("the lost method is not asked last: %v", last)
+			t.Errorf("the method with the lost reply is not called last: %v", last)
 		}
-		if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "Message too long") || !strings.Contains(text, "http://") || !strings.Contains(text, "left out") {
+		if text := log.String(); strings.Count(text, "level=ERROR") != 1 || !strings.Contains(text, "Message too long") || !strings.Contains(text, "http://") || !strings.Contains(text, "do not call the method") {
 			t.Errorf("log %s", text)
 		}
 
@@ -330,22 +328,22 @@ func TestReplyThatDoesNotFitInADatagram(t *testing.T) {
 			if strings.Contains(successes(t, target), "[dispatcher.list] 1") {
 				break
 			}
-			if i > maxWait {
-				t.Fatal("the method is not asked again")
+			if i > maxPause {
+				t.Fatal("the method is not called again")
 			}
 		}
 		if !strings.Contains(successes(t, target), "[dispatcher.list] 1") {
-			t.Error("the method is left out although it was answered")
+			t.Error("the method is not called although it got a reply")
 		}
 	})
 }
 
-// TestLostMethodIsAskedOfANewKamailio has Kamailio be away for a poll.
-func TestLostMethodIsAskedOfANewKamailio(t *testing.T) {
+// TestLostMethodIsCalledAfterARestart has Kamailio not run during one poll.
+func TestLostMethodIsCalledAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
 		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "dispatcher.list"), URI: "unixd:/run/kamailio/kamailio_ctl"})
-		for range 6 { // it is left out of the next four
+		for range 6 { // the next four do not call the method
 			successes(t, target)
 		}
 		client.answers = map[string]answer{"core.uptime": {err: errors.New("dial: refused")}, "dispatcher.list": {err: errors.New("dial: refused")}}
@@ -357,8 +355,9 @@ func TestLostMethodIsAskedOfANewKamailio(t *testing.T) {
 	})
 }
 
-// TestSlowMethodOverAStreamIsAskedEachTime, since there only time can be short.
-func TestSlowMethodOverAStreamIsAskedEachTime(t *testing.T) {
+// TestSlowMethodOverAStreamIsAlwaysCalled has a transport that does not lose large
+// replies.
+func TestSlowMethodOverAStreamIsAlwaysCalled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
 		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "dispatcher.list")})
@@ -367,7 +366,7 @@ func TestSlowMethodOverAStreamIsAskedEachTime(t *testing.T) {
 		}
 		for _, batch := range client.asked() {
 			if !slices.Contains(batch, "dispatcher.list") {
-				t.Errorf("asked %v", batch)
+				t.Errorf("called %v", batch)
 			}
 		}
 	})

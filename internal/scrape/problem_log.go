@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
@@ -12,24 +11,24 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 )
 
-// problemLog logs each problem when it appears, and a line when there is none any
-// more, rather than at each poll. The number of lines is bounded, whatever a
-// server sends. Only the poll that is ending may use it.
+// problemLog logs a problem in the first poll that has it, not in each poll, and logs
+// when a poll has no problem any more. The number of lines is limited, whatever a
+// server sends. It must not be used concurrently.
 type problemLog struct {
 	name   string // of the target
 	logger *slog.Logger
 
-	mu       sync.Mutex
-	known    map[problemKey]bool // those of the last poll
+	known    map[problemKey]bool // the problems of the last poll
 	budget   lineBudget
-	logged   bool // any since all was well
-	unlogged int  // since all was well, for lack of budget
+	logged   bool // a problem was logged since the last poll without one
+	unlogged int  // number of problems since then that the budget did not allow to log
 }
 
-// problemKey is what makes a problem the same in another poll.
+// problemKey identifies a problem: problems of two polls are the same if their keys
+// are.
 type problemKey struct {
 	kind      string
-	collector string // "" if it can strike any
+	collector string // "" if the problem does not depend on the method
 	answered  bool
 }
 
@@ -46,17 +45,16 @@ func (p problem) keys(answered bool) []problemKey {
 	return keys
 }
 
-// add logs what is new about the problems of a poll.
+// add logs the new problems of a poll. answered reports whether Kamailio replied to a
+// call.
 func (l *problemLog) add(problems []problem, answered bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	known := map[problemKey]bool{}
 	var fresh []problem
 	for _, p := range problems {
 		keys := p.keys(answered)
 		isNew := slices.ContainsFunc(keys, func(key problemKey) bool { return !l.known[key] })
 		if isNew && !answered && l.budget.left() == 0 {
-			continue // an outage is logged as soon as it can be
+			continue // not known yet: a later poll logs the outage
 		}
 		if isNew {
 			fresh = append(fresh, p)
@@ -72,8 +70,8 @@ func (l *problemLog) add(problems []problem, answered bool) {
 	}
 }
 
-// logFresh logs as many problems as it may. If they are too many, the last line
-// says how many others there are.
+// logFresh logs as many problems as the budget allows. If it does not allow all, the
+// last line has the number of the others.
 func (l *problemLog) logFresh(fresh []problem, answered bool) {
 	left := l.budget.left()
 	if len(fresh) <= left {
@@ -96,7 +94,7 @@ func (l *problemLog) logUnlogged(problems []problem) {
 		collectors = append(collectors, p.collectors...)
 	}
 	slices.Sort(collectors)
-	l.logger.Error("Scraping Kamailio fails in too many ways to log each; see "+collectorSuccess.Name,
+	l.logger.Error("Scraping Kamailio failed with too many different errors to log each; see "+collectorSuccess.Name,
 		"target", l.name, "unlogged", l.unlogged, "collectors", strings.Join(slices.Compact(collectors), ","))
 }
 
@@ -111,7 +109,7 @@ func (l *problemLog) logProblem(p problem, answered bool) {
 	}
 	message := "Scraping Kamailio failed"
 	if answered {
-		message = "A part of scraping Kamailio failed"
+		message = "Scraping Kamailio partly failed"
 	}
 	l.logger.Error(message, args...)
 }
@@ -128,20 +126,20 @@ func (l *problemLog) logRecovery() {
 }
 
 const (
-	// maxLines is how many lines can be logged at once.
+	// maxLines is the maximum number of lines at once.
 	maxLines = 10
-	// linePeriod is the time after which there is one line more to log.
+	// linePeriod is the time after which one more line is allowed.
 	linePeriod = time.Minute
 )
 
-// lineBudget bounds how many lines are logged: maxLines at once, and one in each
-// linePeriod. The zero lineBudget is full.
+// lineBudget limits the number of log lines: maxLines at once, and one in each
+// linePeriod after that. The zero lineBudget allows maxLines.
 type lineBudget struct {
 	used int
-	last time.Time // until when used is right
+	last time.Time // when used was last reduced
 }
 
-// left returns how many lines may be logged now.
+// left returns the number of lines that may be logged now.
 func (b *lineBudget) left() int {
 	now := time.Now()
 	if periods := now.Sub(b.last) / linePeriod; int64(periods) >= int64(b.used) {
@@ -153,17 +151,16 @@ func (b *lineBudget) left() int {
 	return maxLines - b.used
 }
 
-// maxForeign is the maximum length of a text in the log that a server may have
-// made up, in characters.
-const maxForeign = 300
+// maxText is the maximum length of a server's text in the log, in characters.
+const maxText = 300
 
-// printable returns the beginning of a text, with a replacement for each character
-// that cannot be printed.
+// printable returns at most maxText characters of a text. Characters that cannot be
+// printed are replaced by U+FFFD.
 func printable(text string) string {
 	var b strings.Builder
 	length := 0
 	for _, c := range text {
-		if length == maxForeign {
+		if length == maxText {
 			b.WriteString("…")
 			break
 		}

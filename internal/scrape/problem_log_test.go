@@ -12,8 +12,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// madeUp has every method answered with a fault that never came before.
-func madeUp(client *script, poll int) {
+// replyWithNewFaults sets a fault as the reply to every method, with a code and a reason that no other poll has.
+func replyWithNewFaults(client *script, poll int) {
 	client.answers = map[string]answer{}
 	for i, c := range collector.All {
 		reason := fmt.Sprintf("fault %d of poll %d \x1b[31m%s", i, poll, strings.Repeat("\x00", 1<<12))
@@ -30,14 +30,14 @@ func allMethods() []string {
 	return methods
 }
 
-// TestMadeUpFaultsAreLoggedOnce has each method fail in each poll with a code and a
-// text of its own.
-func TestMadeUpFaultsAreLoggedOnce(t *testing.T) {
+// TestChangingFaultsAreLoggedOnce has each method fail in each poll with another code
+// and reason.
+func TestChangingFaultsAreLoggedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methods: allMethods()}
 		target, log := newTestTarget(t, client, testOptions{Auto: true})
 		for poll := range 40 {
-			madeUp(client, poll)
+			replyWithNewFaults(client, poll)
 			target.Scrape(t.Context())
 			time.Sleep(15 * time.Second)
 		}
@@ -51,7 +51,7 @@ func TestMadeUpFaultsAreLoggedOnce(t *testing.T) {
 			}
 		}
 		if last := lines[len(lines)-1]; !strings.Contains(last, "unlogged=") || !strings.Contains(last, "collectors=") {
-			t.Errorf("the last line does not say how many are not logged: %s", last)
+			t.Errorf("the last line lacks the number of unlogged problems: %s", last)
 		}
 
 		client.answers = map[string]answer{}
@@ -68,9 +68,9 @@ func TestMadeUpFaultsAreLoggedOnce(t *testing.T) {
 	})
 }
 
-// TestLinesAreBoundedInTime has a server fail in ever new ways at every other poll,
-// and work in between, for a day.
-func TestLinesAreBoundedInTime(t *testing.T) {
+// TestNumberOfLinesPerTimeIsLimited has every other poll fail with new errors, and the
+// others succeed.
+func TestNumberOfLinesPerTimeIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methods: []string{"core.uptime"}}
 		target, log := newTestTarget(t, client, testOptions{Auto: true})
@@ -78,7 +78,7 @@ func TestLinesAreBoundedInTime(t *testing.T) {
 		for poll := range polls {
 			if poll%2 == 0 {
 				client.methods = allMethods()
-				madeUp(client, poll)
+				replyWithNewFaults(client, poll)
 			} else {
 				client.methods = []string{"core.uptime"}
 				client.answers = map[string]answer{"core.uptime": uptimeAnswer}
@@ -101,14 +101,14 @@ func TestLinesAreBoundedInTime(t *testing.T) {
 			time.Sleep(15 * time.Second)
 		}
 		if text := log.String(); strings.Count(text, "Scraping Kamailio failed") != 1 {
-			t.Errorf("an outage after all this is not logged once: %s", text)
+			t.Errorf("the outage is not logged once: %s", text)
 		}
 	})
 }
 
-// TestAnOutageIsLoggedBesideALastingProblem has Kamailio stop and start again while
-// one method fails all the time.
-func TestAnOutageIsLoggedBesideALastingProblem(t *testing.T) {
+// TestOutageIsLoggedDuringAnotherProblem has Kamailio stop and start again while one
+// method always fails.
+func TestOutageIsLoggedDuringAnotherProblem(t *testing.T) {
 	client := &script{methods: []string{"core.uptime"}, answers: map[string]answer{"core.uptime": uptimeAnswer, "tls.info": {err: notFound}}}
 	target, log := newTestTarget(t, client, testOptions{Auto: true, Named: named(t, "tls.info")})
 	for range 2 {
@@ -119,13 +119,13 @@ func TestAnOutageIsLoggedBesideALastingProblem(t *testing.T) {
 		target.Scrape(t.Context())
 		target.Scrape(t.Context())
 	}
-	if text := log.String(); strings.Count(text, "Scraping Kamailio failed") != 2 || strings.Count(text, "A part of") != 2 {
+	if text := log.String(); strings.Count(text, "Scraping Kamailio failed") != 2 || strings.Count(text, "partly failed") != 2 {
 		t.Errorf("log %s", text)
 	}
 }
 
-// TestLeftOutPartsAreLoggedWithinABudget has each collector leave out something.
-func TestLeftOutPartsAreLoggedWithinABudget(t *testing.T) {
+// TestNumberOfLinesAboutDroppedFieldsIsLimited has each collector drop fields.
+func TestNumberOfLinesAboutDroppedFieldsIsLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		odd := rpc.Members{}
 		for i := range 30 {

@@ -7,25 +7,25 @@ import (
 	"time"
 )
 
-// TestSetIsUsedAgainWhenItIsReleased, and not before.
-func TestSetIsUsedAgainWhenItIsReleased(t *testing.T) {
+// TestReleasedSetIsReused checks that a Set is reused after its release, not before.
+func TestReleasedSetIsReused(t *testing.T) {
 	client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
 	target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
 	first, release := target.Scrape(t.Context())
 	text := samples(first, "kamailio_")
 	second, releaseSecond := target.Scrape(t.Context())
 	if second == first || samples(first, "kamailio_") != text {
-		t.Fatal("a set that is in use was used again")
+		t.Fatal("a set in use was reused")
 	}
 	releaseSecond()
 	release()
 	client.answers["core.uptime"] = answer{err: notFound}
 	third, _ := target.Scrape(t.Context())
 	if third != first && third != second {
-		t.Error("no set that was released is used again")
+		t.Error("no released set was reused")
 	}
 	if fourth, _ := target.Scrape(t.Context()); fourth == third {
-		t.Error("a set that is used again was used by two")
+		t.Error("a set was reused twice at the same time")
 	}
 	checkSamples(t, third,
 		"exporter_collector_success[core.uptime] 0",
@@ -35,8 +35,8 @@ func TestSetIsUsedAgainWhenItIsReleased(t *testing.T) {
 	)
 }
 
-// TestSharedSetIsReleasedByTheLast has two scrapes share a poll.
-func TestSharedSetIsReleasedByTheLast(t *testing.T) {
+// TestLastReleaseRecyclesSharedSet has two scrapes share a poll.
+func TestLastReleaseRecyclesSharedSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := uptimeAnswer
 		slow.after = 1
@@ -55,20 +55,20 @@ func TestSharedSetIsReleasedByTheLast(t *testing.T) {
 		}
 		one, other := <-results, <-results
 		if one.samples != other.samples || len(client.asked()) != 1 {
-			t.Fatalf("%s and %s are not of the same poll", one.samples, other.samples)
+			t.Fatalf("%s and %s are from different polls", one.samples, other.samples)
 		}
 		one.release()
 		if target.report.spare != nil {
-			t.Error("the set was taken back while the other scrape used it")
+			t.Error("the set was recycled while the other scrape used it")
 		}
 		other.release()
 		if target.report.spare == nil {
-			t.Error("the set was not taken back")
+			t.Error("the set was not recycled")
 		}
 	})
 }
 
-func TestSetOfAScrapeThatRanOutOfTimeIsReleased(t *testing.T) {
+func TestSetOfScrapeWithoutTimeIsRecycled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, _ := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -76,14 +76,13 @@ func TestSetOfAScrapeThatRanOutOfTimeIsReleased(t *testing.T) {
 		_, release := target.Scrape(ctx)
 		release()
 		if target.report.spare == nil {
-			t.Error("the set was not taken back")
+			t.Error("the set was not recycled")
 		}
 	})
 }
 
-// TestNamesOfUserMetricsThatAreTaken are those of our own families, in either text
-// format.
-func TestNamesOfUserMetricsThatAreTaken(t *testing.T) {
+// TestNamesOfOwnFamiliesAreTaken compares names as both text formats write them.
+func TestNamesOfOwnFamiliesAreTaken(t *testing.T) {
 	for name, want := range map[string]bool{
 		"kamailio_up":                       true,
 		"kamailio_up_total":                 true, // its family is kamailio_up in OpenMetrics

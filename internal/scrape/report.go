@@ -11,39 +11,39 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// What an exporter reports about its own scrapes.
+// The families about the scrapes themselves.
 var (
 	up = &metric.Desc{Name: "kamailio_up", Type: metric.Gauge,
-		Help: "1 if Kamailio replied to at least one call of this scrape, 0 if not."}
+		Help: "1 if Kamailio replied to at least one call of the scrape, 0 if not."}
 	totalScrapes = &metric.Desc{Name: "kamailio_exporter_total_scrapes", Type: metric.Counter,
-		Help: "Scrapes of Kamailio; scrapes that arrived together and shared the replies count once."}
+		Help: "Number of times that Kamailio was polled. Scrapes that arrive during a poll share it, and it counts once."}
 	failedScrapes = &metric.Desc{Name: "kamailio_exporter_failed_scrapes", Type: metric.Counter,
-		Help: "Scrapes of Kamailio in which any method failed; scrapes that arrived together and shared the replies count once."}
+		Help: "Number of times that Kamailio was polled and at least one method failed. Scrapes that arrive during a poll share it, and it counts once."}
 	collectorSuccess = &metric.Desc{Name: "kamailio_exporter_collector_success", Type: metric.Gauge,
-		Help: "1 if the method's reply arrived and could be read, 0 if not.", Labels: []string{"collector"}}
+		Help: "1 if the reply of the method arrived and was parsed, 0 if not.", Labels: []string{"collector"}}
 	collectorDuration = &metric.Desc{Name: "kamailio_exporter_collector_duration_seconds", Type: metric.Gauge,
-		Help: "Time from the reply before it to the method's reply, and the time to read it.", Labels: []string{"collector"}}
+		Help: "Seconds from the previous reply to the reply of this method, plus the time to parse it.", Labels: []string{"collector"}}
 	skipped = &metric.Desc{Name: "kamailio_exporter_skipped_total", Type: metric.Counter,
-		Help: "Parts of replies that were left out or cut, because they could not be a sample or are unknown.", Labels: []string{"collector", "reason"}}
+		Help: "Number of reply fields that were dropped or shortened, by reason.", Labels: []string{"collector", "reason"}}
 )
 
-// Metrics returns the families that every scrape has besides the collectors'.
+// Metrics returns the families about the scrapes themselves.
 func Metrics() []*metric.Desc {
 	return []*metric.Desc{up, totalScrapes, failedScrapes, collectorSuccess, collectorDuration, skipped}
 }
 
-// report turns outcomes into samples and log lines, and counts.
+// report turns the results of a target's polls into samples and log lines, and counts polls.
 type report struct {
-	name   string // of the target, in logs
+	name   string // of the target, for the log
 	logger *slog.Logger
-	log    problemLog
+	log    problemLog // used by the poll that ends
 
 	mu     sync.Mutex
-	ended  int // polls
-	failed int
+	ended  int // number of polls
+	failed int // number of polls with a problem
 	skips  map[skipKey]*skipCount
-	budget lineBudget // of lines about what was left out
-	spare  *metric.Set
+	budget lineBudget  // of log lines about dropped fields
+	spare  *metric.Set // for the next poll; may be nil
 }
 
 type skipKey struct {
@@ -65,14 +65,14 @@ func newReport(name string, logger *slog.Logger) *report {
 	}
 }
 
-// samples returns those of a poll that is not over.
+// samples returns the samples of a poll that is still running.
 func (r *report) samples(results []Result) *metric.Set {
 	set, _, _ := r.collect(results)
 	r.addCounters(set)
 	return set
 }
 
-// conclude counts a poll that is over, logs what is new about it, and returns its
+// conclude counts a poll that has ended, logs its new problems, and returns its
 // samples.
 func (r *report) conclude(results []Result) *metric.Set {
 	set, answered, problems := r.collect(results)
@@ -82,7 +82,7 @@ func (r *report) conclude(results []Result) *metric.Set {
 	return set
 }
 
-// collect adds the samples of all results to a Set.
+// collect returns a Set with the samples of all results.
 func (r *report) collect(results []Result) (set *metric.Set, answered bool, problems []problem) {
 	set = r.newSet()
 	for _, result := range results {
@@ -94,8 +94,8 @@ func (r *report) collect(results []Result) (set *metric.Set, answered bool, prob
 	return set, answered, problems
 }
 
-// newSet returns the spare Set, if there is one: it has about the memory that is
-// needed.
+// newSet returns an empty Set. It is the spare one if there is one, because that has
+// about as much memory as is needed.
 func (r *report) newSet() *metric.Set {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,7 +106,7 @@ func (r *report) newSet() *metric.Set {
 	return metric.NewSet()
 }
 
-// recycle takes back a Set that is not used any more.
+// recycle makes a Set that is no longer used the spare one.
 func (r *report) recycle(set *metric.Set) {
 	set.Reset()
 	r.mu.Lock()
@@ -114,14 +114,14 @@ func (r *report) recycle(set *metric.Set) {
 	r.spare = set
 }
 
-// dropSpare frees the memory of the spare Set.
+// dropSpare drops the spare Set, so that its memory can be freed.
 func (r *report) dropSpare() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.spare = nil
 }
 
-// polls returns how many polls are over.
+// polls returns the number of polls that have ended.
 func (r *report) polls() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,6 +135,8 @@ func value(condition bool) float64 {
 	return 0
 }
 
+// count counts a poll that has ended and its dropped fields. The first dropped field of
+// each collector and reason is logged.
 func (r *report) count(set *metric.Set, failed bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,12 +155,13 @@ func (r *report) count(set *metric.Set, failed bool) {
 		if !counted.logged && r.budget.left() > 0 {
 			r.budget.used++
 			counted.logged = true
-			r.logger.Warn("Part of Kamailio's replies was left out or cut; this is logged once, and counted in "+skipped.Name,
+			r.logger.Warn("Dropped or shortened fields of a reply; this is logged once and counted in "+skipped.Name,
 				"target", r.name, "collector", skip.Collector, "reason", skip.Reason, "count", skip.Count, "example", printable(skip.Example))
 		}
 	}
 }
 
+// addCounters adds the samples of the report's own counters.
 func (r *report) addCounters(set *metric.Set) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

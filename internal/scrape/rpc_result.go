@@ -10,14 +10,14 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// rpcResult is the replies of a target to the calls of a poll.
+// rpcResult has the replies that a Fetch of RPC methods got.
 type rpcResult struct {
 	outcome
 	module *config.Module
 	target dial.Target
 }
 
-// AddTo implements Result. It gives each reply to its collector.
+// AddTo implements Result. It passes each reply to its collector.
 func (r *rpcResult) AddTo(set *metric.Set) (answered bool, problems []problem) {
 	if r.err != nil {
 		return r.answered, r.addFailure(set)
@@ -33,7 +33,7 @@ func (r *rpcResult) AddTo(set *metric.Set) (answered bool, problems []problem) {
 	return r.answered, r.withHints(failures.problems())
 }
 
-// addFailure adds what is known if nothing could be asked.
+// addFailure adds the samples of a poll that could not make any call.
 func (r *rpcResult) addFailure(set *metric.Set) []problem {
 	for _, c := range r.expected {
 		set.Add(collectorSuccess, 0, c.Method)
@@ -52,14 +52,15 @@ func (r *rpcResult) withHints(problems []problem) []problem {
 	return problems
 }
 
-// addJob gives one collector its replies. before is when the replies before them arrived; it returns when these did.
+// addJob passes the replies of a job to its collector. before is when the replies of the job before it arrived. It returns
+// when the replies of this job arrived.
 func (r *rpcResult) addJob(set *metric.Set, j *job, before time.Time, failures failures) time.Time {
 	method := j.collector.Method
-	if j.guessed && j.onlyTried() {
+	if j.guessed && j.noSuchMethod() {
 		return before
 	}
 	if j.guessed && !j.known && !j.answered() {
-		failures.addUnnamed(j.inTime()[0].Err)
+		failures.of(j.inTime()[0].Err) // without the collector, whose method the server may not have
 		return before
 	}
 	start := time.Now()
@@ -78,8 +79,8 @@ func (r *rpcResult) addJob(set *metric.Set, j *job, before time.Time, failures f
 	return before
 }
 
-// failures are the collectors that failed, by the text of the error: one error can
-// fail all.
+// failures has the collectors that failed, by the text of the error. All collectors may
+// have the same error.
 type failures map[string]*problem
 
 func (f failures) add(collector string, err error) {
@@ -89,9 +90,7 @@ func (f failures) add(collector string, err error) {
 	}
 }
 
-// addUnnamed adds an error of a method that the server may not have.
-func (f failures) addUnnamed(err error) { f.of(err) }
-
+// of returns the problem with this error, which it adds if it is new.
 func (f failures) of(err error) *problem {
 	text := err.Error()
 	if f[text] == nil {
@@ -100,7 +99,7 @@ func (f failures) of(err error) *problem {
 	return f[text]
 }
 
-// problems returns the errors, sorted by their collectors.
+// problems returns the problems, sorted by their collectors.
 func (f failures) problems() []problem {
 	var all []problem
 	for _, failed := range f {

@@ -23,26 +23,26 @@ type Client interface {
 	Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply]
 	// Close closes the connection; see [rpc.Client].
 	Close() error
-	// Methods returns the RPC methods that the server has. asked reports whether
-	// the server replied just now; a fault is a reply.
+	// Methods returns the RPC methods of the server. asked reports whether the
+	// server replied to this call; a fault is a reply.
 	Methods(ctx context.Context) (methods []string, asked bool, err error)
-	// Connection returns a number that changes with each new connection, or 0 if there is none that shows a restart of
-	// the server.
+	// Connection returns a number that changes with each new connection, or 0 if there is no connection or it does not
+	// show a restart of the server.
 	Connection() uint64
 }
 
-// rpcSource is the RPC of a target. It decides which methods to call, sends all calls in one batch, and keeps the replies for
-// their collectors.
+// rpcSource calls the RPC methods of a target. It decides which methods to call and sends all calls in one batch.
 type rpcSource struct {
 	client Client
 	target dial.Target
 	module *config.Module
-	named  []*collector.Collector // of the module, in the order in which they are asked
+	named  []*collector.Collector // those of the module, in the order of their calls
 
-	// Owned by the fetch that is running.
-	known []*collector.Collector // the server is known to have their methods
+	// Used by the running Fetch only.
+	known []*collector.Collector // collectors whose methods the server had in an earlier poll
 	lost  lostReplies
-	// settled are the replies that are valid until Kamailio restarts. They came over the connection.
+	// settled has the replies that are valid until Kamailio restarts. They came over the connection with the number
+	// connection.
 	settled    map[*collector.Collector][]collector.Answer
 	connection uint64
 }
@@ -61,7 +61,7 @@ func (s *rpcSource) Begin() Fetch {
 // Close implements Source.
 func (s *rpcSource) Close() error { return s.client.Close() }
 
-// rpcFetch is the calls of one poll and their replies.
+// rpcFetch has the calls of one poll and their replies.
 type rpcFetch struct {
 	*rpcSource
 
@@ -73,7 +73,7 @@ type rpcFetch struct {
 
 // Run implements Fetch.
 func (s *rpcFetch) Run(ctx context.Context) {
-	s.ask(ctx)
+	s.callAll(ctx)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.over = true
@@ -84,7 +84,7 @@ func (s *rpcFetch) Result() (result Result, changes int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o := s.outcome
-	if !s.over { // replies that arrive later do not change it
+	if !s.over { // replies that arrive later must not change the result
 		o.jobs = slices.Clone(o.jobs)
 		for i := range o.jobs {
 			o.jobs[i].answers = slices.Clone(o.jobs[i].answers)
@@ -93,37 +93,38 @@ func (s *rpcFetch) Result() (result Result, changes int) {
 	return &rpcResult{o, s.module, s.target}, s.changes
 }
 
-func (s *rpcFetch) note(change func(*outcome)) {
+// update changes the outcome.
+func (s *rpcFetch) update(change func(*outcome)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.changes++
 	change(&s.outcome)
 }
 
-// outcome is what a fetch has brought so far.
+// outcome has the replies that have arrived so far.
 type outcome struct {
 	start    time.Time
-	answered bool // by any reply, a fault included
+	answered bool // a reply arrived; a fault is a reply
 	jobs     []job
-	err      error // why nothing could be asked
-	// expected are the collectors that fail if nothing could be asked.
+	err      error // not nil if no call could be made
+	// expected are the collectors that fail if err is not nil.
 	expected []*collector.Collector
 }
 
-// job is what one collector asks in a poll. A reply that has not arrived yet is
-// zero.
+// job has the calls of one collector in a poll and their replies. A reply that has
+// not arrived yet is zero.
 type job struct {
 	collector *collector.Collector
 	answers   []collector.Answer
-	// settled are replies of an earlier poll that are still valid.
+	// settled are replies of an earlier poll that are still valid. Their calls are not made.
 	settled []collector.Answer
-	// guessed says that the method is not named, and that the server did not say
-	// whether it has it.
+	// guessed is true if the method is not named and the server did not list its
+	// methods.
 	guessed bool
-	// known says that the server is known to have the method.
+	// known is true if the server had the method in an earlier poll.
 	known bool
-	// lost says that the method is not asked, or was not answered, because its
-	// reply does not seem to fit in a datagram.
+	// lost is true if the method is not called, or did not get a reply, because the
+	// reply is probably larger than a datagram.
 	lost bool
 }
 
@@ -135,12 +136,12 @@ func newJob(c *collector.Collector, calls []rpc.Call) job {
 	return j
 }
 
-// ask makes all calls to Kamailio and notes the replies.
-func (s *rpcFetch) ask(ctx context.Context) {
+// callAll makes all calls of the poll and adds their replies to the outcome.
+func (s *rpcFetch) callAll(ctx context.Context) {
 	chosen, err := s.choose(ctx)
 	if err != nil {
 		expected := s.expected()
-		s.note(func(o *outcome) { o.err, o.expected = err, expected })
+		s.update(func(o *outcome) { o.err, o.expected = err, expected })
 		return
 	}
 	if connection := s.client.Connection(); connection == 0 || connection != s.connection {
@@ -148,15 +149,16 @@ func (s *rpcFetch) ask(ctx context.Context) {
 		s.connection = connection
 	}
 	s.batch(ctx, s.addJobs(chosen))
-	if second := s.askAgain(); len(second) > 0 {
+	if second := s.addSecondBatch(); len(second) > 0 {
 		s.batch(ctx, second)
 	}
 	s.learn(chosen)
 }
 
-// addJobs makes the jobs of the poll, and returns the indices of those to ask now.
+// addJobs adds the jobs of the poll, and returns the indices of those whose methods
+// are called.
 func (s *rpcFetch) addJobs(chosen choice) (first []int) {
-	s.note(func(o *outcome) {
+	s.update(func(o *outcome) {
 		for _, c := range chosen.collectors {
 			calls := c.Calls(s.module.Settings)
 			if len(calls) == 0 {
@@ -170,7 +172,7 @@ func (s *rpcFetch) addJobs(chosen choice) (first []int) {
 			j.settled = settled
 			j.guessed = chosen.guessed && !slices.Contains(s.named, c)
 			j.known = slices.Contains(s.known, c)
-			j.lost = s.lost.leaveOut(c)
+			j.lost = s.lost.pauses(c)
 			if !j.lost {
 				first = append(first, len(o.jobs))
 			}
@@ -181,10 +183,10 @@ func (s *rpcFetch) addJobs(chosen choice) (first []int) {
 	return first
 }
 
-// askAgain replaces the calls of collectors that need a second batch, and returns
-// the indices of their jobs.
-func (s *rpcFetch) askAgain() (second []int) {
-	s.note(func(o *outcome) {
+// addSecondBatch replaces the calls of collectors that need a second batch, and
+// returns the indices of their jobs.
+func (s *rpcFetch) addSecondBatch() (second []int) {
+	s.update(func(o *outcome) {
 		for i, j := range o.jobs {
 			if j.lost {
 				continue
@@ -209,7 +211,7 @@ func (s *rpcFetch) batch(ctx context.Context, jobs []int) {
 	var calls []rpc.Call
 	var places []place
 	for _, i := range jobs {
-		for k, answer := range s.outcome.jobs[i].answers { // only this goroutine writes to it
+		for k, answer := range s.outcome.jobs[i].answers { // without mu: only this goroutine writes to it
 			call := answer.Call
 			call.Idempotent = true // collectors only read
 			calls = append(calls, call)
@@ -218,19 +220,19 @@ func (s *rpcFetch) batch(ctx context.Context, jobs []int) {
 	}
 	for i, reply := range s.client.Stream(ctx, calls...) {
 		reply.Err = withShortReason(reply.Err)
-		s.note(func(o *outcome) {
+		s.update(func(o *outcome) {
 			o.jobs[places[i].job].answers[places[i].answer].Reply = reply
 			o.answered = o.answered || !reply.Received.IsZero()
 		})
 	}
 }
 
-// maxReason is the maximum length of the text of a fault, in bytes. Those that
-// Kamailio sends are sentences; a longer one would be copied several times on its way
-// into the log.
+// maxReason is the maximum length of a fault's reason, in bytes. Kamailio sends one
+// sentence. A very long reason would be copied several times before it is logged.
 const maxReason = 1000
 
-// withShortReason returns the error with its text cut, if it is a fault.
+// withShortReason returns the error. If it is a fault, its reason is shortened to
+// maxReason.
 func withShortReason(err error) error {
 	fault, ok := err.(*rpc.Fault) //nolint:errorlint // as a client returns it
 	if !ok || len(fault.Reason) <= maxReason {
@@ -239,38 +241,38 @@ func withShortReason(err error) error {
 	return &rpc.Fault{Code: fault.Code, Reason: strings.Clone(fault.Reason[:maxReason]) + "…"}
 }
 
-// choice is what a poll asks.
+// choice says which methods a poll calls.
 type choice struct {
-	collectors []*collector.Collector // in the order in which they are asked
-	// guessed says that the server did not say which methods it has.
+	collectors []*collector.Collector // in the order of their calls
+	// guessed is true if the server did not list its methods.
 	guessed bool
 }
 
-// choose returns what to ask.
+// choose returns the methods to call.
 func (s *rpcFetch) choose(ctx context.Context) (choice, error) {
 	if !s.module.Auto {
 		return choice{collectors: s.named}, nil
 	}
 	methods, asked, err := s.methods(ctx)
-	s.note(func(o *outcome) { o.answered = asked })
+	s.update(func(o *outcome) { o.answered = asked })
 	switch {
 	case err == nil && hasAny(methods):
 		return choice{collectors: s.collectors(func(c *collector.Collector) bool { return c.Auto && slices.Contains(methods, c.Method) })}, nil
 	case isLate(ctx, err) && len(s.known) > 0:
 		return choice{s.expected(), true}, nil
-	case err != nil && !isLate(ctx, err) && !cannotTell(err):
+	case err != nil && !isLate(ctx, err) && !isWithoutList(err):
 		return choice{}, err
 	}
 	return choice{s.collectors(func(c *collector.Collector) bool { return c.Auto }), true}, nil
 }
 
-// hasAny reports whether any collector's method is among these.
+// hasAny reports whether methods has the method of any collector.
 func hasAny(methods []string) bool {
 	return slices.ContainsFunc(collector.All, func(c *collector.Collector) bool { return slices.Contains(methods, c.Method) })
 }
 
-// collectors returns those that are wanted, and those that are named, in the order
-// in which they are asked.
+// collectors returns the wanted and the named collectors, in the order of their
+// calls.
 func (s *rpcSource) collectors(wanted func(*collector.Collector) bool) []*collector.Collector {
 	var chosen []*collector.Collector
 	for _, c := range collector.All {
@@ -284,24 +286,24 @@ func (s *rpcSource) collectors(wanted func(*collector.Collector) bool) []*collec
 	return chosen
 }
 
-// expected returns the collectors that are named, and those whose methods the
-// server is known to have.
+// expected returns the named collectors, and those whose methods the server had in
+// an earlier poll.
 func (s *rpcSource) expected() []*collector.Collector {
 	return s.collectors(func(c *collector.Collector) bool { return slices.Contains(s.known, c) })
 }
 
-// sortForBatch sorts collectors into the order of collector.All, which has those
-// whose reply may be large at the end. ctl drops the rest of a reply that is not read
-// fast enough, and what follows it is lost.
+// sortForBatch sorts collectors into the order of collector.All, in which those with
+// large replies are last. ctl drops the rest of a reply that is not read fast enough,
+// and all replies after it.
 func sortForBatch(collectors []*collector.Collector) {
 	slices.SortFunc(collectors, func(a, b *collector.Collector) int {
 		return slices.Index(collector.All, a) - slices.Index(collector.All, b)
 	})
 }
 
-// learn remembers which methods the server has, and which replies were lost.
+// learn records which methods the server has, and which replies were lost.
 func (s *rpcFetch) learn(chosen choice) {
-	s.note(func(o *outcome) {
+	s.update(func(o *outcome) {
 		switch {
 		case !s.module.Auto:
 		case !chosen.guessed:
@@ -318,7 +320,7 @@ func (s *rpcFetch) learn(chosen choice) {
 	})
 }
 
-// settle keeps the replies that are valid until Kamailio restarts. They must have come over one connection.
+// settle keeps the replies that are valid until Kamailio restarts, if all replies of the poll came over one connection.
 func (s *rpcSource) settle(jobs []job) {
 	if s.connection == 0 || s.client.Connection() != s.connection {
 		return
@@ -330,13 +332,13 @@ func (s *rpcSource) settle(jobs []job) {
 	}
 }
 
-// learned returns the collectors whose methods the server is known to have after a
-// poll that tried them.
+// learned returns the new value of known after a poll of a server that did not list
+// its methods.
 func (s *rpcSource) learned(jobs []job) []*collector.Collector {
 	known := slices.Clone(s.known)
 	for _, j := range jobs {
 		switch {
-		case j.onlyTried():
+		case j.noSuchMethod():
 			known = slices.DeleteFunc(known, func(c *collector.Collector) bool { return c == j.collector })
 		case j.answered() && !slices.Contains(known, j.collector):
 			known = append(known, j.collector)
@@ -345,8 +347,8 @@ func (s *rpcSource) learned(jobs []job) []*collector.Collector {
 	return known
 }
 
-// methods asks which methods the server has. It may take half of the time, so that
-// there is time left for a server that answers everything but this.
+// methods returns the methods of the server. It takes at most half of the time, so
+// that a server can be polled that replies to all calls except this one.
 func (s *rpcSource) methods(ctx context.Context) ([]string, bool, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
@@ -356,38 +358,38 @@ func (s *rpcSource) methods(ctx context.Context) ([]string, bool, error) {
 	return s.client.Methods(ctx)
 }
 
-// cannotTell reports whether an error means that the server is there, and does not
-// say which methods it has.
-func cannotTell(err error) bool {
+// isWithoutList reports whether an error means that the server replies but does not
+// list its methods.
+func isWithoutList(err error) bool {
 	_, fault := errors.AsType[*rpc.Fault](err)
 	_, limit := errors.AsType[*rpc.LimitError](err)
 	return fault || limit || errors.Is(err, dial.ErrNoMethods)
 }
 
-// isLate reports whether the server did not say in time which methods it has, and
-// there is time left to ask for something else.
+// isLate reports whether the server did not list its methods in time, and time is left
+// for other calls.
 func isLate(ctx context.Context, err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
 }
 
-// allUnknown reports whether the server answered every call by saying that it does
-// not have the method.
+// allUnknown reports whether the reply to every call is that there is no such method.
 func (o *outcome) allUnknown() bool {
-	return len(o.jobs) > 0 && !slices.ContainsFunc(o.jobs, func(j job) bool { return !j.onlyTried() })
+	return len(o.jobs) > 0 && !slices.ContainsFunc(o.jobs, func(j job) bool { return !j.noSuchMethod() })
 }
 
-// onlyTried reports whether the server does not have the method.
-func (j *job) onlyTried() bool {
+// noSuchMethod reports whether the server replied that it does not have the method.
+func (j *job) noSuchMethod() bool {
 	return !slices.ContainsFunc(j.answers, func(answer collector.Answer) bool {
 		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
 		return !ok || !fault.NoSuchMethod()
 	})
 }
 
-// answered reports whether any reply arrived.
+// answered reports whether a reply arrived.
 func (j *job) answered() bool { return !j.lastReceived().IsZero() }
 
-// inTime returns the answers, with an error for those that did not arrive in time.
+// inTime returns the replies with their calls. A reply that did not arrive in time has
+// an error.
 func (j *job) inTime() []collector.Answer {
 	answers := slices.Concat(j.answers, j.settled)
 	for i, answer := range answers {
@@ -398,8 +400,7 @@ func (j *job) inTime() []collector.Answer {
 	return answers
 }
 
-// lastReceived returns when the last of the answers arrived, the zero time if none
-// did.
+// lastReceived returns when the last reply arrived, the zero time if none did.
 func (j *job) lastReceived() time.Time {
 	var last time.Time
 	for _, answer := range j.answers {
@@ -410,10 +411,11 @@ func (j *job) lastReceived() time.Time {
 	return last
 }
 
-// errOutOfTime is a call that was not answered before the poll ended.
+// errOutOfTime is the error of a call whose reply did not arrive before the end of the
+// poll.
 var errOutOfTime = fmt.Errorf("no reply arrived in time: %w", context.DeadlineExceeded)
 
-// outOfTime reports whether a call ended because its poll did.
+// outOfTime reports whether a call failed because its poll ended.
 func outOfTime(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }

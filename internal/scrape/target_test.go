@@ -29,15 +29,14 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// script is a Kamailio that answers as it is told, at the times it is told, so
-// that tests can have scrapes meet at a chosen moment. The live tests have a
-// real one.
+// script is a Client with the replies, and their times, that a test sets. The live
+// tests use a real Kamailio.
 type script struct {
 	methods    []string
 	methodsErr error
-	// methodsHang has the server never say what it has.
+	// methodsHang is true if the server never lists its methods.
 	methodsHang bool
-	// answers are by method; a method without one is never answered.
+	// answers are by method. A method without one never gets a reply.
 	answers map[string]answer
 	// connection is what Connection returns. If reconnects is true, each batch has a new one.
 	connection uint64
@@ -48,7 +47,7 @@ type script struct {
 }
 
 type answer struct {
-	after   time.Duration // since the answer before it
+	after   time.Duration // since the previous one
 	records []any
 	err     error
 }
@@ -133,7 +132,7 @@ func named(t *testing.T, methods ...string) []*collector.Collector {
 	return all
 }
 
-// logBuffer is a log that tests read while polls write to it.
+// logBuffer is a log that tests can read while polls write to it.
 type logBuffer struct {
 	mu   sync.Mutex
 	text strings.Builder
@@ -159,7 +158,7 @@ func (b *logBuffer) Reset() {
 	b.text.Reset()
 }
 
-// testOptions are the settings of a target that a test changes.
+// testOptions are the settings of a target that tests change.
 type testOptions struct {
 	URI         string // "unix:/no/such/kamailio_ctl" if empty
 	Auto        bool
@@ -187,14 +186,14 @@ func newTestTarget(tb testing.TB, client Client, options testOptions) (*Target, 
 	return target, log
 }
 
-// scraped is what a scrape found, to keep.
+// scraped returns the samples of a scrape, which it does not release.
 func scraped(ctx context.Context, target *Target) *metric.Set {
 	found, _ := target.Scrape(ctx)
 	return found
 }
 
-// samples are those of the set whose name starts with one of the prefixes, but
-// for durations.
+// samples returns the samples of the set whose names have one of the prefixes, without
+// durations.
 func samples(set *metric.Set, prefixes ...string) string {
 	var b strings.Builder
 	for _, family := range set.Families() {
@@ -221,7 +220,7 @@ func checkSamples(t *testing.T, set *metric.Set, want ...string) {
 	}
 }
 
-func TestOneFailureCostsOneCollector(t *testing.T) {
+func TestFailureOfOneMethodFailsOneCollector(t *testing.T) {
 	client := &script{answers: map[string]answer{
 		"core.uptime": uptimeAnswer,
 		"tm.stats":    {err: notFound},
@@ -240,7 +239,7 @@ func TestOneFailureCostsOneCollector(t *testing.T) {
 	}
 }
 
-func TestAnEmptyDispatcherIsASuccess(t *testing.T) {
+func TestEmptyDispatcherIsASuccess(t *testing.T) {
 	client := &script{answers: map[string]answer{"dispatcher.list": {err: &rpc.Fault{Code: 500, Reason: "No Destination Sets"}}}}
 	target, log := newTestTarget(t, client, testOptions{Named: named(t, "dispatcher.list")})
 	checkSamples(t, scraped(t.Context(), target),
@@ -264,27 +263,27 @@ func TestAuto(t *testing.T) {
 		want   []string
 	}{
 		{
-			name:   "without what is lost over JSON-RPC",
+			name:   "methods of BINRPC only over JSON-RPC",
 			client: &script{methods: []string{"tm.stats", "core.uptime", "ctl.connections", "rl.get_pipes", "dns.mem_info"}},
 			uri:    "http://127.0.0.1:5060/RPC",
 			asked:  []string{"core.uptime", "tm.stats"},
 			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
 		},
 		{
-			name:   "what the server has",
+			name:   "methods of the server",
 			client: &script{methods: []string{"tm.stats", "core.uptime", "core.kill", "dlg.stats_active"}},
 			asked:  []string{"core.uptime", "tm.stats"},
 			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
 		},
 		{
-			name:   "and what was named",
+			name:   "with a named method",
 			client: &script{methods: []string{"core.uptime"}},
 			named:  []string{"tm.stats"},
 			asked:  []string{"core.uptime", "tm.stats"},
 			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
 		},
 		{
-			name:   "a server that cannot tell",
+			name:   "a server that does not list its methods",
 			client: &script{methodsErr: &rpc.Fault{Code: 500, Reason: "buffer overflow"}},
 			asked:  autoMethods(),
 			want:   []string{"exporter_collector_success[core.uptime] 1", "exporter_collector_success[tm.stats] 1", "exporter_failed_scrapes[] 0"},
@@ -305,7 +304,7 @@ func TestAuto(t *testing.T) {
 			target, _ := newTestTarget(t, test.client, testOptions{Auto: true, URI: test.uri, Named: named(t, test.named...)})
 			set, _ := target.Scrape(t.Context())
 			if got := test.client.asked()[0]; !slices.Equal(got, test.asked) {
-				t.Errorf("asked %v, want %v", got, test.asked)
+				t.Errorf("called %v, want %v", got, test.asked)
 			}
 			got := samples(set, "kamailio_exporter_collector", "kamailio_exporter_failed")
 			if want := strings.Join(test.want, "\n") + "\n"; got != want {
@@ -315,7 +314,7 @@ func TestAuto(t *testing.T) {
 	}
 }
 
-// autoMethods are all that is asked without being named.
+// autoMethods returns the methods that auto can call.
 func autoMethods() []string {
 	var methods []string
 	for _, c := range collector.All {
@@ -338,9 +337,9 @@ func TestNoKamailio(t *testing.T) {
 	)
 }
 
-// TestWhatThereIsIsNeverSaid has a server that answers all but the question what
-// it has.
-func TestWhatThereIsIsNeverSaid(t *testing.T) {
+// TestServerThatNeverListsItsMethods has a server reply to all calls except
+// system.listMethods.
+func TestServerThatNeverListsItsMethods(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := &script{methodsHang: true, answers: map[string]answer{}}
 		for _, c := range collector.All {
@@ -357,14 +356,14 @@ func TestWhatThereIsIsNeverSaid(t *testing.T) {
 			"up[] 1",
 		)
 		if took := time.Since(start); took != 2250*time.Millisecond {
-			t.Errorf("it took %v", took)
+			t.Errorf("the scrape took %v", took)
 		}
 	})
 }
 
-// TestTheListIsAnAnswer has a server that faults at the question what it has, and
-// then is silent.
-func TestTheListIsAnAnswer(t *testing.T) {
+// TestFaultInsteadOfMethodListIsAReply has a server reply to system.listMethods with a
+// fault, and to no other call.
+func TestFaultInsteadOfMethodListIsAReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, _ := newTestTarget(t, &script{methodsErr: notFound}, testOptions{Auto: true})
 		if got := samples(scraped(t.Context(), target), "kamailio_up"); got != "up[] 1\n" {
@@ -373,7 +372,7 @@ func TestTheListIsAnAnswer(t *testing.T) {
 	})
 }
 
-func TestNoTimeToAskWhatThereIs(t *testing.T) {
+func TestNoTimeToListMethods(t *testing.T) {
 	target, log := newTestTarget(t, &script{methodsErr: context.Canceled}, testOptions{Auto: true})
 	scraped(t.Context(), target).Families()
 	if text := log.String(); !strings.Contains(text, "no reply arrived in time") || !strings.Contains(text, "did not reply in time") {
@@ -381,7 +380,7 @@ func TestNoTimeToAskWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestScrapesThatMeetShareAPoll(t *testing.T) {
+func TestConcurrentScrapesShareAPoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		slow := tmAnswer
 		slow.after = time.Second
@@ -406,18 +405,18 @@ func TestScrapesThatMeetShareAPoll(t *testing.T) {
 			t.Errorf("100 scrapes took %v", took)
 		}
 		if asked := client.asked(); len(asked) != 1 {
-			t.Errorf("Kamailio was asked %d times", len(asked))
+			t.Errorf("%d batches were sent, want 1", len(asked))
 		}
 		target.Scrape(t.Context())
 		if asked := client.asked(); len(asked) != 2 {
-			t.Errorf("a scrape that came later shared an old poll")
+			t.Errorf("%d batches were sent, want 2: a later scrape shared a poll that had ended", len(asked))
 		}
 	})
 }
 
-// TestEachScrapeHasItsOwnDeadline has two scrapes share a poll in which one
-// method hangs. The more impatient one gets what is there, and does not take
-// the other along.
+// TestEachScrapeHasItsOwnDeadline has two scrapes share a poll in which one method
+// hangs. The impatient one gets the replies that have arrived, and the other one still
+// gets all.
 func TestEachScrapeHasItsOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		late := tmAnswer
@@ -466,7 +465,7 @@ func TestEachScrapeHasItsOwnDeadline(t *testing.T) {
 	})
 }
 
-// TestKamailioThatDoesNotReply has a scrape wait for the whole poll.
+// TestKamailioThatDoesNotReply has a scrape wait as long as a poll takes.
 func TestKamailioThatDoesNotReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, log := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
@@ -484,7 +483,7 @@ func TestKamailioThatDoesNotReply(t *testing.T) {
 	})
 }
 
-func TestProblemsAreLoggedWhenTheyChange(t *testing.T) {
+func TestOnlyNewProblemsAreLogged(t *testing.T) {
 	client := &script{answers: map[string]answer{"core.uptime": {err: notFound}}}
 	target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
 	lines := func() (n int) {
@@ -507,8 +506,8 @@ func TestProblemsAreLoggedWhenTheyChange(t *testing.T) {
 	}
 }
 
-// TestTheSameProblemIsLoggedOnce has errors whose texts differ each time.
-func TestTheSameProblemIsLoggedOnce(t *testing.T) {
+// TestSameProblemIsLoggedOnce has errors whose texts differ each time.
+func TestSameProblemIsLoggedOnce(t *testing.T) {
 	source := func(name string) net.Addr { return &net.UnixAddr{Name: name, Net: "unixgram"} }
 	for name, errs := range map[string][2]error{
 		"addresses": {
@@ -532,8 +531,8 @@ func TestTheSameProblemIsLoggedOnce(t *testing.T) {
 	}
 }
 
-// TestDifferentFaultsAreDifferentProblems has two methods fail for reasons that
-// different things mend.
+// TestDifferentFaultsAreDifferentProblems has two methods fail for reasons with
+// different hints.
 func TestDifferentFaultsAreDifferentProblems(t *testing.T) {
 	client := &script{answers: map[string]answer{
 		"core.uptime": {err: notFound},
@@ -547,7 +546,7 @@ func TestDifferentFaultsAreDifferentProblems(t *testing.T) {
 	}
 }
 
-func TestForeignTextsAreCut(t *testing.T) {
+func TestLongTextsOfAServerAreCutInTheLog(t *testing.T) {
 	long := strings.Repeat("\xff", 1_000_000)
 	client := &script{answers: map[string]answer{
 		"core.uptime": {records: []any{rpc.Members{{Name: "uptime", Value: 3}, {Name: long, Value: 1}}}},
@@ -560,7 +559,7 @@ func TestForeignTextsAreCut(t *testing.T) {
 	}
 }
 
-func TestWhatIsLeftOutIsCountedAndLoggedOnce(t *testing.T) {
+func TestDroppedFieldsAreCountedAndLoggedOnce(t *testing.T) {
 	odd := answer{records: []any{rpc.Members{{Name: "uptime", Value: 3}, {Name: "from_the_future", Value: 1}, {Name: "another", Value: 2}}}}
 	client := &script{answers: map[string]answer{"core.uptime": odd}}
 	target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
@@ -574,7 +573,7 @@ func TestWhatIsLeftOutIsCountedAndLoggedOnce(t *testing.T) {
 	}
 }
 
-func TestDurationsAddUp(t *testing.T) {
+func TestDurationsOfCollectors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := uptimeAnswer, tmAnswer
 		first.after, second.after = time.Second, 2*time.Second
@@ -594,8 +593,8 @@ func TestDurationsAddUp(t *testing.T) {
 	})
 }
 
-// TestSecondBatch has a collector that asks again where its first answer is not
-// what it needs.
+// TestSecondBatch has a collector that needs other calls after the reply to its first
+// one.
 func TestSecondBatch(t *testing.T) {
 	client := &script{answers: map[string]answer{
 		"core.uptime": uptimeAnswer,
@@ -609,12 +608,12 @@ func TestSecondBatch(t *testing.T) {
 	}
 	for _, method := range asked[1] {
 		if method != "stats.get_statistics" {
-			t.Errorf("the second batch asks %v", asked[1])
+			t.Errorf("the second batch has %v", asked[1])
 		}
 	}
 }
 
-// TestUserMetrics merges what a routing script keeps.
+// TestUserMetrics gets the metrics of a routing script.
 func TestUserMetrics(t *testing.T) {
 	const page = "kamailio_calls_total 3 1\nkamailio_tm_stats_current 9 1\ngo_x 1 1\nnot a metric\n"
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page) }))
