@@ -6,8 +6,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// Gather gives the Set to client_golang: it implements prometheus.Gatherer.
-// The error is always nil.
+// Gather implements prometheus.Gatherer. It returns all families of the Set, and a nil
+// error.
 func (s *Set) Gather() ([]*dto.MetricFamily, error) {
 	families := make([]*dto.MetricFamily, 0, len(s.order))
 	for _, family := range s.Families() {
@@ -17,15 +17,14 @@ func (s *Set) Gather() ([]*dto.MetricFamily, error) {
 		}
 		families = append(families, family.gather(created))
 	}
-	return append(families, s.foreign...), nil
+	return append(families, s.merged...), nil
 }
 
-// Foreign are the families that Merge added.
-func (s *Set) Foreign() []*dto.MetricFamily { return s.foreign }
+// Merged returns the families that Merge added.
+func (s *Set) Merged() []*dto.MetricFamily { return s.merged }
 
-// Merge adds a family that somebody else made. Its name must not be that of any
-// other.
-func (s *Set) Merge(family *dto.MetricFamily) { s.foreign = append(s.foreign, family) }
+// Merge adds a whole family as it is. No other family of the Set may have its name.
+func (s *Set) Merge(family *dto.MetricFamily) { s.merged = append(s.merged, family) }
 
 func (f *Family) gather(created *timestamppb.Timestamp) *dto.MetricFamily {
 	metrics := make([]*dto.Metric, f.Len())

@@ -8,31 +8,31 @@ import (
 	"unicode/utf8"
 )
 
-// labelID numbers the label sets of a table in the order in which they came. That
-// of a sample without labels is 0.
+// labelID is the number of a label set in a table. Label sets are numbered in the order
+// in which they were added. 0 is the empty label set.
 type labelID uint32
 
 // noLabels is the number of a label set that is not in the table.
 const noLabels labelID = math.MaxUint32
 
-// labelTable holds each label set once, as it stands in the text formats:
-// {name="value",name="value"}. So a label set is escaped and written once for all
-// the families that have it, and two are the same if their texts are.
+// labelTable holds each label set once, in the form of the text formats:
+// {name="value",name="value"}. A label set is therefore escaped once for all families
+// that have it. Two label sets are equal if their texts are equal.
 type labelTable struct {
-	texts  [][]byte           // by number
+	texts  [][]byte           // by labelID
 	ids    map[uint64]labelID // by the hash of the text
-	chunks [][]byte           // where texts are written, one behind the other; those behind the one in use are empty
-	chunk  int                // the one in use
+	chunks [][]byte           // the memory of the texts; chunks after the current one are empty
+	chunk  int                // index of the current chunk
 }
 
-// labelChunk is how much room for texts is made at a time.
+// labelChunk is the size of a chunk, in bytes. A longer text gets a larger chunk.
 const labelChunk = 8 << 10
 
 func newLabelTable() *labelTable {
 	return &labelTable{texts: [][]byte{nil}, ids: map[uint64]labelID{}, chunks: [][]byte{make([]byte, 0, labelChunk)}}
 }
 
-// reset empties the table, and keeps its memory for other label sets.
+// reset empties the table and keeps its memory.
 func (t *labelTable) reset() {
 	t.texts = t.texts[:1]
 	clear(t.ids)
@@ -42,18 +42,20 @@ func (t *labelTable) reset() {
 	t.chunk = 0
 }
 
-// seed is what makes the hashes of this process its own.
+// seed makes the hashes differ between processes, so that a server cannot choose
+// labels with equal hashes.
 var seed = maphash.MakeSeed()
 
-// id returns the number of a label set. One that is not in the table is added if
-// there is room, and is noLabels if not; first reports whether it was not there.
+// id returns the number of a label set. A label set that is not in the table is added
+// if room is true; otherwise its number is noLabels. first reports whether it was not
+// in the table.
 func (t *labelTable) id(names, values []string, room bool) (id labelID, first bool) {
 	if len(names) == 0 {
 		return 0, false
 	}
 	chunk := t.chunks[t.chunk]
 	text := appendLabels(chunk[len(chunk):], names, values)
-	for sum := maphash.Bytes(seed, text); ; sum++ { // on to the next place where different texts have the same hash
+	for sum := maphash.Bytes(seed, text); ; sum++ { // the next key if different texts have the same hash
 		id, taken := t.ids[sum]
 		if !taken && !room {
 			return noLabels, true
@@ -70,7 +72,8 @@ func (t *labelTable) id(names, values []string, room bool) (id labelID, first bo
 	}
 }
 
-// keep keeps a text that was appended to the chunk in use, or that grew out of it.
+// keep makes a text part of the table. The text was appended to the current chunk; it
+// is copied to the next chunk if it did not fit.
 func (t *labelTable) keep(text []byte) []byte {
 	chunk := t.chunks[t.chunk]
 	if len(text) <= cap(chunk)-len(chunk) {
@@ -85,6 +88,7 @@ func (t *labelTable) keep(text []byte) []byte {
 	return t.chunks[t.chunk]
 }
 
+// appendLabels appends the text of a label set.
 func appendLabels(b []byte, names, values []string) []byte {
 	separator := byte('{')
 	for i, name := range names {
@@ -98,11 +102,11 @@ func appendLabels(b []byte, names, values []string) []byte {
 	return append(b, '}')
 }
 
-// replacer escapes what the value of a label may not have as it is.
+// replacer escapes the value of a label.
 var replacer = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
-// appendEscaped appends the value of a label. Kamailio's strings may be any bytes,
-// Prometheus' are UTF-8.
+// appendEscaped appends the escaped value of a label. Bytes that are not UTF-8, which
+// Kamailio's strings may have and Prometheus' may not, become U+FFFD.
 func appendEscaped(b []byte, value string) []byte {
 	for i := range len(value) {
 		if c := value[i]; c >= utf8.RuneSelf || c == '\\' || c == '\n' || c == '"' {
@@ -112,10 +116,10 @@ func appendEscaped(b []byte, value string) []byte {
 	return append(b, value...)
 }
 
-// unescaper is what undoes replacer.
+// unescaper is the inverse of replacer.
 var unescaper = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\"`, `"`)
 
-// values takes a label set's text apart again.
+// values returns the values of a label set. names are its names.
 func (t *labelTable) values(id labelID, names []string) []string {
 	text := string(t.texts[id])
 	values := make([]string, len(names))

@@ -24,14 +24,14 @@ func TestLongLabelValueIsCutAndCountedOnce(t *testing.T) {
 	}
 	skips := s.Skips()
 	if len(skips) != 1 || skips[0].Reason != TooLong || skips[0].Count != 1 || len(skips[0].Example) > maxExample {
-		t.Errorf("skipped %+v", skips)
+		t.Errorf("dropped %+v", skips)
 	}
 	if len(values[0]) != 16<<20 {
 		t.Error("the caller's value was changed")
 	}
 }
 
-func TestCutKeepsCharactersWhole(t *testing.T) {
+func TestCutDoesNotSplitCharacters(t *testing.T) {
 	for shift := range 4 {
 		text := strings.Repeat("x", shift) + strings.Repeat("😀", MaxLabelLength)
 		got := cut(text, MaxLabelLength)
@@ -39,22 +39,22 @@ func TestCutKeepsCharactersWhole(t *testing.T) {
 			t.Errorf("shifted by %d: %d bytes, valid: %t", shift, len(got), utf8.ValidString(got))
 		}
 	}
-	if got := cut(strings.Repeat("\x80", 2000), MaxLabelLength); len(got) != MaxLabelLength { // no UTF-8 at all
+	if got := cut(strings.Repeat("\x80", 2000), MaxLabelLength); len(got) != MaxLabelLength { // not UTF-8
 		t.Errorf("%d bytes", len(got))
 	}
 }
 
-func TestLabelValueOfMaximumLengthIsWhole(t *testing.T) {
+func TestLabelValueOfMaximumLengthIsNotCut(t *testing.T) {
 	s := NewSet()
 	s.Add(labeled, 1, strings.Repeat("a", MaxLabelLength), "")
 	if _, got := s.Families()[0].Sample(0); len(got[0]) != MaxLabelLength || len(s.Skips()) > 0 {
-		t.Errorf("%d bytes, skipped %+v", len(got[0]), s.Skips())
+		t.Errorf("%d bytes, dropped %+v", len(got[0]), s.Skips())
 	}
 }
 
-// TestSizeOfASetIsBounded adds more than fits, by new label sets and by new
-// families with the same one.
-func TestSizeOfASetIsBounded(t *testing.T) {
+// TestSizeOfSetIsLimited adds more than MaxSize, with new label sets and with new
+// families of the same label set.
+func TestSizeOfSetIsLimited(t *testing.T) {
 	long := strings.Repeat("x", MaxLabelLength)
 	for name, add := range map[string]func(w *Writer, i int){
 		"samples": func(w *Writer, i int) { w.Add(labeled, 1, long, strconv.Itoa(i)) },
@@ -85,16 +85,16 @@ func TestSizeOfASetIsBounded(t *testing.T) {
 			s.Add(plain, 1)
 			skips := s.Skips()
 			if last := skips[len(skips)-1]; last.Collector != "d" || last.Reason != TooMany || last.Count != 1 {
-				t.Errorf("skipped %+v", skips)
+				t.Errorf("dropped %+v", skips)
 			}
 			if !strings.Contains(text(t, s), "a_plain 1\n") {
-				t.Error("a sample of no collector was left out")
+				t.Error("a sample of the exporter itself was dropped")
 			}
 		})
 	}
 }
 
-func TestCounterBelowZeroIsNoSample(t *testing.T) {
+func TestCounterBelowZeroIsDropped(t *testing.T) {
 	s := NewSet()
 	w := s.Writer("c", 0)
 	w.Add(labeled, -0.001, "x", "y")
@@ -103,13 +103,13 @@ func TestCounterBelowZeroIsNoSample(t *testing.T) {
 		t.Errorf("got\n%s", got)
 	}
 	if skips := s.Skips(); len(skips) != 1 || skips[0] != (Skip{"c", BadValue, 1, "b_labeled_total{x,y}"}) {
-		t.Errorf("skipped %+v", skips)
+		t.Errorf("dropped %+v", skips)
 	}
 }
 
-// TestResetGivesUpMemoryThatIsNotNeeded resets a Set after a large scrape, after
-// which memory of that size is still likely to be needed, and after a small one.
-func TestResetGivesUpMemoryThatIsNotNeeded(t *testing.T) {
+// TestResetAfterSmallScrapeFreesMemory resets a Set after a large scrape, which keeps
+// the memory, and after a small one.
+func TestResetAfterSmallScrapeFreesMemory(t *testing.T) {
 	fill := func(s *Set, samples int) {
 		for i := range samples {
 			s.Add(labeled, 1, strconv.Itoa(i), strings.Repeat("x", 1000))
@@ -119,12 +119,12 @@ func TestResetGivesUpMemoryThatIsNotNeeded(t *testing.T) {
 	fill(s, 4000)
 	s.Reset()
 	if len(s.labels.chunks) < 100 {
-		t.Errorf("the memory of a large scrape was given up before the next one: there are %d chunks", len(s.labels.chunks))
+		t.Errorf("after a large scrape there are %d chunks, want more than 100", len(s.labels.chunks))
 	}
 	fill(s, 10)
 	s.Reset()
 	if len(s.labels.chunks) > 1 || len(s.families) > 0 {
-		t.Errorf("the memory is still there after a small scrape: there are %d chunks", len(s.labels.chunks))
+		t.Errorf("after a small scrape there are %d chunks and %d families, want 1 and 0", len(s.labels.chunks), len(s.families))
 	}
 	fill(s, 1)
 	if got := len(s.Families()); got != 1 {

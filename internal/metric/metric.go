@@ -1,5 +1,6 @@
-// Package metric holds what one scrape found: samples in families, checked as
-// they are added, so that what comes out is always valid for Prometheus.
+// Package metric holds the samples of one scrape in families, and writes them in
+// Prometheus' text formats. It checks each sample when it is added, so that the result
+// is always valid for Prometheus.
 package metric
 
 import (
@@ -11,65 +12,63 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// Type is a metric's type in Prometheus' sense.
+// Type is the type of a metric family.
 type Type uint8
 
-// The types that replies are turned into.
+// The types of families that collectors have.
 const (
 	Gauge Type = iota
 	Counter
 )
 
-// Desc describes a family: what all its samples share. It is made once, at
-// start-up, and never changes.
+// Desc describes a metric family. It must not be changed after its first use.
 type Desc struct {
-	// Name is the family's full name.
+	// Name is the full name of the family.
 	Name string
-	// Help says in a sentence what is counted, and for which field of which RPC.
+	// Help says what the value is, and in which field of which RPC method it is.
 	Help string
-	// Type is Counter only for what Kamailio never lowers, short of a restart.
+	// Type is Counter only if Kamailio lowers the value at a restart only.
 	Type Type
 	// Labels are the names of the labels, sorted.
 	Labels []string
-	// Preferred is the name of another family with the same figures, which is
-	// preferred to this one; "" if there is none.
+	// Preferred is the name of a family with the same values that users should use
+	// instead; "" if there is none.
 	Preferred string
-	// Legacy reports whether the family is kept only for those who used it
-	// before Preferred existed.
+	// Legacy reports whether the family exists only for users of versions that did
+	// not have Preferred.
 	Legacy bool
 }
 
-// Family is the samples of one Desc.
+// Family is a metric family with its samples.
 type Family struct {
 	Desc *Desc
 
-	samples []sample
-	heads   [2][]byte // by Format; made with the family, which serves many scrapes
-	// collected says that a collector found it, so that its counters began at Set.created.
-	collected bool
+	samples   []sample
+	heads     [2][]byte // by Format; rendered once, because a family serves many scrapes
+	collected bool      // added by a Writer: its counters started at Set.created
 	labels    *labelTable
-	seen      map[labelID]bool // nil as long as every sample had a higher label set than the one before it
+	seen      map[labelID]bool // nil while the label sets of the samples are in ascending order
 }
 
-// sample is a value and its label set. It has no pointers: there can be tens of
-// thousands, which the garbage collector then need not look at.
+// sample is a value and its label set. It has no pointers, so that the garbage
+// collector does not scan the samples, of which there can be tens of thousands.
 type sample struct {
 	value  float64
 	labels labelID
 }
 
-// Len is the number of samples.
+// Len returns the number of samples.
 func (f *Family) Len() int { return len(f.samples) }
 
-// Sample is the i-th sample's value, and the values of its labels in the order
-// of Desc.Labels.
+// Sample returns the value of sample i, and the values of its labels in the order of
+// Desc.Labels.
 func (f *Family) Sample(i int) (float64, []string) {
 	return f.samples[i].value, f.labels.values(f.samples[i].labels, f.Desc.Labels)
 }
 
-// claim reports whether no sample has this label set yet, and notes that the next
-// one has. Label sets are numbered as they come, so that a higher one than the
-// last sample's is new as long as all came in that order, as they mostly do.
+// claim reports whether no sample has this label set yet. If so, the caller must add a
+// sample with it. Most samples are added in the order in which their label sets were
+// numbered, and then a label set is new if it is higher than that of the last sample.
 func (f *Family) claim(id labelID) bool {
 	if f.seen == nil {
 		if len(f.samples) == 0 || id > f.samples[len(f.samples)-1].labels {
@@ -87,69 +86,69 @@ func (f *Family) claim(id labelID) bool {
 	return true
 }
 
-// Reason says why something was left out of a Set.
+// Reason says why a part of a reply was dropped or shortened. It is the value of the
+// label reason of kamailio_exporter_skipped_total.
 type Reason string
 
-// The reasons, as they stand in the label of that name.
+// The reasons.
 const (
-	// Duplicate is a sample whose labels another one has already.
+	// Duplicate is for a sample with the labels of another sample.
 	Duplicate Reason = "duplicate"
-	// NotANumber is a value that should be a number and is none.
+	// NotANumber is for a value that is not a number and should be one.
 	NotANumber Reason = "not_a_number"
-	// UnknownField is a field of a reply that no metric is known for.
+	// UnknownField is for a field of a reply that no collector knows.
 	UnknownField Reason = "unknown_field"
-	// TooMany is a sample beyond what its collector may add.
+	// TooMany is for a sample above the limit of its collector or of the Set.
 	TooMany Reason = "too_many"
-	// BadValue is a value outside of what its field can have.
+	// BadValue is for a value that its field cannot have.
 	BadValue Reason = "bad_value"
-	// TooLong is the value of a label beyond MaxLabelLength. It is cut, and the
-	// samples that have it are kept.
+	// TooLong is for a label value longer than MaxLabelLength. The value is cut, and
+	// its samples are kept.
 	TooLong Reason = "too_long"
 )
 
 const (
-	// MaxLabelLength is the maximum length of the value of a label, in bytes. A
-	// longer value is cut, and then ends with cutMark. The SIP URIs that Kamailio
-	// itself keeps are shorter than 512 bytes.
+	// MaxLabelLength is the maximum length of a label value, in bytes. A longer value
+	// is cut and ends with "…". The SIP URIs that Kamailio keeps are shorter than 512
+	// bytes.
 	MaxLabelLength = 1024
-	// MaxSize is the maximum size of the text of all samples that collectors add to
-	// a Set, in bytes, approximately. A page of 4,000 dispatcher destinations in
-	// full has 7 MB.
+	// MaxSize is the approximate maximum size of the text of all samples that
+	// collectors add to a Set, in bytes. 4,000 dispatcher destinations take 7 MB.
 	MaxSize = 16 << 20
 
 	cutMark = "…"
-	// maxExample is the maximum length of the example of a Skip, in bytes.
+	// maxExample is the maximum length of Skip.Example, in bytes.
 	maxExample = 300
 )
 
-// Skip is what was left out of a Set for one reason.
+// Skip counts the parts of replies that one collector dropped or shortened for one
+// reason.
 type Skip struct {
 	Collector string
 	Reason    Reason
 	Count     int
-	// Example is the first of them, for the log. It is cut after 300 bytes.
+	// Example is the first of them, for the log. It has at most 300 bytes.
 	Example string
 }
 
-// Set is what one scrape found. It may be read concurrently once it is complete.
+// Set has the samples of one scrape. It may be read concurrently when it is complete.
 type Set struct {
-	families map[*Desc]*Family // also those that had samples before a Reset
+	families map[*Desc]*Family // all families that had samples since the memory was allocated
 	labels   *labelTable
-	order    []*Family // those that have samples
+	order    []*Family // the families that have samples
 	skips    []Skip
-	foreign  []*dto.MetricFamily
+	merged   []*dto.MetricFamily
 	created  time.Time
-	size     int // bytes of the samples' text and of the label sets, approximately
-	largest  int // the largest size that the Set had since its memory was allocated
+	size     int // approximate size of the text of all samples and label sets, in bytes
+	largest  int // maximum of size since the memory was allocated
 }
 
-// NewSet makes an empty Set.
+// NewSet returns an empty Set.
 func NewSet() *Set { return &Set{families: map[*Desc]*Family{}, labels: newLabelTable()} }
 
-// Labels is a label set that a Set knows, to add samples of several families
-// with.
+// Labels is a label set of a Set, for samples of several families.
 type Labels struct {
-	// First reports whether the Set did not know the label set before.
+	// First reports whether the label set is new in the Set.
 	First bool
 
 	names  []string
@@ -159,7 +158,7 @@ type Labels struct {
 
 func isLong(value string) bool { return len(value) > MaxLabelLength }
 
-// cutAll returns the values with those cut that are too long.
+// cutAll returns a copy of the values, in which those longer than MaxLabelLength are cut.
 func cutAll(values []string) []string {
 	values = slices.Clone(values)
 	for i, value := range values {
@@ -170,11 +169,11 @@ func cutAll(values []string) []string {
 	return values
 }
 
-// cut returns the beginning of a text and a mark, together at most limit bytes. The
-// result does not share the memory of the text.
+// cut returns the beginning of a text, followed by cutMark. The result has at most
+// limit bytes and does not share memory with the text.
 func cut(text string, limit int) string {
 	end := limit - len(cutMark)
-	for i := range utf8.UTFMax { // do not cut within a character
+	for i := range utf8.UTFMax { // do not split a character
 		if utf8.RuneStart(text[end-i]) {
 			end -= i
 			break
@@ -183,14 +182,14 @@ func cut(text string, limit int) string {
 	return text[:end] + cutMark
 }
 
-// grow counts bytes.
+// grow adds bytes to the size.
 func (s *Set) grow(bytes int) {
 	s.size += bytes
 	s.largest = max(s.largest, s.size)
 }
 
-// Add adds a sample of the exporter itself, with a value for each of the family's labels. A sample that repeats the labels of
-// another is left out.
+// Add adds a sample of the exporter itself. labels are the values of Desc.Labels. A sample with the labels of another one is
+// dropped. The limits of a Writer do not apply.
 func (s *Set) Add(desc *Desc, value float64, labels ...string) {
 	checkLabels(desc.Labels, labels)
 	id, _ := s.labels.id(desc.Labels, labels, true)
@@ -204,8 +203,8 @@ func checkLabels(names, values []string) {
 	}
 }
 
-// insert adds a sample. It reports whether the sample is the first one with its labels. collected says that a collector found
-// it.
+// insert adds a sample. It reports whether the sample is the first one with its labels; others are dropped. collected is true
+// for samples of a Writer.
 func (s *Set) insert(id labelID, desc *Desc, value float64, collected bool) bool {
 	family := s.family(desc, collected)
 	if !family.claim(id) {
@@ -216,14 +215,16 @@ func (s *Set) insert(id labelID, desc *Desc, value float64, collected bool) bool
 	return true
 }
 
-// valueLength is how many bytes a value, the space before it and the end of the
-// line take, approximately.
+// valueLength is the approximate length of a value with the space before it and the
+// end of the line, in bytes.
 const valueLength = 8
 
+// sameNames reports whether a and b are equal.
 func sameNames(a, b []string) bool {
 	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
 }
 
+// family returns the family of desc, which is added if it is new.
 func (s *Set) family(desc *Desc, collected bool) *Family {
 	family, ok := s.families[desc]
 	if !ok {
@@ -237,11 +238,11 @@ func (s *Set) family(desc *Desc, collected bool) *Family {
 	return family
 }
 
-// spareSize is the size up to which a Set keeps its memory in any case, in bytes.
+// spareSize is the largest size of a Set whose Reset always keeps the memory, in bytes.
 const spareSize = 1 << 20
 
-// Reset empties the Set. It keeps the memory for the next scrape, which as a rule
-// finds as much again, unless the Set once was much larger than it was this time.
+// Reset empties the Set. It keeps the memory for the next scrape, which usually needs
+// as much, except if the Set was once more than four times as large as now.
 func (s *Set) Reset() {
 	if s.largest > spareSize && s.size < s.largest/4 {
 		*s = *NewSet()
@@ -254,21 +255,22 @@ func (s *Set) Reset() {
 	*s = Set{families: s.families, labels: s.labels, order: s.order[:0], largest: s.largest}
 }
 
-// Size is about how many bytes the text of the samples has.
+// Size returns the approximate size of the text of the samples, in bytes.
 func (s *Set) Size() int { return s.size }
 
+// cutExample returns a copy of an example, cut to maxExample.
 func cutExample(example string) string {
 	if len(example) <= maxExample {
-		return strings.Clone(example) // it may be a part of a large reply
+		return strings.Clone(example) // must not keep a large reply in memory
 	}
 	return cut(example, maxExample)
 }
 
-// Skips are what was left out, by collector and reason.
+// Skips returns the counts of dropped and shortened parts of replies, one for each
+// collector and reason.
 func (s *Set) Skips() []Skip { return s.skips }
 
-// DropLegacy removes the families that are kept beside a preferred one, where that
-// one has samples.
+// DropLegacy removes the families with Desc.Legacy whose preferred family has samples.
 func (s *Set) DropLegacy() {
 	has := map[string]bool{}
 	for _, family := range s.order {
@@ -283,7 +285,8 @@ func (s *Set) DropLegacy() {
 	})
 }
 
-// Families are the families that have samples, by name.
+// Families returns the families that have samples, sorted by name. Those of Merge are
+// not among them.
 func (s *Set) Families() []*Family {
 	return slices.SortedFunc(slices.Values(s.order), func(a, b *Family) int {
 		return strings.Compare(a.Desc.Name, b.Desc.Name)

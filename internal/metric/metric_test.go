@@ -28,7 +28,7 @@ func text(t *testing.T, s *Set) string {
 	var b bytes.Buffer
 	for _, family := range families {
 		if family.Name == nil {
-			continue // foreign
+			continue // merged
 		}
 		if _, err := expfmt.MetricFamilyToText(&b, family); err != nil {
 			t.Fatal(err)
@@ -64,11 +64,11 @@ b_labeled_total{x="` + "\uFFFD" + `",y=""} 7
 	}
 	skips := []Skip{{"c", Duplicate, 3, "b_labeled_total{p,q}"}}
 	if !slices.Equal(s.Skips(), skips) {
-		t.Errorf("left out %+v, want %+v", s.Skips(), skips)
+		t.Errorf("dropped %+v, want %+v", s.Skips(), skips)
 	}
 }
 
-func TestLabelsOfTheCallerAreNotChanged(t *testing.T) {
+func TestAddDoesNotChangeLabelsOfCaller(t *testing.T) {
 	labels := []string{"\xff", "y"}
 	NewSet().Add(labeled, 1, labels...)
 	if labels[0] != "\xff" {
@@ -76,12 +76,12 @@ func TestLabelsOfTheCallerAreNotChanged(t *testing.T) {
 	}
 }
 
-// TestSameHash puts samples where another one with the same hash would be.
-func TestSameHash(t *testing.T) {
+// TestLabelSetsWithEqualHashes makes the hash of one label set that of another one.
+func TestLabelSetsWithEqualHashes(t *testing.T) {
 	s := NewSet()
 	s.Add(labeled, 1, "p", "q")
 	pq, _ := s.labels.id(labeled.Labels, []string{"p", "q"}, true)
-	s.labels.ids[maphash.Bytes(seed, []byte(`{x="r",y="s"}`))] = pq // as if {p,q} had it
+	s.labels.ids[maphash.Bytes(seed, []byte(`{x="r",y="s"}`))] = pq // as if {p,q} had that hash
 	s.Add(labeled, 2, "r", "s")
 	s.Add(labeled, 3, "r", "s")
 	if got := text(t, s); !strings.Contains(got, `{x="r",y="s"} 2`) || strings.Contains(got, " 3") {
@@ -89,8 +89,8 @@ func TestSameHash(t *testing.T) {
 	}
 }
 
-// TestReset has a Set be used again as if it were new.
-func TestReset(t *testing.T) {
+// TestSetIsAsNewAfterReset fills a Set, resets it, and fills it again.
+func TestSetIsAsNewAfterReset(t *testing.T) {
 	s := NewSet()
 	fill := func() {
 		w := s.Writer("c", 0)
@@ -110,13 +110,13 @@ func TestReset(t *testing.T) {
 	fill()
 	want, chunks := text(t, s), len(s.labels.chunks)
 	s.Reset()
-	if got := text(t, s); got != "" || len(s.Skips()) > 0 || len(s.Foreign()) > 0 {
-		t.Errorf("what was reset has %+v and\n%s", s.Skips(), got)
+	if got := text(t, s); got != "" || len(s.Skips()) > 0 || len(s.Merged()) > 0 {
+		t.Errorf("after Reset, the set has %+v and\n%s", s.Skips(), got)
 	}
 	s.Writer("c", 0).Add(labeled, 1, "b", "")
 	families, err := s.Gather()
 	if err != nil || families[0].GetMetric()[0].GetCounter().GetCreatedTimestamp() != nil {
-		t.Errorf("what was reset knows when Kamailio started: %v, %v", families, err)
+		t.Errorf("after Reset, counters have the old start time: %v, %v", families, err)
 	}
 	for range 3 {
 		s.Reset()
@@ -126,14 +126,14 @@ func TestReset(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if len(s.labels.chunks) > chunks {
-		t.Errorf("its memory grew from %d to %d chunks", chunks, len(s.labels.chunks))
+		t.Errorf("the memory grew from %d to %d chunks", chunks, len(s.labels.chunks))
 	}
 }
 
-func TestWrongNumberOfLabels(t *testing.T) {
+func TestWrongNumberOfLabelsPanics(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("a sample with too few labels was taken")
+			t.Error("a sample with too few labels was added")
 		}
 	}()
 	NewSet().Add(labeled, 1, "x")
@@ -157,7 +157,7 @@ func TestMaxSeries(t *testing.T) {
 	s := NewSet()
 	w := s.Writer("c", 2)
 	w.Add(labeled, 1, "a", "")
-	w.Add(labeled, 1, "a", "") // takes no place
+	w.Add(labeled, 1, "a", "") // is not counted as a series
 	w.Add(plain, 2)
 	w.Add(labeled, 3, "b", "")
 	w = s.Writer("d", 0)
@@ -168,13 +168,13 @@ func TestMaxSeries(t *testing.T) {
 	}
 	skips := []Skip{{"c", Duplicate, 1, "b_labeled_total{a,}"}, {"c", TooMany, 1, "b_labeled_total{b,}"}}
 	if !slices.Equal(s.Skips(), skips) {
-		t.Errorf("left out %+v, want %+v", s.Skips(), skips)
+		t.Errorf("dropped %+v, want %+v", s.Skips(), skips)
 	}
 }
 
-// TestCreated has the counters of a collector begin when Kamailio did, and no
-// others.
-func TestCreated(t *testing.T) {
+// TestOnlyCountersOfCollectorsHaveStartOfKamailio adds counters of a collector and one
+// of the exporter itself.
+func TestOnlyCountersOfCollectorsHaveStartOfKamailio(t *testing.T) {
 	own := &Desc{Name: "c_own_total", Help: "Own.", Type: Counter}
 	started := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	s := NewSet()
@@ -215,7 +215,7 @@ func TestDropLegacy(t *testing.T) {
 			got = append(got, family.Desc.Name)
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("of %d families there are %q, want %q", len(added), got, want)
+			t.Errorf("%d families: %q remain, want %q", len(added), got, want)
 		}
 	}
 }

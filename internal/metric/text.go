@@ -11,19 +11,19 @@ import (
 // Format is a text format of Prometheus.
 type Format uint8
 
-// The formats that a Family can be written in.
+// The text formats.
 const (
-	// Text is Prometheus' own format, the same in its versions 0.0.4 and 1.0.0
-	// for the names that a Desc has.
+	// Text is Prometheus' own format. Versions 0.0.4 and 1.0.0 are equal for the
+	// names that a Desc can have.
 	Text Format = iota
-	// OpenMetrics is version 1.0.0 or 0.0.1 of that standard, the same for gauges
-	// and counters.
+	// OpenMetrics is OpenMetrics 1.0.0. Version 0.0.1 is equal for gauges and
+	// counters.
 	OpenMetrics
 )
 
-// WriteText writes the family as package expfmt does, byte for byte. It is that
-// package's work over, without a message for each sample and with each label set
-// escaped once, because this is most of what a large scrape costs.
+// WriteText writes the family. The text is equal to that of package expfmt, but
+// WriteText is faster: it does not make a message for each sample, and label sets are
+// escaped once. Most of the time of a large scrape is spent here.
 func (f *Family) WriteText(w *bufio.Writer, format Format) error {
 	if _, err := w.Write(f.heads[format]); err != nil {
 		return err
@@ -40,21 +40,21 @@ func (f *Family) WriteText(w *bufio.Writer, format Format) error {
 	return nil
 }
 
-// helpReplacers escape what a help text may not have as it is.
+// helpReplacers escape help texts, by Format.
 var helpReplacers = [...]*strings.Replacer{
 	Text:        strings.NewReplacer(`\`, `\\`, "\n", `\n`),
 	OpenMetrics: replacer,
 }
 
-// head is the lines before the samples.
+// head returns the lines HELP and TYPE.
 func (d *Desc) head(format Format) []byte {
 	name, typ := d.Name, "gauge"
 	if d.Type == Counter {
 		typ = "counter"
 	}
 	if d.Type == Counter && format == OpenMetrics {
-		// There, a counter is named without the ending that its samples have, and
-		// one whose samples lack it is none.
+		// In OpenMetrics, the name of a counter's family lacks the ending _total of
+		// its samples. A counter without that ending must be of type unknown.
 		base, ok := strings.CutSuffix(name, "_total")
 		if name = base; !ok {
 			typ = "unknown"
@@ -63,16 +63,17 @@ func (d *Desc) head(format Format) []byte {
 	return []byte("# HELP " + name + " " + helpReplacers[format].Replace(d.Help) + "\n# TYPE " + name + " " + typ + "\n")
 }
 
-// mostWhole is the number from which on a float is written with an exponent.
-const mostWhole = 1e6
+// minExponent is the smallest integer that is written with an exponent.
+const minExponent = 1e6
 
+// appendValue appends a value as package expfmt writes it.
 func appendValue(b []byte, value float64, format Format) []byte {
-	if math.Abs(value) < mostWhole && value == math.Trunc(value) {
-		b = strconv.AppendInt(b, int64(value), 10) // much faster than AppendFloat, and the same
+	if math.Abs(value) < minExponent && value == math.Trunc(value) {
+		b = strconv.AppendInt(b, int64(value), 10) // the same text as AppendFloat, much faster
 	} else {
 		start := len(b)
 		b = strconv.AppendFloat(b, value, 'g', -1, 64)
-		if bytes.ContainsAny(b[start:], ".eIN") { // no integer, infinite, or no number
+		if bytes.ContainsAny(b[start:], ".eIN") { // not an integer, infinite, or not a number
 			return b
 		}
 	}

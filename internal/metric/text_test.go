@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// byLibrary is a Set as package expfmt writes it.
+// byLibrary returns a Set as package expfmt writes it.
 func byLibrary(t *testing.T, s *Set, format Format) string {
 	t.Helper()
 	families, err := s.Gather()
@@ -31,6 +31,7 @@ func byLibrary(t *testing.T, s *Set, format Format) string {
 	return b.String()
 }
 
+// byUs returns a Set as WriteText writes it.
 func byUs(t *testing.T, s *Set, format Format) string {
 	t.Helper()
 	var b strings.Builder
@@ -55,17 +56,17 @@ func checkText(t *testing.T, s *Set) {
 	}
 }
 
-// oddTexts are label values and help texts that need care.
+// oddTexts are label values and help texts with special characters.
 var oddTexts = []string{"", "plain", `\`, `"`, "\n", `\n`, `\\"`, `a"b\c` + "\nd", "ümläut", "\xff\xfe", "a\xffb", "\uFFFD", "}", "{", `x="y"`, "\x00", "\r\t"}
 
-// oddValues are those at which the form of a number changes.
+// oddValues are numbers around which the form of a number changes.
 var oddValues = []float64{
 	0, math.Copysign(0, -1), 1, -1, 2, 10, 0.5, -0.5, 1e-3, 1e-4, 1e-5, 123456, 999999, 1e6, -999999, -1e6, 999999.5, 1234567, 1e20, 1e21, 1e22,
 	123456.789, 4294967295, math.MaxUint32, math.MaxInt64, math.MinInt64, math.MaxUint64, math.MaxFloat64, math.SmallestNonzeroFloat64,
 	math.Inf(1), math.Inf(-1), math.NaN(), 1 << 53, 1.0000000000000002,
 }
 
-func TestTextIsThatOfTheLibrary(t *testing.T) {
+func TestTextEqualsThatOfLibrary(t *testing.T) {
 	s := NewSet()
 	w := s.Writer("c", 0)
 	wrongCounter := &Desc{Name: "counter_of_another_name", Help: "Counts.", Type: Counter}
@@ -95,7 +96,7 @@ func FuzzText(f *testing.F) {
 		s.Add(desc, value, y, x)
 		checkText(t, s)
 		if counter && value < 0 {
-			return // TestCounterBelowZeroIsNoSample
+			return // see TestCounterBelowZeroIsDropped
 		}
 		_, labels := s.Families()[0].Sample(0)
 		cutTo := func(text string) string {
@@ -111,8 +112,8 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-// TestSamplesInAnyOrder has families meet label sets that others brought in another
-// order.
+// TestSamplesInAnyOrder adds label sets to a family in another order than that in which
+// another family added them.
 func TestSamplesInAnyOrder(t *testing.T) {
 	other := &Desc{Name: "c_other", Help: "Other.", Labels: labeled.Labels}
 	s := NewSet()
@@ -132,16 +133,16 @@ func TestSamplesInAnyOrder(t *testing.T) {
 		t.Errorf("samples %v, want %v", got, want)
 	}
 	if skips := s.Skips(); len(skips) != 1 || skips[0].Count != 3 || skips[0].Example != "c_other{1,}" {
-		t.Errorf("left out %+v", skips)
+		t.Errorf("dropped %+v", skips)
 	}
 }
 
-func TestLabelsOfOtherNames(t *testing.T) {
+func TestLabelsWithOtherNamesPanic(t *testing.T) {
 	w := NewSet().Writer("c", 0)
 	labels := w.Labels([]string{"x", "z"}, "1", "2")
 	defer func() {
 		if recover() == nil {
-			t.Error("a sample with labels of other names was taken")
+			t.Error("a sample with labels of other names was added")
 		}
 	}()
 	w.AddTo(labels, labeled, 1)

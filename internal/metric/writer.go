@@ -7,18 +7,18 @@ import (
 	"time"
 )
 
-// Writer adds what one collector found to a Set. It checks each sample, and leaves out and counts those that Prometheus would
+// Writer adds the samples of one collector to a Set. It checks each sample, and drops and counts those that Prometheus would
 // refuse. It must not be used concurrently with another Writer of the same Set.
 type Writer struct {
 	set       *Set
 	collector string
-	left      int // series that may still be added
+	left      int // number of series that may still be added
 	added     int
 	skipped   int
 }
 
-// Writer returns a Writer for a collector. It adds at most the given number of series; 0 means any number that fits in MaxSize.
-// What is beyond is left out and counted.
+// Writer returns a Writer for a collector. It adds at most the given number of series; 0 means that only MaxSize limits them.
+// Samples above a limit are dropped and counted.
 func (s *Set) Writer(collector string, series int) *Writer {
 	if series == 0 {
 		series = math.MaxInt
@@ -26,18 +26,17 @@ func (s *Set) Writer(collector string, series int) *Writer {
 	return &Writer{set: s, collector: collector, left: series}
 }
 
-// Added returns how many series were added.
+// Added returns the number of series that were added.
 func (w *Writer) Added() int { return w.added }
 
-// Skipped returns how many parts of replies were left out or cut.
+// Skipped returns the number of parts of replies that were dropped or shortened.
 func (w *Writer) Skipped() int { return w.skipped }
 
-// SetCreated sets the time since when all counters of collectors count.
+// SetCreated sets the time at which the counters of all collectors started.
 func (w *Writer) SetCreated(since time.Time) { w.set.created = since }
 
-// Labels returns the label set of the names in a family's Desc.Labels and their
-// values. Use it where several families have a sample with the same label set. A
-// value longer than MaxLabelLength is cut.
+// Labels returns a label set. names are the Desc.Labels of the families for which AddTo
+// uses it. A value longer than MaxLabelLength is cut and counted.
 func (w *Writer) Labels(names []string, values ...string) Labels {
 	checkLabels(names, values)
 	long := slices.IndexFunc(values, isLong)
@@ -54,36 +53,35 @@ func (w *Writer) Labels(names []string, values ...string) Labels {
 	return Labels{first, names, values, id}
 }
 
-// full reports whether the collector may not add anything more.
+// full reports whether the collector has reached a limit.
 func (w *Writer) full() bool {
 	return w.left == 0 || w.set.size >= MaxSize
 }
 
-// Add adds a sample, with a value for each of the family's labels. A sample that
-// repeats the labels of another, and a counter below zero, is left out and
-// counted.
+// Add adds a sample. labels are the values of Desc.Labels. A sample with the labels of
+// another one, and a counter below zero, are dropped and counted.
 func (w *Writer) Add(desc *Desc, value float64, labels ...string) {
 	w.AddTo(w.Labels(desc.Labels, labels...), desc, value)
 }
 
-// AddTo is like Add with a label set made by the same Writer's Labels, of the names
-// that the family has.
+// AddTo is like Add with a label set that Labels of the same Writer returned for the
+// names in Desc.Labels.
 func (w *Writer) AddTo(labels Labels, desc *Desc, value float64) {
 	if !w.add(labels, desc, value) {
 		w.skip(Duplicate, desc, labels)
 	}
 }
 
-// AddOnce is like Add for samples that are meant to repeat: only the first
-// counts, and nothing is lost with the others.
+// AddOnce is like Add, but does not count the dropped samples with the labels of another
+// one. It is for values that Kamailio repeats.
 func (w *Writer) AddOnce(desc *Desc, value float64, labels ...string) {
 	w.add(w.Labels(desc.Labels, labels...), desc, value)
 }
 
-// add reports whether the sample is the first one with its labels.
+// add adds a sample. It returns false if another sample has its labels.
 func (w *Writer) add(labels Labels, desc *Desc, value float64) bool {
 	if !sameNames(labels.names, desc.Labels) {
-		panic("metric " + desc.Name + ": labels of other names") // a bug in a collector
+		panic("metric " + desc.Name + ": labels with other names") // a bug in a collector
 	}
 	if w.full() || labels.id == noLabels {
 		w.skip(TooMany, desc, labels)
@@ -101,22 +99,23 @@ func (w *Writer) add(labels Labels, desc *Desc, value float64) bool {
 	return true
 }
 
-// Skip counts something that is left out, with an example of it.
+// Skip counts a part of a reply that the caller dropped. example describes it for the
+// log.
 func (w *Writer) Skip(reason Reason, example string) {
 	if first := w.count(reason); first != nil {
 		first.Example = cutExample(example)
 	}
 }
 
-// skip counts a sample that is left out.
+// skip counts a dropped sample.
 func (w *Writer) skip(reason Reason, desc *Desc, labels Labels) {
 	if first := w.count(reason); first != nil {
 		first.Example = cutExample(desc.Name + "{" + strings.Join(labels.values, ",") + "}")
 	}
 }
 
-// count counts something that is left out. It returns the entry if it is the first
-// one, for which an example is needed.
+// count counts a dropped or shortened part of a reply. If it is the first one for the
+// reason, count returns the new Skip, which needs an example; otherwise nil.
 func (w *Writer) count(reason Reason) *Skip {
 	w.skipped++
 	for i := range w.set.skips {

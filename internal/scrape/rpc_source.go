@@ -327,7 +327,7 @@ func (s *rpcSource) settle(jobs []job) {
 	}
 	for _, j := range jobs {
 		if len(j.answers) > 1 && j.collector.Settled(j.answers) {
-			s.settled[j.collector] = j.answers[1:]
+			s.settled[j.collector] = slices.Clone(j.answers[1:]) // without the memory of the first reply
 		}
 	}
 }

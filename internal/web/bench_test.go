@@ -2,9 +2,8 @@ package web
 
 import (
 	"bufio"
-	"io"
-
 	"fmt"
+	"io"
 	"log/slog"
 	"strconv"
 	"testing"
@@ -16,8 +15,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// manySamples has 16 families with a sample for each of so many destinations, like
-// dispatcher.list.
+// manySamples returns 16 families with a sample for each destination, as dispatcher.list
+// has them.
 func manySamples(destinations int) *metric.Set {
 	labels := []string{"duid", "setid", "socket", "uri"}
 	families := make([]*metric.Desc, 16)
@@ -36,7 +35,7 @@ func manySamples(destinations int) *metric.Set {
 	return set
 }
 
-// ownPage is a page with nothing but the exporter's own metrics.
+// ownPage returns a page with only the metrics of the exporter's own process.
 func ownPage(tb testing.TB) page {
 	tb.Helper()
 	registry := prometheus.NewRegistry()
@@ -48,12 +47,12 @@ func ownPage(tb testing.TB) page {
 func (p page) writeTo(tb testing.TB, w io.Writer, contentType expfmt.Format, format metric.Format) {
 	tb.Helper()
 	buffer := bufio.NewWriterSize(w, 64<<10)
-	if left, err := p.writeText(buffer, contentType, format), buffer.Flush(); left != nil || err != nil {
-		tb.Fatal(left, err)
+	if dropped, err := p.writeText(buffer, contentType, format), buffer.Flush(); dropped != nil || err != nil {
+		tb.Fatal(dropped, err)
 	}
 }
 
-// BenchmarkPage writes pages as the exporter does, and as the library does.
+// BenchmarkPage compares the exporter's writing of pages with that of package expfmt.
 func BenchmarkPage(b *testing.B) {
 	for _, destinations := range []int{0, 4000} {
 		p := ownPage(b)

@@ -8,46 +8,48 @@ import (
 	"time"
 )
 
-// mostConnections is how many connections are open at most, however many file
-// descriptors there are: each takes some 20 KB.
-const mostConnections = 512
+// connectionsCap is the maximum number of open connections, even if there are more file
+// descriptors. Each connection takes about 20 KB.
+const connectionsCap = 512
 
-// A connectionLimit keeps the connections of a server from taking all file
-// descriptors. For one too many, the connection that has been without a request for
-// longest is closed, so that clients which ask for nothing do not keep others out. It
-// may be used concurrently.
+// connectionLimit limits the number of open connections of a server, so that they do not
+// use all file descriptors. When there are too many, it closes the connection that has
+// been idle longest, so that idle clients do not block others. It may be used
+// concurrently.
 type connectionLimit struct {
-	most int
+	limit int
 
 	mu   sync.Mutex
 	open map[net.Conn]*connection
 }
 
+// connection is an open connection. Its fields are guarded by connectionLimit.mu.
 type connection struct {
 	net.Conn
-	requests int       // that are being answered, guarded by connectionLimit.mu
-	idle     time.Time // since when there is none
+	requests int       // number of requests that are being answered
+	idle     time.Time // start or end of the last request; when it was opened if there was none
 }
 
 type connectionKey struct{}
 
-// LimitConnections has a server, before it serves, keep at most half as many connections
-// as the process may have files open, and at most 512.
+// LimitConnections limits the number of open connections of a server to half of the file
+// descriptors that the process may have, and to 512. It must be called before the server
+// serves, and sets ConnContext, ConnState and Handler.
 func LimitConnections(server *http.Server) { limitConnections(server, maxConnections()) }
 
-func limitConnections(server *http.Server, most int) {
-	limit := &connectionLimit{most: most, open: map[net.Conn]*connection{}}
-	server.ConnContext = limit.opened
-	server.ConnState = limit.changed
-	server.Handler = limit.handler(server.Handler)
+func limitConnections(server *http.Server, limit int) {
+	l := &connectionLimit{limit: limit, open: map[net.Conn]*connection{}}
+	server.ConnContext = l.opened
+	server.ConnState = l.changed
+	server.Handler = l.handler(server.Handler)
 }
 
-// opened notes a new connection, and closes an idle one if there are too many, or the
-// new one if none is idle.
+// opened adds a new connection. If there are too many, it closes an idle one, or the new
+// one if none is idle.
 func (l *connectionLimit) opened(ctx context.Context, conn net.Conn) context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.open) >= l.most && !l.closeIdle() {
+	if len(l.open) >= l.limit && !l.closeIdle() {
 		_ = closeNow(conn)
 		return ctx
 	}
@@ -56,8 +58,8 @@ func (l *connectionLimit) opened(ctx context.Context, conn net.Conn) context.Con
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// closeIdle closes the connection that has been idle for longest, and returns false if
-// none is idle. The caller holds mu.
+// closeIdle closes the connection that has been idle longest. It returns false if none is
+// idle. The caller holds mu.
 func (l *connectionLimit) closeIdle() bool {
 	var oldest *connection
 	for _, c := range l.open {
@@ -73,7 +75,8 @@ func (l *connectionLimit) closeIdle() bool {
 	return true
 }
 
-// closeNow closes a connection without the farewell of TLS, which can wait for a client.
+// closeNow closes a connection. It does not send the close_notify alert of TLS, which can
+// block.
 func closeNow(conn net.Conn) error {
 	if encrypted, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = encrypted.NetConn()
@@ -81,6 +84,7 @@ func closeNow(conn net.Conn) error {
 	return conn.Close()
 }
 
+// changed removes a closed connection.
 func (l *connectionLimit) changed(conn net.Conn, state http.ConnState) {
 	if state != http.StateClosed && state != http.StateHijacked {
 		return
@@ -90,7 +94,7 @@ func (l *connectionLimit) changed(conn net.Conn, state http.ConnState) {
 	delete(l.open, conn)
 }
 
-// handler notes which connections have a request.
+// handler counts the requests of each connection.
 func (l *connectionLimit) handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
@@ -101,6 +105,7 @@ func (l *connectionLimit) handler(next http.Handler) http.Handler {
 	})
 }
 
+// busy changes the number of requests of a connection.
 func (l *connectionLimit) busy(c *connection, requests int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

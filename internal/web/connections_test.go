@@ -8,12 +8,11 @@ import (
 	"testing"
 )
 
-// limitedServer serves with at most so many connections, on a listener that has what TLS needs if encrypted.
-func limitedServer(t *testing.T, most int, encrypted bool, handler http.Handler) *httptest.Server {
+// limitedServer starts a server with at most limit connections, with TLS if encrypted.
+func limitedServer(t *testing.T, limit int, encrypted bool, handler http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	// What httptest hooks into, it hooks into on top.
-	limitConnections(server.Config, most)
+	limitConnections(server.Config, limit) // httptest calls these hooks from its own
 	server.EnableHTTP2 = encrypted
 	if encrypted {
 		server.StartTLS()
@@ -34,16 +33,16 @@ func connect(t *testing.T, server *httptest.Server) net.Conn {
 	return conn
 }
 
-// TestIdleConnectionsMakeRoom opens many more connections than there may be, and sends nothing, or the beginning of a
-// request. The oldest are closed, and whoever has a request is answered, with and without TLS.
-func TestIdleConnectionsMakeRoom(t *testing.T) {
-	const most = 4
+// TestOldestIdleConnectionsAreClosed opens many more connections than allowed, and sends nothing or the beginning of a
+// request. The oldest ones are closed, and a request of another client is answered.
+func TestOldestIdleConnectionsAreClosed(t *testing.T) {
+	const limit = 4
 	for name, encrypted := range map[string]bool{"http": false, "https": true} {
 		for _, beginning := range []string{"", "GET / HTTP/1.1\r\n"} {
 			t.Run(name+" "+beginning, func(t *testing.T) {
-				server := limitedServer(t, most, encrypted, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }))
+				server := limitedServer(t, limit, encrypted, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }))
 				var conns []net.Conn
-				for range 5 * most {
+				for range 5 * limit {
 					conn := connect(t, server)
 					if _, err := io.WriteString(conn, beginning); err != nil {
 						t.Fatal(err)
@@ -53,28 +52,28 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 				if status, body := get(t, server.Client(), server.URL); status != http.StatusOK || body != "page" {
 					t.Errorf("status %d, %s", status, body)
 				}
-				for _, conn := range conns[:len(conns)-most] {
-					_, _ = io.Copy(io.Discard, conn) // to its end
+				for _, conn := range conns[:len(conns)-limit] {
+					_, _ = io.Copy(io.Discard, conn) // until the server closes it
 				}
 			})
 		}
 	}
 }
 
-// TestConnectionsWithARequestStay has as many connections as there may be wait for an answer. Others are closed, and these
-// get their answer.
-func TestConnectionsWithARequestStay(t *testing.T) {
-	const most = 2
-	asked, answer := make(chan struct{}, most), make(chan struct{})
-	server := limitedServer(t, most, false, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+// TestConnectionsWithARequestAreNotClosed has the maximum number of connections wait for a response. Other connections are
+// closed.
+func TestConnectionsWithARequestAreNotClosed(t *testing.T) {
+	const limit = 2
+	asked, answer := make(chan struct{}, limit), make(chan struct{})
+	server := limitedServer(t, limit, false, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		asked <- struct{}{}
 		<-answer
 		_, _ = io.WriteString(w, "page")
 	}))
-	statuses := make(chan int, most)
-	for range most {
+	statuses := make(chan int, limit)
+	for range limit {
 		go func() {
-			response, err := http.Get(server.URL) //nolint:noctx // it is answered
+			response, err := http.Get(server.URL) //nolint:noctx // the server is in this process
 			if err != nil {
 				statuses <- 0
 				return
@@ -83,26 +82,26 @@ func TestConnectionsWithARequestStay(t *testing.T) {
 			statuses <- response.StatusCode
 		}()
 	}
-	for range most {
+	for range limit {
 		<-asked
 	}
 	for range 3 {
-		_, _ = io.Copy(io.Discard, connect(t, server)) // is closed at once
+		_, _ = io.Copy(io.Discard, connect(t, server)) // until the server closes it
 	}
 	close(answer)
-	for range most {
+	for range limit {
 		if status := <-statuses; status != http.StatusOK {
 			t.Errorf("status %d", status)
 		}
 	}
-	// There is room again.
+	// A new connection is allowed again.
 	if status, _ := get(t, server.Client(), server.URL); status != http.StatusOK {
 		t.Errorf("status %d", status)
 	}
 }
 
-func TestMostConnections(t *testing.T) {
-	if most := maxConnections(); most < 1 || most > mostConnections {
-		t.Errorf("%d connections", most)
+func TestMaxConnections(t *testing.T) {
+	if limit := maxConnections(); limit < 1 || limit > connectionsCap {
+		t.Errorf("%d connections, want 1 to %d", limit, connectionsCap)
 	}
 }

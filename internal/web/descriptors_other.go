@@ -2,5 +2,5 @@
 
 package web
 
-// maxConnections returns how many connections may be open at most.
-func maxConnections() int { return mostConnections }
+// maxConnections returns the maximum number of open connections.
+func maxConnections() int { return connectionsCap }

@@ -8,28 +8,29 @@ import (
 	"time"
 )
 
-// limits bound what requests for the metrics may take.
+// limits are the limits of requests for metrics.
 type limits struct {
-	requests int           // that are answered at once
-	memory   int           // bytes that all pages keep which clients have not read yet
-	stall    time.Duration // without 64 KiB being read, after which a client is given up
-	patience time.Duration // the same where another request needs what the client holds
-	total    time.Duration // for reading a page
+	requests int           // maximum number of requests that are answered at the same time
+	memory   int           // maximum size of all pages that are not sent yet, in bytes
+	stall    time.Duration // maximum time in which a client reads one part of a page, 64 KiB
+	patience time.Duration // the same if another request waits for the place or the memory
+	total    time.Duration // maximum time in which a client reads a page
 }
 
-// defaultLimits are those of every exporter but for the number of requests. A page that is being sent keeps the samples
-// of its poll. That of 4,000 destinations has 7 MB.
+// defaultLimits are the limits, except the number of requests, which users configure. A page of 4,000 dispatcher
+// destinations has 7 MB.
 var defaultLimits = limits{memory: 24 << 20, stall: 5 * time.Second, patience: 500 * time.Millisecond, total: 15 * time.Second}
 
-// gate admits requests for the metrics. When a request waits for a place, the client that has not read for longest is given
-// up, so that clients which read are served however many do not. It may be used concurrently.
+// gate admits requests for metrics. When a request waits for a place, the gate disconnects the client that has not read its
+// page for the longest time. Clients that read are therefore served even if many others do not read. It may be used
+// concurrently.
 type gate struct {
 	limits
-	places chan struct{} // one for each request that is being answered
+	places chan struct{} // has an element for each request that is being answered
 
 	mu      sync.Mutex
-	held    int // bytes
-	waiting int // requests without a place
+	held    int // size of all pages that are not sent yet, in bytes
+	waiting int // number of requests that wait for a place
 	senders map[*sender]struct{}
 }
 
@@ -37,8 +38,8 @@ func newGate(l limits) *gate {
 	return &gate{limits: l, places: make(chan struct{}, l.requests), senders: map[*sender]struct{}{}}
 }
 
-// enter waits for a place, first come first served, and reports whether it got one before ctx was done. Call leave to
-// give it back.
+// enter waits for a place. It reports whether it got one before ctx was done; if so, the caller must call leave. Places go to
+// requests in the order of their arrival.
 func (g *gate) enter(ctx context.Context) bool {
 	select {
 	case g.places <- struct{}{}:
@@ -58,15 +59,17 @@ func (g *gate) enter(ctx context.Context) bool {
 	}
 }
 
+// leave gives the place of a request to another one.
 func (g *gate) leave() { <-g.places }
 
-// wait notes that so many more requests wait for a place.
+// wait changes the number of requests that wait for a place.
 func (g *gate) wait(requests int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.waiting += requests
 }
 
+// makeRoomUntil calls makeRoom again and again until done is closed.
 func (g *gate) makeRoomUntil(done <-chan struct{}) {
 	for {
 		select {
@@ -77,8 +80,8 @@ func (g *gate) makeRoomUntil(done <-chan struct{}) {
 	}
 }
 
-// makeRoom gives up the client that has not read for longest, if that is longer than patience and a request waits for its
-// place. It returns how long to wait until it is worth trying again.
+// makeRoom disconnects the client that has not read for the longest time, if that is longer than patience and a request waits
+// for a place. It returns the time after which to call it again.
 func (g *gate) makeRoom() (wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -93,7 +96,7 @@ func (g *gate) makeRoom() (wait time.Duration) {
 	return g.patience
 }
 
-// slowest returns the sender that has waited for its client to read for longest, nil if none waits. The caller holds mu.
+// slowest returns the sender that has waited longest for its client, nil if none waits. The caller holds mu.
 func (g *gate) slowest() *sender {
 	var slowest *sender
 	for s := range g.senders {
@@ -104,7 +107,7 @@ func (g *gate) slowest() *sender {
 	return slowest
 }
 
-// send returns a writer for a page to w, which keeps so many bytes until release or close is called.
+// send returns a writer for a page to w. The page counts with size, in bytes, until release or close is called.
 func (g *gate) send(w http.ResponseWriter, size int) *sender {
 	s := &sender{gate: g, w: w, controller: http.NewResponseController(w), size: size, over: time.Now().Add(g.total)}
 	g.mu.Lock()
@@ -115,8 +118,8 @@ func (g *gate) send(w http.ResponseWriter, size int) *sender {
 	return s
 }
 
-// limitMemory gives up clients that do not read, those that have not for longest first, if the pages that are sent keep
-// too much. It leaves s alone, so that the last page is sent however large it is. The caller holds mu.
+// limitMemory disconnects clients that do not read, the slowest first, while the pages that are not sent yet are too large. It
+// never disconnects the client of s, so that one page is sent even if it is larger than the limit. The caller holds mu.
 func (g *gate) limitMemory(s *sender) {
 	for g.held > g.memory {
 		slowest := g.slowest()
@@ -127,27 +130,27 @@ func (g *gate) limitMemory(s *sender) {
 	}
 }
 
-// sender writes a page to a client that may read it slowly.
+// sender writes a page to a client, which may read it slowly.
 type sender struct {
 	gate       *gate
 	w          http.ResponseWriter
 	controller *http.ResponseController
-	over       time.Time // when all has to be read
+	over       time.Time // deadline of the whole page
 
 	// Guarded by gate.mu.
-	size    int       // bytes that the page keeps
-	waits   bool      // for the client to read
-	since   time.Time // when it began to wait
+	size    int       // size of the page until it is sent, in bytes
+	waits   bool      // a write is waiting for the client to read
+	since   time.Time // start of the last write
 	givenUp bool
 }
 
-// errGivenUp is the error of a sender whose client did not read while others waited.
-var errGivenUp = errors.New("the client does not read the page, and other requests need its memory or its place")
+// errGivenUp is the error of a sender that giveUp stopped.
+var errGivenUp = errors.New("the client does not read the page, and other requests wait for its memory or its place")
 
 // Header returns the header of the response.
 func (s *sender) Header() http.Header { return s.w.Header() }
 
-// Write sends a part of the page. The client has the time stall to read it.
+// Write sends a part of the page. It fails if the client does not read it within limits.stall.
 func (s *sender) Write(part []byte) (int, error) {
 	if err := s.begin(); err != nil {
 		return 0, err
@@ -156,6 +159,7 @@ func (s *sender) Write(part []byte) (int, error) {
 	return n, s.end(err)
 }
 
+// begin starts a write.
 func (s *sender) begin() error {
 	s.gate.mu.Lock()
 	defer s.gate.mu.Unlock()
@@ -167,11 +171,12 @@ func (s *sender) begin() error {
 	if deadline.After(s.over) {
 		deadline = s.over
 	}
-	_ = s.controller.SetWriteDeadline(deadline) // a writer without deadlines is a test's
+	_ = s.controller.SetWriteDeadline(deadline) // fails in tests only, whose writers have no deadlines
 	s.gate.limitMemory(s)
 	return nil
 }
 
+// end ends a write with an error or nil, and returns the error of Write.
 func (s *sender) end(err error) error {
 	s.gate.mu.Lock()
 	defer s.gate.mu.Unlock()
@@ -182,27 +187,27 @@ func (s *sender) end(err error) error {
 	return err
 }
 
-// giveUp ends the sender's write. The caller holds mu.
+// giveUp stops the sender: its write fails. The caller holds mu.
 func (s *sender) giveUp() {
 	s.givenUp = true
 	_ = s.controller.SetWriteDeadline(time.Now())
 	s.free()
 }
 
-// free says that the page keeps nothing any more. The caller holds mu.
+// free ends the use of memory by the page. The caller holds mu.
 func (s *sender) free() {
 	s.gate.held -= s.size
 	s.size = 0
 }
 
-// release says that all of the page is written but for what is in buffers.
+// release must be called when the samples of the page are no longer needed.
 func (s *sender) release() {
 	s.gate.mu.Lock()
 	defer s.gate.mu.Unlock()
 	s.free()
 }
 
-// close ends the sender, after which its ResponseWriter is not used any more.
+// close removes the sender from the gate. The sender must not be used after that.
 func (s *sender) close() {
 	s.gate.mu.Lock()
 	defer s.gate.mu.Unlock()

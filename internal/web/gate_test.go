@@ -21,12 +21,12 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// patientLimits give no client up because of time, so that tests do not depend on it.
+// patientLimits returns limits with long times, so that tests do not depend on the speed of the machine.
 func patientLimits(requests int) limits {
 	return limits{requests: requests, memory: 1 << 30, stall: time.Hour, patience: time.Millisecond, total: time.Hour}
 }
 
-// stubTarget is a target whose scrapes return what the function returns.
+// stubTarget is a target whose Scrape calls the function.
 type stubTarget func(context.Context) (*metric.Set, func())
 
 func (s stubTarget) Scrape(ctx context.Context) (*metric.Set, func()) { return s(ctx) }
@@ -38,7 +38,7 @@ func (stubTarget) Wait(patience time.Duration) time.Duration {
 	return patience
 }
 
-// stubHandler serves pages of samples that scrape returns.
+// stubHandler returns the handler of pages with the samples that scrape returns.
 func stubHandler(l limits, scrape stubTarget) *metricsHandler {
 	logger := slog.New(slog.DiscardHandler)
 	return &metricsHandler{
@@ -49,15 +49,15 @@ func stubHandler(l limits, scrape stubTarget) *metricsHandler {
 	}
 }
 
-// askAndNeverRead sends a request and reads nothing of the response.
-func askAndNeverRead(t *testing.T, server *httptest.Server, headers string) {
+// requestWithoutReading sends a request and does not read the response.
+func requestWithoutReading(t *testing.T, server *httptest.Server, headers string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil { //nolint:errcheck // it was dialled as one
+	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil { //nolint:errcheck // always that type
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n"+headers+"\r\n"); err != nil {
@@ -65,9 +65,9 @@ func askAndNeverRead(t *testing.T, server *httptest.Server, headers string) {
 	}
 }
 
-// TestClientsThatDoNotReadKeepNobodyOut has more clients than requests are answered at once ask for a page of 7 MB and
-// read nothing. Those that read get the whole page, although no time is up.
-func TestClientsThatDoNotReadKeepNobodyOut(t *testing.T) {
+// TestClientsThatDoNotReadDoNotBlockOthers has more clients than places request a page of 7 MB and not read it. Other clients
+// get the whole page, although no time limit has passed.
+func TestClientsThatDoNotReadDoNotBlockOthers(t *testing.T) {
 	const requests, idle, readers = 40, 45, 5
 	set := manySamples(4000)
 	asked := make(chan struct{}, idle+readers)
@@ -76,9 +76,9 @@ func TestClientsThatDoNotReadKeepNobodyOut(t *testing.T) {
 		return set, func() {}
 	})
 	server := httptest.NewServer(handler)
-	defer server.CloseClientConnections() // before the clients are, whose pages the server would wait for
+	defer server.CloseClientConnections() // runs before the clients close, so that the server does not wait for their pages
 	for range idle {
-		askAndNeverRead(t, server, "")
+		requestWithoutReading(t, server, "")
 	}
 	for range requests {
 		<-asked
@@ -91,8 +91,9 @@ func TestClientsThatDoNotReadKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// TestClientsOfHTTP2ThatDoNotReadKeepNobodyOut has a client of HTTP/2 read nothing of a page, and another one ask for the only place.
-func TestClientsOfHTTP2ThatDoNotReadKeepNobodyOut(t *testing.T) {
+// TestHTTP2ClientThatDoesNotReadDoesNotBlockOthers has one place, an HTTP/2 client that does not read its page, and another
+// client.
+func TestHTTP2ClientThatDoesNotReadDoesNotBlockOthers(t *testing.T) {
 	set := manySamples(4000)
 	server := httptest.NewUnstartedServer(stubHandler(patientLimits(1), func(context.Context) (*metric.Set, func()) { return set, func() {} }))
 	server.EnableHTTP2 = true
@@ -116,11 +117,11 @@ func TestClientsOfHTTP2ThatDoNotReadKeepNobodyOut(t *testing.T) {
 		t.Errorf("status %d, %d bytes", status, len(body))
 	}
 	if _, err := io.Copy(io.Discard, unread.Body); err == nil {
-		t.Error("the page that was not read is whole")
+		t.Error("the client that did not read was not disconnected")
 	}
 }
 
-// TestPagesThatAreNotReadTakeLittleMemory has 60 clients that read nothing, each of a page of its own.
+// TestPagesThatAreNotReadTakeLittleMemory has 60 clients that do not read their pages. Each page has its own samples.
 func TestPagesThatAreNotReadTakeLittleMemory(t *testing.T) {
 	for _, headers := range []string{"", "Accept-Encoding: gzip\r\n"} {
 		t.Run(headers, func(t *testing.T) {
@@ -133,12 +134,12 @@ func TestPagesThatAreNotReadTakeLittleMemory(t *testing.T) {
 				return incompressible(), func() { released <- struct{}{} }
 			})
 			server := httptest.NewUnstartedServer(handler)
-			server.Listener = smallBuffers{server.Listener} // which a page does not fit into
+			server.Listener = smallBuffers{server.Listener} // smaller than a page
 			server.Start()
 			defer server.CloseClientConnections()
 			before := heap()
 			for range clients {
-				askAndNeverRead(t, server, headers)
+				requestWithoutReading(t, server, headers)
 			}
 			for range clients - memory/size {
 				<-released
@@ -150,18 +151,18 @@ func TestPagesThatAreNotReadTakeLittleMemory(t *testing.T) {
 	}
 }
 
-// smallBuffers is a listener whose connections have small buffers in the kernel.
+// smallBuffers is a listener whose connections have small kernel buffers.
 type smallBuffers struct{ net.Listener }
 
 func (l smallBuffers) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err == nil {
-		err = conn.(*net.TCPConn).SetWriteBuffer(4096) //nolint:errcheck // it is one
+		err = conn.(*net.TCPConn).SetWriteBuffer(4096) //nolint:errcheck // always that type
 	}
 	return conn, err
 }
 
-// incompressible returns samples with labels that gzip makes hardly shorter than half.
+// incompressible returns samples with random labels, which gzip reduces to about half.
 func incompressible() *metric.Set {
 	set := metric.NewSet()
 	random := rand.NewChaCha8([32]byte{})
@@ -177,18 +178,18 @@ var unlike = &metric.Desc{Name: "kamailio_unlike", Help: "Unlike.", Labels: []st
 
 func heap() int64 {
 	runtime.GC()
-	runtime.GC() // the first one only moves what pools have
+	runtime.GC() // the first one does not free the objects of a sync.Pool
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
 	return int64(stats.HeapAlloc)
 }
 
-// TestClientsThatStopReadingAreGivenUp has a client that reads nothing, when no other request is there.
-func TestClientsThatStopReadingAreGivenUp(t *testing.T) {
+// TestClientThatDoesNotReadIsDisconnected has one client, and no other request.
+func TestClientThatDoesNotReadIsDisconnected(t *testing.T) {
 	for name, change := range map[string]func(*limits){
-		"stalls":       func(l *limits) { l.stall = 10 * time.Millisecond },
-		"takes long":   func(l *limits) { l.total = 10 * time.Millisecond },
-		"over at once": func(l *limits) { l.stall, l.total = 0, 0 },
+		"part":    func(l *limits) { l.stall = 10 * time.Millisecond },
+		"page":    func(l *limits) { l.total = 10 * time.Millisecond },
+		"no time": func(l *limits) { l.stall, l.total = 0, 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := patientLimits(1)
@@ -197,13 +198,13 @@ func TestClientsThatStopReadingAreGivenUp(t *testing.T) {
 			released := make(chan struct{})
 			server := httptest.NewServer(stubHandler(l, func(context.Context) (*metric.Set, func()) { return set, func() { close(released) } }))
 			defer server.CloseClientConnections()
-			askAndNeverRead(t, server, "")
+			requestWithoutReading(t, server, "")
 			<-released
 		})
 	}
 }
 
-// stubWriter is a client whose deadlines are recorded.
+// stubWriter is a client that reads everything. It records deadlines.
 type stubWriter struct {
 	header   http.Header
 	deadline time.Time
@@ -223,7 +224,7 @@ func (w *stubWriter) SetWriteDeadline(deadline time.Time) error {
 	return nil
 }
 
-// stuckWriter is a client that reads nothing until its deadline.
+// stuckWriter is a client that does not read. Its writes end at their deadline.
 type stuckWriter struct {
 	http.ResponseWriter
 	asked, over chan struct{}
@@ -246,9 +247,9 @@ func (w *stuckWriter) SetWriteDeadline(deadline time.Time) error {
 	return nil
 }
 
-// TestTheSlowestClientIsGivenUp has two clients read nothing, another one everything. For one page too many, the first of
-// the two is given up, and for the next the second.
-func TestTheSlowestClientIsGivenUp(t *testing.T) {
+// TestSlowestClientIsDisconnected has two clients that do not read and one that does. The first page above the limit
+// disconnects the first of the two, the next page the second.
+func TestSlowestClientIsDisconnected(t *testing.T) {
 	l := patientLimits(5)
 	l.memory, l.patience = 150, 0
 	g := newGate(l)
@@ -283,12 +284,12 @@ func TestTheSlowestClientIsGivenUp(t *testing.T) {
 		s.close()
 	}
 	if g.held != 0 || len(g.senders) != 0 {
-		t.Errorf("%d bytes are held, by %d", g.held, len(g.senders))
+		t.Errorf("%d bytes are held by %d senders, want 0", g.held, len(g.senders))
 	}
 }
 
-// TestEachPartOfAPageHasItsTime looks at the deadlines of the parts of one.
-func TestEachPartOfAPageHasItsTime(t *testing.T) {
+// TestEachPartOfPageHasItsDeadline compares the deadlines of the parts with those of the page.
+func TestEachPartOfPageHasItsDeadline(t *testing.T) {
 	l := patientLimits(1)
 	l.stall, l.total = time.Hour, 2*time.Hour
 	var w stubWriter
@@ -303,8 +304,8 @@ func TestEachPartOfAPageHasItsTime(t *testing.T) {
 	}
 }
 
-// TestALargePageIsSentWhereNothingElseIs has one that is larger than all pages may be together.
-func TestALargePageIsSentWhereNothingElseIs(t *testing.T) {
+// TestSinglePageAboveTheLimitIsSent sends a page that is larger than the limit of all pages.
+func TestSinglePageAboveTheLimitIsSent(t *testing.T) {
 	l := patientLimits(1)
 	l.memory, l.patience = 100, 0
 	if _, err := newGate(l).send(&stubWriter{}, 1000).Write(nil); err != nil {
@@ -312,9 +313,9 @@ func TestALargePageIsSentWhereNothingElseIs(t *testing.T) {
 	}
 }
 
-// TestSamplesAreReleasedBeforeTheEndIsRead looks at whether samples are still kept when the last part of a page, which
-// for most pages is all of it, is written to the client.
-func TestSamplesAreReleasedBeforeTheEndIsRead(t *testing.T) {
+// TestSamplesAreReleasedBeforeLastPartIsSent checks that the samples are not kept while the last part of a page is sent,
+// which for most pages is the only one.
+func TestSamplesAreReleasedBeforeLastPartIsSent(t *testing.T) {
 	for _, encoding := range []string{"", "gzip"} {
 		released := false
 		set := fixedPage(t).found
@@ -325,12 +326,12 @@ func TestSamplesAreReleasedBeforeTheEndIsRead(t *testing.T) {
 		handler.ServeHTTP(&stubWriter{header: http.Header{}, write: func() error {
 			writes++
 			if !released || handler.gate.held != 0 {
-				t.Errorf("%q: the samples are kept while the page is sent", encoding)
+				t.Errorf("encoding %q: the samples are kept while the page is sent", encoding)
 			}
 			return nil
 		}}, request)
 		if writes != 1 {
-			t.Errorf("%q: %d writes", encoding, writes)
+			t.Errorf("encoding %q: %d writes, want 1", encoding, writes)
 		}
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
 
-// healthPath is the path of the health check, behind the prefix.
+// healthPath is the path of the health check, without the route prefix.
 const healthPath = "/-/healthy"
 
 // NewHandler returns the handler of all pages.
@@ -40,8 +40,8 @@ func NewHandler(cfg config.Web, pool *scrape.Pool, logger *slog.Logger) (http.Ha
 	return withNosniff(refuseBodies(mux)), nil
 }
 
-// newLandingPage returns the handler of a page with links that are relative to its own
-// path, so that they are right behind any proxy.
+// newLandingPage returns the handler of the landing page. Its links are relative to its
+// own path, so that they work behind any proxy.
 func newLandingPage(telemetryPath string) (http.Handler, error) {
 	const here = "./"
 	page, err := toolkit.NewLandingPage(toolkit.LandingConfig{
@@ -52,7 +52,7 @@ func newLandingPage(telemetryPath string) (http.Handler, error) {
 		Profiling:   "false",
 		Links: []toolkit.LandingLinks{
 			{Address: telemetryPath, Text: "Metrics"},
-			{Address: healthPath, Text: "Health", Description: "answers while the exporter is running"},
+			{Address: healthPath, Text: "Health", Description: "status 200 while the exporter is running"},
 		},
 	})
 	if err != nil {
@@ -60,12 +60,12 @@ func newLandingPage(telemetryPath string) (http.Handler, error) {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r = r.Clone(r.Context())
-		r.URL.Path = here // the page answers requests for its RoutePrefix only
+		r.URL.Path = here // the page accepts requests for its RoutePrefix only
 		page.ServeHTTP(w, r)
 	}), nil
 }
 
-// The values of security headers. The landing page has a style sheet in it and needs nothing else.
+// The values of security headers. The landing page contains its style sheet and loads nothing.
 var (
 	nosniff       = []string{"nosniff"}
 	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
@@ -73,7 +73,7 @@ var (
 	noReferrer    = []string{"no-referrer"}
 )
 
-// withNosniff keeps browsers from guessing the type of a page. Headers that the user configured stay as they are.
+// withNosniff sets the header with which browsers do not guess the type of a page, unless the user configured it.
 func withNosniff(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setDefault(w.Header(), "X-Content-Type-Options", nosniff)
@@ -81,7 +81,8 @@ func withNosniff(next http.Handler) http.Handler {
 	})
 }
 
-// withHTMLHeaders restricts what browsers do with an HTML page. Headers that the user configured stay as they are.
+// withHTMLHeaders sets headers with which browsers do not load anything for a page and do not show it in frames, unless the
+// user configured them.
 func withHTMLHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		header := w.Header()
@@ -92,21 +93,22 @@ func withHTMLHeaders(next http.Handler) http.Handler {
 	})
 }
 
+// setDefault sets a header that is not set yet.
 func setDefault(header http.Header, canonicalName string, value []string) {
 	if header[canonicalName] == nil {
 		header[canonicalName] = value
 	}
 }
 
-// refuseBodies refuses requests for a page that have a body: the server would wait
-// for it before it answers, and hold for as long what the answer needs.
+// refuseBodies refuses GET and HEAD requests with a body. The server would wait for the
+// body before it responds, and keep the memory of the response until then.
 func refuseBodies(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength == 0 || r.Method != http.MethodGet && r.Method != http.MethodHead {
 			next.ServeHTTP(w, r)
 			return
 		}
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // there is nothing else to be read from it
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // do not read the body
 		w.Header().Set("Connection", "close")
 		http.Error(w, "send the request without a body", http.StatusBadRequest)
 	})

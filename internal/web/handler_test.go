@@ -21,7 +21,7 @@ import (
 // testRequests is how many requests are answered at once by default.
 const testRequests = 40
 
-// newTestHandler returns the handler of all pages that the arguments of the command line ask for.
+// newTestHandler returns the handler of all pages for arguments of the command line.
 func newTestHandler(tb testing.TB, log io.Writer, args ...string) http.Handler {
 	tb.Helper()
 	cfg, err := config.Parse(append([]string{"--kamailio.timeout=1m"}, args...))
@@ -61,7 +61,7 @@ func get(t *testing.T, client *http.Client, url string) (status int, body string
 	return response.StatusCode, string(content)
 }
 
-// goneWriter is a client that went away.
+// goneWriter is a client that has disconnected.
 type goneWriter struct{ header http.Header }
 
 func (w goneWriter) Header() http.Header { return w.header }
@@ -70,20 +70,19 @@ func (goneWriter) Write([]byte) (int, error) {
 	return 0, &net.OpError{Op: "write", Err: syscall.EPIPE}
 }
 
-func TestWhoGoesAwayIsNotLogged(t *testing.T) {
+func TestDisconnectIsNotLogged(t *testing.T) {
 	var log bytes.Buffer
 	handler := newTestHandler(t, &log, "-u", "unix:/no/such/socket")
 	handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
-	log.Reset() // of what it says of Kamailio
+	log.Reset() // remove the line about Kamailio
 	handler.ServeHTTP(goneWriter{http.Header{}}, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	if log.Len() > 0 {
 		t.Errorf("log %s", log.String())
 	}
 }
 
-// TestTooManyRequests has as many requests wait for a Kamailio that hangs as may. One more waits for its time, and is then
-// told so.
-func TestTooManyRequests(t *testing.T) {
+// TestRequestAboveTheLimitGets503 has the maximum number of requests wait for a Kamailio that hangs, and one more.
+func TestRequestAboveTheLimitGets503(t *testing.T) {
 	asked, answer := make(chan struct{}, testRequests), make(chan struct{})
 	set := fixedPage(t).found
 	server := httptest.NewServer(stubHandler(patientLimits(testRequests), func(context.Context) (*metric.Set, func()) {
@@ -124,8 +123,8 @@ func TestTooManyRequests(t *testing.T) {
 	}
 }
 
-// TestRequestsWaitForAPlace has one more request than places, which is answered when the other one has been.
-func TestRequestsWaitForAPlace(t *testing.T) {
+// TestRequestAboveTheLimitWaits has one place and two requests. The second one is answered after the first one.
+func TestRequestAboveTheLimitWaits(t *testing.T) {
 	asked, answer := make(chan struct{}, 2), make(chan struct{})
 	set := fixedPage(t).found
 	server := httptest.NewServer(stubHandler(patientLimits(1), func(context.Context) (*metric.Set, func()) {
@@ -150,8 +149,8 @@ func TestRequestsWaitForAPlace(t *testing.T) {
 	}
 }
 
-// TestRequestsWithABodyThatNeverComes do not keep others out.
-func TestRequestsWithABodyThatNeverComes(t *testing.T) {
+// TestRequestsWithMissingBodyDoNotBlockOthers announces bodies and does not send them.
+func TestRequestsWithMissingBodyDoNotBlockOthers(t *testing.T) {
 	server := httptest.NewServer(newTestHandler(t, io.Discard, "-u", "unix:/no/such/socket"))
 	defer server.Close()
 	for range testRequests + 1 {
@@ -166,7 +165,7 @@ func TestRequestsWithABodyThatNeverComes(t *testing.T) {
 		if _, err := io.WriteString(conn, "GET /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		answer, err := io.ReadAll(conn) // to its end: the server closes it
+		answer, err := io.ReadAll(conn) // until the server closes the connection
 		if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 400 ") {
 			t.Fatalf("%v %s", err, answer)
 		}

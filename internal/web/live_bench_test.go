@@ -20,8 +20,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// BenchmarkLive scrapes a real Kamailio over HTTP, for CPU profiles of all that a
-// scrape does: go test ./internal/web -run '^$' -bench Live/five -cpuprofile cpu.out
+// BenchmarkLive scrapes a real Kamailio over HTTP, for CPU profiles of a whole scrape:
+// go test ./internal/web -run '^$' -bench Live/five -cpuprofile cpu.out
 func BenchmarkLive(b *testing.B) {
 	five := []string{"tm.stats", "sl.stats", "core.shmmem", "core.uptime", "core.tcp_info"}
 	for _, bench := range []struct {
@@ -74,8 +74,8 @@ func scrapeAll(b *testing.B, handler http.Handler) {
 	b.ReportMetric(float64(length), "bytes")
 }
 
-// BenchmarkLiveGzip compares libraries and levels on the page of a real Kamailio with
-// 4,000 destinations: how long they take, and what they leave.
+// BenchmarkLiveGzip compares the time and the size of the result of libraries and levels,
+// for the page of a real Kamailio with 4,000 destinations.
 func BenchmarkLiveGzip(b *testing.B) {
 	k := lab.StartTest(b, lab.Options{Destinations: 4000})
 	handler := newTestHandler(b, io.Discard, "-u", k.URI("unix"))

@@ -27,8 +27,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
-// TestLivePrometheus has a real Prometheus scrape the same page as we write it and
-// as the library does, and compares the samples that it has then.
+// TestLivePrometheus has a real Prometheus scrape the same page as the exporter and as
+// the library write it, and compares the samples in Prometheus.
 func TestLivePrometheus(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a real Prometheus; run without -short")
@@ -43,12 +43,12 @@ func TestLivePrometheus(t *testing.T) {
 	api := startPrometheus(t, strings.TrimPrefix(server.URL, "http://"))
 	ours, library := scrapedBy(t, api, "ours"), scrapedBy(t, api, "library")
 	if !slices.Equal(ours, library) || len(ours) < 100 {
-		t.Errorf("Prometheus has of our page\n%s\nof the library's\n%s", strings.Join(ours, "\n"), strings.Join(library, "\n"))
+		t.Errorf("samples of the exporter's page\n%s\nof the library's\n%s", strings.Join(ours, "\n"), strings.Join(library, "\n"))
 	}
 }
 
-// startPrometheus starts a Prometheus that scrapes these two pages, and returns
-// where it answers.
+// startPrometheus starts a Prometheus that scrapes both pages of a server, and returns
+// the URL of Prometheus.
 func startPrometheus(t *testing.T, target string) string {
 	t.Helper()
 	program, err := lab.Tool(t.Context(), "prometheus")
@@ -84,13 +84,13 @@ func startPrometheus(t *testing.T, target string) string {
 }
 
 const (
-	// patience is how long Prometheus may take, for what takes it a second or two.
+	// patience is the maximum time to wait for Prometheus, which needs a second or two.
 	patience = time.Minute
-	// pollInterval is how often it is asked.
+	// pollInterval is the time between two queries.
 	pollInterval = 100 * time.Millisecond
 )
 
-// scrapedBy are the samples that Prometheus has of a job, when it has scraped it.
+// scrapedBy waits until Prometheus has scraped a job, and returns the samples.
 func scrapedBy(t *testing.T, api, job string) []string {
 	t.Helper()
 	deadline := time.Now().Add(patience)
@@ -100,20 +100,21 @@ func scrapedBy(t *testing.T, api, job string) []string {
 			return samples
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("Prometheus has nothing of %s", job)
+			t.Fatalf("Prometheus has no samples of %s", job)
 		}
 		time.Sleep(pollInterval)
 	}
 }
 
+// query returns the samples of a PromQL expression, sorted.
 func query(t *testing.T, api, expression string) []string {
 	t.Helper()
-	response, err := http.Get(api + "/api/v1/query?query=" + url.QueryEscape(expression)) //nolint:noctx // it is on this machine
+	response, err := http.Get(api + "/api/v1/query?query=" + url.QueryEscape(expression)) //nolint:noctx // Prometheus ends with the test
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode == http.StatusServiceUnavailable { // it listens before it is ready
+	if response.StatusCode == http.StatusServiceUnavailable { // Prometheus listens before it is ready
 		return nil
 	}
 	body, err := io.ReadAll(response.Body)
@@ -133,7 +134,7 @@ func query(t *testing.T, api, expression string) []string {
 	}
 	var samples []string
 	for _, result := range answer.Data.Result {
-		delete(result.Metric, "job") // all else is the page's
+		delete(result.Metric, "job") // the other labels are those of the page
 		samples = append(samples, fmt.Sprint(result.Metric, result.Value[1]))
 	}
 	slices.Sort(samples)

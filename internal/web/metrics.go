@@ -30,7 +30,7 @@ type metricsHandler struct {
 	logger *slog.Logger
 }
 
-// target is what the metrics are of, a scrape.Target.
+// target is the Kamailio of the metrics. scrape.Target implements it.
 type target interface {
 	Scrape(ctx context.Context) (found *metric.Set, release func())
 	Wait(patience time.Duration) time.Duration
@@ -61,7 +61,7 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), h.target.Wait(h.patience(r)))
 	defer cancel()
 	if !h.gate.enter(ctx) {
-		message := fmt.Sprintf("%d requests are being answered, which is the configured maximum, and none ended in the time of this scrape: try again later", h.gate.requests)
+		message := fmt.Sprintf("%d requests are being answered, which is the configured maximum, and none of them ended before the scrape timeout: try again later", h.gate.requests)
 		http.Error(w, message, http.StatusServiceUnavailable)
 		return
 	}
@@ -71,8 +71,8 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, page{own: own(), found: found, names: r.URL.Query()["name[]"]}, release)
 }
 
-// answer writes the page in the format and the encoding that the request asks for,
-// and calls release as soon as the samples are not needed any more.
+// answer writes the page in the format and the encoding that the request accepts. It
+// calls release as soon as the samples are no longer needed.
 func (h *metricsHandler) answer(w http.ResponseWriter, r *http.Request, p page, release func()) {
 	sender := h.gate.send(w, p.size())
 	defer sender.close()
@@ -80,17 +80,17 @@ func (h *metricsHandler) answer(w http.ResponseWriter, r *http.Request, p page, 
 	w.Header().Set("Content-Type", string(contentType))
 	w.Header().Add("Vary", "Accept")
 	w.Header().Add("Vary", "Accept-Encoding")
-	left, err := respond(sender, r, func(buffer *bufio.Writer) error {
+	dropped, err := respond(sender, r, func(buffer *bufio.Writer) error {
 		defer sender.release()
 		defer release()
 		return p.write(buffer, contentType)
 	})
-	h.logFailure("Part of the page could not be written", left)
+	h.logFailure("Writing part of the page failed", dropped)
 	h.logFailure("Answering a request failed", err)
 }
 
-// logFailure logs an error, if there is one. That a client goes away or does not read
-// is logged for debugging only: otherwise any client could fill the log.
+// logFailure logs an error that is not nil. If the client disconnected or does not read,
+// the level is debug: otherwise any client could fill the log.
 func (h *metricsHandler) logFailure(message string, err error) {
 	if err == nil {
 		return
@@ -102,13 +102,13 @@ func (h *metricsHandler) logFailure(message string, err error) {
 	h.logger.Log(context.Background(), level, message, "err", err)
 }
 
-// timeoutHeader is where Prometheus says how long it will wait.
+// timeoutHeader has the scrape timeout of Prometheus, in seconds.
 const timeoutHeader = "X-Prometheus-Scrape-Timeout-Seconds"
 
-// minPatience is the shortest time in the header that can be meant, in seconds.
+// minPatience is the shortest scrape timeout that is not ignored, in seconds.
 const minPatience = 0.01
 
-// patience returns how long the scraper waits for the page, 0 if it does not say so. A header that is not a time is ignored.
+// patience returns how long the scraper waits for the page, 0 if that is not known. A header without a valid time is ignored.
 func (h *metricsHandler) patience(r *http.Request) time.Duration {
 	text := r.Header.Get(timeoutHeader)
 	if text == "" {
@@ -122,5 +122,5 @@ func (h *metricsHandler) patience(r *http.Request) time.Duration {
 	return time.Duration(min(seconds, maxPatience) * float64(time.Second))
 }
 
-// maxPatience is more than any scraper waits, in seconds. It fits a time.Duration.
+// maxPatience is the longest scrape timeout, in seconds. A longer one is shortened, so that it fits a time.Duration.
 const maxPatience = 1e6

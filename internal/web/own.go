@@ -16,11 +16,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// ownAge is how old the metrics of the exporter's own process may be. To gather
-// them costs several times what a small scrape costs.
+// ownAge is the maximum age of the metrics of the exporter's own process. Gathering
+// them takes several times as long as a small scrape.
 const ownAge = time.Second
 
-// ownMetrics are the metrics of the exporter's own process. They may be used
+// ownMetrics gathers the metrics of the exporter's own process. It may be used
 // concurrently.
 type ownMetrics struct {
 	registry *prometheus.Registry
@@ -30,10 +30,10 @@ type ownMetrics struct {
 	gathering sync.Mutex
 }
 
-// ownFamilies is what was gathered at one time. It never changes.
+// ownFamilies are the metrics that were gathered at one time. They do not change.
 type ownFamilies struct {
 	gathered time.Time
-	families []*dto.MetricFamily // by name
+	families []*dto.MetricFamily // sorted by name
 	text     [2]func() []piece   // by metric.Format
 }
 
@@ -43,8 +43,8 @@ type piece struct {
 	text []byte
 }
 
-// start sees to it that there are families that are not too old, and returns what
-// waits for them: a scrape can go on meanwhile.
+// start starts gathering the families if the latest ones are too old. It returns a
+// function that waits for them, so that a scrape can run at the same time.
 func (o *ownMetrics) start() (wait func() *ownFamilies) {
 	if latest := o.latest.Load(); latest.fresh() {
 		return func() *ownFamilies { return latest }
@@ -54,7 +54,7 @@ func (o *ownMetrics) start() (wait func() *ownFamilies) {
 	return func() *ownFamilies { return <-gathered }
 }
 
-// gather gathers, unless somebody else just did.
+// gather returns the families. It gathers them if the latest ones are too old.
 func (o *ownMetrics) gather() *ownFamilies {
 	o.gathering.Lock()
 	defer o.gathering.Unlock()
@@ -88,11 +88,11 @@ func newOwnFamilies(families []*dto.MetricFamily, logger *slog.Logger) *ownFamil
 	return own
 }
 
-// Gather gives the families to client_golang.
+// Gather implements prometheus.Gatherer. The error is always nil.
 func (o *ownFamilies) Gather() ([]*dto.MetricFamily, error) { return o.families, nil }
 
-// writePieces writes families in a text format, one by one. Those that have no
-// form there are left out, and told of in the error.
+// writePieces returns each family in a text format. The error names the families that
+// were dropped because they cannot be written in the format.
 func writePieces(families []*dto.MetricFamily, contentType expfmt.Format) ([]piece, error) {
 	pieces := make([]piece, 0, len(families))
 	var text bytes.Buffer

@@ -15,7 +15,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// countingOwn is own metrics that count how often they are gathered.
+// countingOwn returns own metrics that count how often they are gathered.
 func countingOwn(count *atomic.Int64) *ownMetrics {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "gathered_total", Help: "Gathered."}, func() float64 {
@@ -29,12 +29,12 @@ func TestOwnMetricsAreGatheredOnceASecond(t *testing.T) {
 	own := countingOwn(&count)
 	first := own.start()()
 	if again := own.start()(); again != first || count.Load() != 1 {
-		t.Errorf("gathered %d times", count.Load())
+		t.Errorf("gathered %d times, want 1", count.Load())
 	}
 	first.gathered = time.Now().Add(-ownAge)
 	later := own.start()()
 	if count.Load() != 2 {
-		t.Errorf("gathered %d times", count.Load())
+		t.Errorf("gathered %d times, want 2", count.Load())
 	}
 	pieces := later.text[metric.Text]()
 	if len(pieces) != 1 || !strings.HasSuffix(string(pieces[0].text), "\ngathered_total 2\n") {
@@ -42,7 +42,7 @@ func TestOwnMetricsAreGatheredOnceASecond(t *testing.T) {
 	}
 }
 
-func TestOwnMetricsAreGatheredOnceForAll(t *testing.T) {
+func TestConcurrentRequestsGatherOwnMetricsOnce(t *testing.T) {
 	var count atomic.Int64
 	own := countingOwn(&count)
 	var requests sync.WaitGroup
@@ -55,7 +55,7 @@ func TestOwnMetricsAreGatheredOnceForAll(t *testing.T) {
 	}
 }
 
-func TestOwnMetricsThatFailAreLogged(t *testing.T) {
+func TestFailureOfOwnMetricsIsLogged(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(brokenCollector{})
 	var log bytes.Buffer

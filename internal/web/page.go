@@ -11,27 +11,28 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// page is what a request for the metrics is answered with.
+// page is the response to a request for metrics.
 type page struct {
 	own   *ownFamilies
 	found *metric.Set
-	// names are the families to show, none for all.
+	// names are the names of the families to show; empty means all.
 	names []string
 }
 
-// foreignSize is about how many bytes a sample of the routing script takes.
-const foreignSize = 256
+// mergedSize is the approximate size of a sample of the routing script, in bytes.
+const mergedSize = 256
 
-// size is about how many bytes the page needs until it is written.
+// size returns the approximate memory that the page needs until it is written, in bytes.
 func (p page) size() int {
 	size := p.found.Size()
-	for _, family := range p.found.Foreign() {
-		size += len(family.GetMetric()) * foreignSize
+	for _, family := range p.found.Merged() {
+		size += len(family.GetMetric()) * mergedSize
 	}
 	return size
 }
 
-// textFormat is the format to write in, false for one that is no text.
+// textFormat returns the text format of a content type, false if it is not a text
+// format.
 func textFormat(contentType expfmt.Format) (metric.Format, bool) {
 	switch contentType.FormatType() {
 	case expfmt.TypeTextPlain:
@@ -43,8 +44,8 @@ func textFormat(contentType expfmt.Format) (metric.Format, bool) {
 	}
 }
 
-// write writes all families by name. Those that cannot be written in the format are
-// left out, and told of in the error. What goes wrong with w, its Flush tells.
+// write writes the families. The error names those that were dropped because they
+// cannot be written in the format. Errors of w are returned by its Flush.
 func (p page) write(w *bufio.Writer, contentType expfmt.Format) error {
 	if format, ok := textFormat(contentType); ok {
 		return p.writeText(w, contentType, format)
@@ -52,8 +53,7 @@ func (p page) write(w *bufio.Writer, contentType expfmt.Format) error {
 	return p.writeMessages(w, contentType)
 }
 
-// writeMessages has the library write all families: for protobuf, which few ask
-// for.
+// writeMessages writes the families with package expfmt. It is for protobuf.
 func (p page) writeMessages(w *bufio.Writer, contentType expfmt.Format) error {
 	families, err := prometheus.Gatherers{p.own, p.found}.Gather()
 	encoder := expfmt.NewEncoder(w, contentType)
@@ -65,23 +65,24 @@ func (p page) writeMessages(w *bufio.Writer, contentType expfmt.Format) error {
 	return err
 }
 
-// writeText writes the families of the exporter itself, those of Kamailio, and those that a routing script made.
+// writeText writes the families of the exporter's own process, those of Kamailio, and those of the routing script. It returns
+// the same error as write.
 func (p page) writeText(w *bufio.Writer, contentType expfmt.Format, format metric.Format) error {
 	p.writePieces(w, p.own.text[format]())
-	foreign, left := writePieces(p.found.Foreign(), contentType)
+	merged, dropped := writePieces(p.found.Merged(), contentType)
 	for _, family := range p.found.Families() {
 		if !p.shows(family.Desc.Name) {
 			continue
 		}
 		if err := family.WriteText(w, format); err != nil {
-			return left
+			return dropped
 		}
 	}
-	p.writePieces(w, foreign)
+	p.writePieces(w, merged)
 	if format == metric.OpenMetrics {
 		_, _ = w.WriteString("# EOF\n")
 	}
-	return left
+	return dropped
 }
 
 func (p page) writePieces(w *bufio.Writer, pieces []piece) {

@@ -23,7 +23,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// fixedPage is a page of all that a page can have, always the same.
+// fixedPage returns a page with all kinds of families. Its content is always the same.
 func fixedPage(tb testing.TB) page {
 	tb.Helper()
 	registry := prometheus.NewRegistry()
@@ -57,7 +57,7 @@ var (
 	oddCounter = &metric.Desc{Name: "kamailio_odd_total", Help: "Odd.", Type: metric.Counter, Labels: []string{"i", "text"}}
 )
 
-// families are all of the page in its order, as the library has them.
+// families returns all families of the page in its order, as messages of the library.
 func (p page) families(tb testing.TB) []*dto.MetricFamily {
 	tb.Helper()
 	found, err := p.found.Gather()
@@ -67,7 +67,7 @@ func (p page) families(tb testing.TB) []*dto.MetricFamily {
 	return slices.Concat(p.own.families, found)
 }
 
-// answer asks for the page with these headers, given as name and value in turn.
+// answer requests the page. headers are names and values in turn.
 func (p page) answer(t *testing.T, headers ...string) (int, http.Header, []byte) {
 	t.Helper()
 	var log bytes.Buffer
@@ -101,8 +101,8 @@ func (p page) answer(t *testing.T, headers ...string) (int, http.Header, []byte)
 const prometheus3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
 	"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 
-// TestPageIsThatOfTheLibrary compares pages with what package expfmt writes.
-func TestPageIsThatOfTheLibrary(t *testing.T) {
+// TestPageEqualsThatOfLibrary compares pages with those that package expfmt writes.
+func TestPageEqualsThatOfLibrary(t *testing.T) {
 	p := fixedPage(t)
 	for accept, contentType := range map[string]string{
 		"": "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
@@ -114,10 +114,10 @@ func TestPageIsThatOfTheLibrary(t *testing.T) {
 		for _, encoding := range []string{"", "gzip", "gzip;q=0", "deflate, gzip;q=1.0, *;q=0.5"} {
 			status, header, got := p.answer(t, "Accept", accept, "Accept-Encoding", encoding)
 			if header.Get("Content-Type") != contentType || status != http.StatusOK {
-				t.Errorf("asked for %q: status %d, type %q, want %q", accept, status, header.Get("Content-Type"), contentType)
+				t.Errorf("Accept %q: status %d, type %q, want %q", accept, status, header.Get("Content-Type"), contentType)
 			}
 			if packed := header.Get("Content-Encoding") == "gzip"; packed != (encoding != "" && encoding != "gzip;q=0") {
-				t.Errorf("asked for the encoding %q: gzip is %t", encoding, packed)
+				t.Errorf("Accept-Encoding %q: gzip is %t", encoding, packed)
 			}
 			if vary := header.Values("Vary"); !slices.Equal(vary, []string{"Accept", "Accept-Encoding"}) {
 				t.Errorf("vary %q", vary)
@@ -139,13 +139,13 @@ func TestPageIsThatOfTheLibrary(t *testing.T) {
 				continue
 			}
 			if !bytes.Equal(got, want.Bytes()) {
-				t.Errorf("asked for %q: got\n%s\nwant\n%s", accept, got, want.Bytes())
+				t.Errorf("Accept %q: got\n%s\nwant\n%s", accept, got, want.Bytes())
 			}
 		}
 	}
 }
 
-// checkSameFamilies compares protobuf, in which the library sorts samples.
+// checkSameFamilies compares pages in protobuf, in which the library sorts samples.
 func checkSameFamilies(t *testing.T, got, want []byte) {
 	t.Helper()
 	if a, b := decoded(t, got), decoded(t, want); !slices.Equal(a, b) {
@@ -174,7 +174,7 @@ func decoded(t *testing.T, protobuf []byte) []string {
 	return samples
 }
 
-func TestPageSaysHowLongItIs(t *testing.T) {
+func TestContentLength(t *testing.T) {
 	p := fixedPage(t)
 	_, header, body := p.answer(t)
 	if length := header.Get("Content-Length"); length != strconv.Itoa(len(body)) {
@@ -182,7 +182,7 @@ func TestPageSaysHowLongItIs(t *testing.T) {
 	}
 	p.found = manySamples(1000)
 	if _, header, body := p.answer(t); header.Get("Content-Length") != "" || len(body) < 1e6 {
-		t.Errorf("a page of %d bytes was held back until its length was known", len(body))
+		t.Errorf("a page of %d bytes has a Content-Length: it was not sent in parts", len(body))
 	}
 	if _, header, _ := p.answer(t, "Accept-Encoding", "gzip"); header.Get("Content-Length") != "" {
 		t.Error("a compressed page has the length of the page")
@@ -215,8 +215,8 @@ my_requests_count 3
 	}
 }
 
-// TestFamilyThatHasNoFormIsLeftOut has a histogram that OpenMetrics has no form for.
-func TestFamilyThatHasNoFormIsLeftOut(t *testing.T) {
+// TestFamilyThatCannotBeWrittenIsDropped has a histogram that cannot be written in OpenMetrics.
+func TestFamilyThatCannotBeWrittenIsDropped(t *testing.T) {
 	p := fixedPage(t)
 	p.found.Merge(&dto.MetricFamily{
 		Name: proto.String("my_floats"), Type: dto.MetricType_HISTOGRAM.Enum(),
@@ -261,6 +261,6 @@ func TestAcceptsGzip(t *testing.T) {
 		}
 	}
 	if !acceptsGzip(http.Header{"Accept-Encoding": {"br", "gzip"}}) {
-		t.Error("a second header is not looked at")
+		t.Error("a second header is ignored")
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// handlerAt is the handler of all pages with this prefix.
+// handlerAt returns the handler of all pages with a prefix.
 func handlerAt(t *testing.T, prefix, telemetryPath string) http.Handler {
 	t.Helper()
 	return newTestHandler(t, io.Discard, "-u", "unix:/no/such/socket", "--web.route-prefix", prefix, "--web.telemetry-path", telemetryPath)
@@ -19,17 +19,17 @@ func handlerAt(t *testing.T, prefix, telemetryPath string) http.Handler {
 
 var links = regexp.MustCompile(`href="([^"]*)"`)
 
-// TestLinksLeadToThePagesBehindAProxy follows the links of the landing page as a browser does: without a proxy, behind one
-// that passes its prefix on, and behind one that takes it away.
-func TestLinksLeadToThePagesBehindAProxy(t *testing.T) {
+// TestLinksWorkBehindProxies follows the links of the landing page as a browser does: without a proxy, behind one that keeps
+// the prefix, and behind one that removes it.
+func TestLinksWorkBehindProxies(t *testing.T) {
 	for _, test := range []struct{ name, prefix, telemetryPath, public string }{
 		{"no proxy", "", "/metrics", "/"},
 		{"no proxy, a deep path", "", "/deep/metrics", "/"},
 		{"a prefix", "/kamailio", "/metrics", "/kamailio/"},
 		{"a prefix without a slash", "/kamailio", "/metrics", "/kamailio"},
 		{"the root of a prefix", "/a/kamailio", "/deep/metrics", "/"},
-		{"a proxy that takes a prefix away", "", "/metrics", "/taken/away/"},
-		{"a proxy that takes one of two prefixes away", "/kamailio", "/metrics", "/taken/away/kamailio/"},
+		{"a proxy that removes a prefix", "", "/metrics", "/removed/prefix/"},
+		{"a proxy that removes one of two prefixes", "/kamailio", "/metrics", "/removed/prefix/kamailio/"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			inner := httptest.NewServer(handlerAt(t, test.prefix, test.telemetryPath))
@@ -38,13 +38,13 @@ func TestLinksLeadToThePagesBehindAProxy(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			proxy := httptest.NewServer(http.StripPrefix("/taken/away", httputil.NewSingleHostReverseProxy(to)))
+			proxy := httptest.NewServer(http.StripPrefix("/removed/prefix", httputil.NewSingleHostReverseProxy(to)))
 			defer proxy.Close()
 			base := inner.URL
-			if strings.HasPrefix(test.public, "/taken/away") {
+			if strings.HasPrefix(test.public, "/removed/prefix") {
 				base = proxy.URL
 			}
-			response, err := http.Get(base + test.public) //nolint:noctx // it answers at once
+			response, err := http.Get(base + test.public) //nolint:noctx // the server is in this process
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,8 +70,8 @@ func TestLinksLeadToThePagesBehindAProxy(t *testing.T) {
 	}
 }
 
-// TestNothingIsOutsideOfThePrefix looks for the pages where they are without one.
-func TestNothingIsOutsideOfThePrefix(t *testing.T) {
+// TestPagesAreOnlyBehindThePrefix requests the paths that the pages have without a prefix.
+func TestPagesAreOnlyBehindThePrefix(t *testing.T) {
 	server := httptest.NewServer(handlerAt(t, "/kamailio", "/metrics"))
 	defer server.Close()
 	for _, path := range []string{"/metrics", "/-/healthy", "/kamailio/nosuch"} {
@@ -81,8 +81,8 @@ func TestNothingIsOutsideOfThePrefix(t *testing.T) {
 	}
 }
 
-// TestMetricsAtTheRootOfAPrefix has no landing page.
-func TestMetricsAtTheRootOfAPrefix(t *testing.T) {
+// TestMetricsInsteadOfLandingPage has the telemetry path /.
+func TestMetricsInsteadOfLandingPage(t *testing.T) {
 	server := httptest.NewServer(handlerAt(t, "/kamailio", "/"))
 	defer server.Close()
 	for _, path := range []string{"/", "/kamailio/"} {
@@ -92,7 +92,7 @@ func TestMetricsAtTheRootOfAPrefix(t *testing.T) {
 	}
 }
 
-// TestSecurityHeaders looks at all kinds of answers.
+// TestSecurityHeaders checks all kinds of responses.
 func TestSecurityHeaders(t *testing.T) {
 	server := httptest.NewServer(handlerAt(t, "/kamailio", "/metrics"))
 	defer server.Close()
@@ -134,8 +134,8 @@ func TestSecurityHeaders(t *testing.T) {
 	}
 }
 
-// TestConfiguredHeadersStay are those that the toolkit has set before.
-func TestConfiguredHeadersStay(t *testing.T) {
+// TestConfiguredHeadersAreKept sets a header as the exporter-toolkit does.
+func TestConfiguredHeadersAreKept(t *testing.T) {
 	recorder := httptest.NewRecorder()
 	recorder.Header().Set("X-Frame-Options", "sameorigin")
 	handlerAt(t, "", "/metrics").ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody))

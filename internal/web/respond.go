@@ -11,22 +11,23 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// pageBufferSize is how much is sent at once: most pages as a whole.
+// pageBufferSize is the size of the parts in which a page is sent, in bytes. Most pages
+// have one part.
 const pageBufferSize = 64 << 10
 
 var pageBuffers = sync.Pool{New: func() any { return bufio.NewWriterSize(nil, pageBufferSize) }}
 
-// gzipWriters are kept, because each has large tables. This library takes half the
-// time of the standard one at its fastest, and the next levels save little: see
+// gzipWriters are reused, because each has large tables. This library takes half the
+// time of the standard one at the fastest level. Higher levels save little: see
 // docs/performance.md.
 var gzipWriters = sync.Pool{New: func() any {
-	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // only a wrong level is an error
+	w, _ := gzip.NewWriterLevel(nil, gzip.BestSpeed) // an error means a wrong level
 	return w
 }}
 
-// respond sends what write writes, in the encoding that the request asks for. It
-// returns the error of write, and that of sending. What write needs is not used any
-// more once write has returned: the rest of the page is in buffers then.
+// respond sends the page that write writes, in an encoding that the request accepts. It
+// returns the error of write and that of sending. When write has returned, the rest of
+// the page is in buffers, and write's data is no longer needed.
 func respond(w *sender, r *http.Request, write func(*bufio.Writer) error) (written, sent error) {
 	out := getPageBuffer(w)
 	defer putPageBuffer(out)
@@ -39,15 +40,15 @@ func respond(w *sender, r *http.Request, write func(*bufio.Writer) error) (writt
 	if sent != nil {
 		return written, sent
 	}
-	// A page that fits into the buffer is not sent in chunks. Where a part of a page
-	// has been sent, it is too late for a header, and this has no effect.
+	// A page that fits into the buffer is not sent in chunks. If a part of the page has
+	// already been sent, setting a header has no effect.
 	w.Header().Set("Content-Length", strconv.Itoa(out.Buffered()))
 	return written, out.Flush()
 }
 
-// compress writes what write writes to w with gzip.
+// compress compresses the page that write writes to w with gzip.
 func compress(w io.Writer, write func(*bufio.Writer) error) (written, sent error) {
-	z, _ := gzipWriters.Get().(*gzip.Writer) // nothing else is in it
+	z, _ := gzipWriters.Get().(*gzip.Writer) // the pool has no other type
 	defer gzipWriters.Put(z)
 	z.Reset(w)
 	in := getPageBuffer(z)
@@ -60,7 +61,7 @@ func compress(w io.Writer, write func(*bufio.Writer) error) (written, sent error
 }
 
 func getPageBuffer(w io.Writer) *bufio.Writer {
-	buffer, _ := pageBuffers.Get().(*bufio.Writer) // nothing else is in it
+	buffer, _ := pageBuffers.Get().(*bufio.Writer) // the pool has no other type
 	buffer.Reset(w)
 	return buffer
 }
@@ -71,8 +72,7 @@ func putPageBuffer(buffer *bufio.Writer) {
 }
 
 // acceptsGzip reports whether the header Accept-Encoding allows gzip (RFC 9110,
-// section 12.5.3). Weights other than 0 make no difference: Prometheus asks for gzip
-// alone.
+// section 12.5.3). Weights other than 0 are ignored: Prometheus accepts gzip only.
 func acceptsGzip(header http.Header) bool {
 	anything := false
 	for _, line := range header.Values("Accept-Encoding") {
@@ -90,7 +90,7 @@ func acceptsGzip(header http.Header) bool {
 	return anything
 }
 
-// isZero reports whether a weight, such as q=0.5, is 0.
+// isZero reports whether a weight, for example q=0.5, is 0.
 func isZero(weight string) bool {
 	name, value, _ := strings.Cut(weight, "=")
 	if !strings.EqualFold(strings.TrimSpace(name), "q") {
