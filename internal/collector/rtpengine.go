@@ -22,7 +22,7 @@ var (
 	rtpengineWeight = field{name: "weight", unsigned: true, desc: relayMetric("rtpengine", "weight",
 		"Weight of the node in its set. Field weight of rtpengine.show.")}
 	rtpengineRecheck = field{name: "recheck_ticks", desc: relayMetric("rtpengine", "recheck_seconds",
-		"Seconds until Kamailio checks the node again, 0 if the node is up. Field recheck_ticks of rtpengine.show.")}
+		"Seconds until Kamailio checks the node again, 0 if the node is up or the check is due. Field recheck_ticks of rtpengine.show.")}
 )
 
 // relayMetric returns a family with a series for each media relay of a module.

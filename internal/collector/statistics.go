@@ -224,12 +224,16 @@ type statistic struct {
 	// placeholders.
 	pattern *regexp.Regexp
 	// labels are the values of the labels, with placeholders.
-	labels []string
-	scale  float64
-	signed bool
+	labels         []string
+	scale          float64
+	signed         bool
+	minusOneIsNone bool
 }
 
 func (s *statistic) add(out *metric.Writer, name string, value int64, labels []string) {
+	if value == -1 && s.minusOneIsNone {
+		return
+	}
 	if value < 0 && !s.signed {
 		out.Skip(metric.BadValue, name+" is negative")
 		return
@@ -251,7 +255,10 @@ func makeStatistics() []*statistic {
 	for _, family := range statisticFamilies {
 		desc := newDesc(family.kind, family.name, family.helpOf(), family.labels)
 		for _, entry := range family.from {
-			s := &statistic{desc: desc, name: entry[0], labels: entry[1:], scale: cmp.Or(family.scale, 1), signed: family.signed}
+			s := &statistic{
+				desc: desc, name: entry[0], labels: entry[1:], scale: cmp.Or(family.scale, 1),
+				signed: family.signed, minusOneIsNone: family.minusOneIsNone,
+			}
 			if strings.Contains(s.name, "{") {
 				s.pattern = statisticPattern(s.name)
 			}

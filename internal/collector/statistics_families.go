@@ -22,6 +22,8 @@ type statisticFamily struct {
 	// family is wrong, because Kamailio's clock was set back or because of a bug in
 	// Kamailio, and is dropped.
 	signed bool
+	// minusOneIsNone reports whether -1 means that there is no value.
+	minusOneIsNone bool
 	// from lists the statistics: each has "group.name" and a value for each label.
 	// A {placeholder} in the name matches a variable part, and a label with the
 	// same {placeholder} gets the text of that part.
@@ -75,7 +77,7 @@ var wrongStatistics = map[string]string{
 var coreStatistics = []statisticFamily{
 	// core: modules/kex/core_stats.c. HTTP requests count among the requests.
 	{kind: metric.Counter, name: "kamailio_core_received_messages_total", labels: []string{"type"},
-		help: "Number of SIP messages received, by type. Requests include HTTP requests.",
+		help: "Number of messages received, by type. Requests include HTTP requests.",
 		from: [][]string{{"core.rcv_requests", "request"}, {"core.rcv_replies", "reply"}}},
 	{kind: metric.Counter, name: "kamailio_core_received_requests_total", labels: []string{"method"},
 		help: "Number of requests received, for the methods that Kamailio counts.",
@@ -235,8 +237,8 @@ var transportStatistics = []statisticFamily{
 	{kind: metric.Gauge, name: "kamailio_sctp_current_opened_connections",
 		help: "Number of open SCTP associations.",
 		from: [][]string{{"sctp.current_opened_connections"}}},
-	{kind: metric.Gauge, name: "kamailio_sctp_current_tracked_connections",
-		help: "Number of SCTP associations that Kamailio tracks.",
+	{kind: metric.Gauge, name: "kamailio_sctp_current_tracked_connections", minusOneIsNone: true,
+		help: "Number of SCTP associations that Kamailio tracks. Absent if tracking is disabled.",
 		from: [][]string{{"sctp.current_tracked_connections"}}},
 
 	// tls: modules/tls/tls_mod.c, since 6.0.

@@ -100,6 +100,16 @@ func TestNegativeStatistics(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 3, Example: "tmx.rpl_sent is negative"})
 }
 
+// TestTrackingOfSCTPDisabled has the value of Kamailio with assoc_tracking=no, which is -1 and not an error.
+func TestTrackingOfSCTPDisabled(t *testing.T) {
+	got, skips := collect(t, statsFetch, reply(t, statisticsOf(
+		"sctp.current_opened_connections", "2",
+		"sctp.current_tracked_connections", "18446744073709551615",
+	)))
+	checkSamples(t, got, "kamailio_sctp_current_opened_connections 2")
+	checkSkips(t, skips)
+}
+
 func TestBadStatisticsDoNotAffectOthers(t *testing.T) {
 	got, skips := collect(t, statsFetch, reply(t, rpc.Members{
 		{Name: "core.fwd_requests", Value: "1e3"},
