@@ -13,10 +13,11 @@ import (
 
 // guard is a shell script that starts a watchdog and then becomes the program in its arguments, after the directory to
 // remove. The watchdog has a session of its own, which no signal to the program's group reaches, and this program holds
-// the other end of its input. If that ends without a line, this program is dead. PR_SET_PDEATHSIG would not do: it does
+// the other end of its input. If that ends without a line, this program is dead. The command substitution waits until the
+// watchdog has its session, because it ends when the watchdog closes its output. PR_SET_PDEATHSIG would not do: it does
 // not reach what the program forked, and it is sent when the thread that started the program ends.
 const guard = `dir=$1; shift
-setsid --fork sh -c 'read -r _ || { kill -s KILL -- "-$0"; rm -rf -- "$1"; }' $$ "$dir" >/dev/null 2>&1 || exit
+ready=$(setsid --fork sh -c 'exec >/dev/null 2>&1; read -r _ || { kill -s KILL -- "-$0"; rm -rf -- "$1"; }' $$ "$dir") || exit
 exec "$@" </dev/null`
 
 // Child is a running process that leads a process group of its own, so that a Ctrl-C in the terminal reaches only this

@@ -61,9 +61,22 @@ func TestEnds(t *testing.T) {
 			test.end(c, cancel)
 			_, _ = out.Read(make([]byte, 1))
 			<-c.Done()
-			for test.program == os.Args[0] && err == nil {
-				_, err = os.Stat(dir)
+			if test.program == os.Args[0] {
+				awaitRemoved(t, dir)
 			}
 		})
+	}
+}
+
+// awaitRemoved waits until a directory is gone. The watchdog removes it after everything that could tell so has ended.
+func awaitRemoved(t *testing.T, dir string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {
+		if _, err := os.Stat(dir); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s was not removed", dir)
+		}
 	}
 }
