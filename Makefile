@@ -11,10 +11,10 @@ CYCLONEDX := $(CACHE)/bin/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10m
-# The maintainer in .goreleaser.yaml.
+# As in .goreleaser.yaml.
 MAINTAINER := kamailio_exporter maintainers <kamailio-exporter@users.noreply.github.com>
 
-# The build date is that of the commit, so that the same commit gives the same program.
+# The build date is the date of the commit, so that the same commit gives the same program.
 version  := github.com/prometheus/common/version
 revision := $(shell git rev-parse HEAD 2>/dev/null)
 branch   := $(shell git rev-parse --abbrev-ref HEAD 2>/dev/null)
@@ -26,49 +26,55 @@ ldflags  := -s -w \
 	-X $(version).BuildDate=$(date)
 
 .PHONY: help
-help: ## show the targets
+help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## build the programs into bin/
-	@echo "Building; the first time takes a few minutes."
+build: ## build kamailio_exporter and kamrpc into bin/
+	@echo "Building; the first build takes a few minutes."
 	@CGO_ENABLED=0 go build -trimpath -ldflags '$(ldflags)' -o bin/ ./cmd/...
 
 .PHONY: run
-run: build ## start the exporter, on this machine's Kamailio or on one that needs no installing; ARGS='-l :9495' are its flags
+run: build ## run the exporter with this machine's Kamailio or a temporary one; ARGS='-l :9495' sets flags
 	@go build -o bin/lab ./internal/lab/cmd/lab
 	@bin/lab run bin/kamailio_exporter $(ARGS)
 
-.PHONY: test
-test: fetch lint test-platforms ## check everything: format, vet, linters, tests with the race detector, go.mod
+.PHONY: check
+check: lint ## run everything that needs no live server: format, linters, vet, tests, go.mod; takes less than a minute
 	go vet ./...
-	go test -race -parallel 4 ./... # more than there are CPUs: tests with a real Kamailio mostly wait
+	go test -short ./...
 	go mod tidy -diff
 
-# 386 or arm: what this machine's CPU runs as well.
+.PHONY: test
+test: fetch lint test-platforms ## run all checks: format, linters, vet, tests with the race detector and real Kamailios, go.mod
+	go vet ./...
+	go test -race -parallel 4 ./... # more than the number of CPUs, because tests with a real Kamailio mostly wait
+	go mod tidy -diff
+
+# The 32-bit architecture is one that this machine's CPU can run: 386 or arm.
 .PHONY: test-platforms
-test-platforms: ## vet for the other operating systems, run the tests without a Kamailio in 32 bits
+test-platforms: ## run vet for other operating systems, and the tests without a Kamailio on a 32-bit architecture
 	for os in darwin freebsd windows; do GOOS=$$os go vet ./... || exit 1; done
 	CGO_ENABLED=0 GOARCH=$(if $(filter arm64,$(shell go env GOARCH)),arm,386) go test -short ./...
 
 .PHONY: bench
-bench: build ## measure the exporter against real Kamailios, some 20 minutes; ARGS='-run TestBench/cpu' or -quick
+bench: build ## measure the exporter with real Kamailios, about 20 minutes; ARGS='-run TestBench/cpu' or -quick for less
 	@go test ./internal/bench -count=1 -v -timeout 1h -run '^TestBench$$' \
 		-exporter $(CURDIR)/bin/kamailio_exporter -table $(CURDIR)/bin/bench.md $(ARGS)
 
 .PHONY: bench-docs
-bench-docs: ## make bench, and put the table into docs/performance.md
+bench-docs: ## run make bench, and write the table to docs/performance.md
 	@rm -f bin/bench.md
 	-@$(MAKE) --no-print-directory bench
 	@test -f bin/bench.md
 	sed -i -e '/^<!-- bench -->/,/^<!-- \/bench -->/{//!d}' -e '/^<!-- bench -->/r bin/bench.md' docs/performance.md
 
 .PHONY: fetch
-fetch: ## put the Kamailios and tools that the tests run into the cache
+fetch: ## download the Kamailios and tools for the tests into the cache
 	go run ./internal/lab/cmd/lab fetch
 
 .PHONY: lint
-lint: $(GOLANGCI) ## check the format and run the linters
+lint: $(GOLANGCI) ## check the format, and run the linters
 	@unformatted=$$(gofmt -l .) && if [ -n "$$unformatted" ]; then \
 		echo "not formatted, run make fmt:"; echo "$$unformatted"; exit 1; fi
 	$(GOLANGCI) run
@@ -77,9 +83,9 @@ lint: $(GOLANGCI) ## check the format and run the linters
 fmt: $(GOLANGCI) ## format the code
 	$(GOLANGCI) fmt
 
-# An input that finds something new is made smaller for 10 s at most, or that may take the whole time.
+# Without -fuzzminimizetime, minimizing one input may take the whole time.
 .PHONY: fuzz
-fuzz: ## run each fuzz target for FUZZTIME (10m)
+fuzz: ## run each fuzz target for FUZZTIME, 10m by default
 	@for package in $$(go list ./...); do \
 		for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz'); do \
 			echo "$$package $$target"; \
@@ -87,9 +93,9 @@ fuzz: ## run each fuzz target for FUZZTIME (10m)
 		done; \
 	done
 
-# GoReleaser runs it. The scripts that run after an installation have the same first part.
+# GoReleaser runs it. advise.sh is the first part of the scripts that run after an installation.
 .PHONY: package-files
-package-files: ## write to bin/package what the packages have beside the programs; needs VERSION and DATE
+package-files: ## write manual pages, changelog and scripts for the packages to bin/package; needs VERSION and DATE
 	@mkdir -p bin/package
 	@for program in kamailio_exporter kamrpc; do \
 		go run ./cmd/$$program --help-man >bin/package/$$program.1 || exit 1; done
@@ -100,40 +106,40 @@ package-files: ## write to bin/package what the packages have beside the program
 		cat packaging/scripts/advise.sh packaging/scripts/$$script.sh >bin/package/$$script.sh || exit 1; done
 
 .PHONY: release-snapshot
-release-snapshot: $(GORELEASER) $(CYCLONEDX) ## make in dist/ all of a release that needs neither network services nor Docker
+release-snapshot: $(GORELEASER) $(CYCLONEDX) ## build a release in dist/, without container image and signatures
 	$(GORELEASER) check
 	PATH="$(dir $(CYCLONEDX)):$$PATH" $(GORELEASER) release --snapshot --clean --skip=docker,sign
 
 .PHONY: release
-release: $(GORELEASER) $(CYCLONEDX) ## make and publish the release of the tag; .github/workflows/release.yml does it
+release: $(GORELEASER) $(CYCLONEDX) ## build and publish the release of a tag; .github/workflows/release.yml runs it
 	@mkdir -p bin
 	awk -f packaging/notes.awk CHANGELOG.md > bin/notes.md
 	PATH="$(dir $(CYCLONEDX)):$$PATH" $(GORELEASER) release --clean --release-notes bin/notes.md
 
 .PHONY: test-release
-test-release: release-snapshot ## look inside the snapshot, install the deb if run as root, check units, manifests and workflows
+test-release: release-snapshot ## test archives, packages, units, manifests and workflows; as root, also install the deb
 	go run $(ACTIONLINT)
 	cd packaging/kubernetes && go vet ./... && go test ./... && go mod tidy -diff
 	go test -count=1 -timeout 40m ./packaging -dist $(CURDIR)/dist -goreleaser $(GORELEASER)
 
 .PHONY: vulncheck
-vulncheck: ## look for known vulnerabilities in what is used; asks vuln.go.dev
+vulncheck: ## look up known vulnerabilities of the dependencies at vuln.go.dev
 	go run $(GOVULNCHECK) ./...
 
 .PHONY: clean
-clean: ## remove bin/ and dist/; the cache stays
+clean: ## remove bin/ and dist/, but not the cache
 	rm -rf bin dist
 
-# Moved into its place when it is whole: an interrupted build leaves nothing that looks like the tool.
+# The program is moved to its place after a complete build, so that an interrupted build leaves no broken program.
 $(GOLANGCI):
 	@mkdir -p $(@D)
-	@echo "Building golangci-lint; this takes a few minutes, once."
+	@echo "Building golangci-lint; this takes a few minutes the first time."
 	GOBIN=$(@D)/building go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	@mv $(@D)/building/golangci-lint $@ && rmdir $(@D)/building
 
 $(GORELEASER):
 	@mkdir -p $(@D)
-	@echo "Building GoReleaser; this takes a few minutes, once."
+	@echo "Building GoReleaser; this takes a few minutes the first time."
 	GOBIN=$@.building go install github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
 	@mv $@.building/goreleaser $@ && rmdir $@.building
 
