@@ -26,7 +26,7 @@ import (
 	"testing"
 )
 
-// platforms are those of the release: operating system, architecture and how its programs begin.
+// platforms are the platforms of the release, each with a check of its programs.
 var platforms = []struct {
 	os, arch, arm string
 	isFor         func([]byte) error
@@ -129,13 +129,21 @@ func TestArchives(t *testing.T) {
 		}
 		t.Run(p.os+"-"+p.arch, func(t *testing.T) {
 			found := members(t, only(t, name+".tar.gz"))
-			checkFiles(t, found, name, map[string]string{
+			files := map[string]string{
 				"LICENSE":                   "../LICENSE",
-				"README.md":                 "../README.md",
 				"kamailio_exporter.default": "kamailio_exporter.default",
 				"kamailio_exporter.service": "systemd/kamailio_exporter.service",
 				"kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
-			}, "kamailio_exporter"+suffix, "kamrpc"+suffix)
+			}
+			for _, document := range documents(t) {
+				files[document] = "../" + document
+			}
+			checkFiles(t, found, name, files, "kamailio_exporter"+suffix, "kamrpc"+suffix)
+			unpacked := make(map[string][]byte)
+			for path, m := range found {
+				unpacked[path] = m.content
+			}
+			checkLinks(t, unpacked, name)
 			for _, program := range []string{"kamailio_exporter", "kamrpc"} {
 				content := found[name+"/"+program+suffix].content
 				checkProgram(t, content, program, p.os, p.arch, p.arm, want)
@@ -148,7 +156,7 @@ func TestArchives(t *testing.T) {
 	}
 }
 
-// checkFiles checks that an archive has these files and programs in its directory, and nothing else.
+// checkFiles checks that an archive has these files and programs in one directory, and nothing else.
 func checkFiles(t *testing.T, found map[string]member, dir string, files map[string]string, programs ...string) {
 	t.Helper()
 	names := slices.Concat(slices.Collect(maps.Keys(files)), programs)
@@ -173,7 +181,7 @@ func checkFiles(t *testing.T, found map[string]member, dir string, files map[str
 	}
 }
 
-// checkProgram checks what Go's linker wrote into a program, and that the stamp is in it.
+// checkProgram checks the build information and the stamp of a program.
 func checkProgram(t *testing.T, program []byte, name, goos, goarch, goarm string, want stamp) {
 	t.Helper()
 	info, err := buildinfo.Read(bytes.NewReader(program))
@@ -253,18 +261,19 @@ func TestChecksums(t *testing.T) {
 		delete(sums, entry.Name())
 	}
 	if len(sums) > 0 {
-		t.Errorf("sha256sums.txt has sums of what is not there: %v", sums)
+		t.Errorf("sha256sums.txt has sums of files that do not exist: %v", sums)
 	}
 }
 
-// isReleased tells whether a file in dist is for users.
+// isReleased reports whether a file in dist is for users.
 func isReleased(entry fs.DirEntry) bool {
 	return slices.ContainsFunc([]string{".tar.gz", ".deb", ".rpm", ".apk", ".cdx.json"}, func(suffix string) bool {
 		return strings.HasSuffix(entry.Name(), suffix)
 	})
 }
 
-// checkBillOfMaterials compares a document with what Go's linker wrote into the program. It must not change with the time.
+// checkBillOfMaterials compares a document with the build information of the program. It must have no time and no serial
+// number, which would differ in each build.
 func checkBillOfMaterials(t *testing.T, path string, program []byte) {
 	t.Helper()
 	var document struct {

@@ -130,7 +130,7 @@ func TestInstallRPM(t *testing.T) {
 	})
 
 	run("--install", file)
-	for name := range packaged {
+	for name := range packaged(t) {
 		if _, err := os.Stat(name); err != nil {
 			t.Error(err)
 		}
@@ -395,7 +395,7 @@ func checkInstalled(t *testing.T) {
 	if said := dpkg(t, "--verify", "kamailio-exporter"); said != "" {
 		t.Errorf("dpkg --verify says %s", said)
 	}
-	for name := range packaged {
+	for name := range packaged(t) {
 		if _, err := os.Stat(name); err != nil {
 			t.Error(err)
 		}

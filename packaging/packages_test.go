@@ -14,27 +14,41 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
 )
 
-// packaged are the files of each package, and which of this repository they are; programs have none.
-var packaged = map[string]string{
+// docDir is the directory of the documentation in the packages.
+const docDir = "/usr/share/doc/kamailio-exporter"
+
+// packaged returns the files of each package with their sources in this directory. Programs have the source "".
+func packaged(t *testing.T) map[string]string {
+	t.Helper()
+	files := maps.Clone(packagedAlways)
+	for _, document := range documents(t) {
+		files[docDir+"/"+document] = "../" + document
+	}
+	return files
+}
+
+var packagedAlways = map[string]string{
 	"/etc/default/kamailio_exporter":                    "kamailio_exporter.default",
 	"/usr/bin/kamailio_exporter":                        "",
 	"/usr/bin/kamrpc":                                   "",
 	"/usr/lib/systemd/system/kamailio_exporter.service": "systemd/kamailio_exporter.service",
 	"/usr/lib/systemd/system/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
-	"/usr/share/doc/kamailio-exporter/copyright":        "../LICENSE",
+	docDir + "/LICENSE":                                 "../LICENSE",
+	docDir + "/copyright":                               "../LICENSE",
 	"/usr/share/man/man1/kamailio_exporter.1.gz":        "../bin/package/kamailio_exporter.1.gz",
 	"/usr/share/man/man1/kamrpc.1.gz":                   "../bin/package/kamrpc.1.gz",
 }
 
-// debPackaged are the files of the deb.
-func debPackaged() map[string]string {
-	files := maps.Clone(packaged)
-	files["/usr/share/doc/kamailio-exporter/changelog.gz"] = "../bin/package/changelog.gz"
+// debPackaged returns the files of the deb with their sources.
+func debPackaged(t *testing.T) map[string]string {
+	t.Helper()
+	files := packaged(t)
+	files[docDir+"/changelog.gz"] = "../bin/package/changelog.gz"
 	files["/usr/share/lintian/overrides/kamailio-exporter"] = "lintian-overrides"
 	return files
 }
 
-// postInstall returns the whole script that a kind of package runs after an installation.
+// postInstall returns the complete script that a kind of package runs after an installation.
 func postInstall(t *testing.T, part string) string {
 	t.Helper()
 	return string(contents(t, "scripts/advise.sh")) + string(contents(t, "scripts/"+part))
@@ -84,7 +98,9 @@ func TestDebs(t *testing.T) {
 			if err := os.RemoveAll(control); err != nil {
 				t.Fatal(err)
 			}
-			checkPackaged(t, readTree(t, root), debPackaged(), arch.goarch, arch.goarm, want)
+			found := readTree(t, root)
+			checkPackaged(t, found, debPackaged(t), arch.goarch, arch.goarm, want)
+			checkLinks(t, found, docDir)
 		})
 	}
 }
@@ -122,7 +138,7 @@ func checkPackaged(t *testing.T, found map[string][]byte, wanted map[string]stri
 
 var rpmTools = debian.Set{Name: "rpm", Packages: []string{"rpm"}, Programs: []string{"rpm"}}
 
-// rpm runs rpm itself and returns what it said.
+// rpm runs rpm and returns its output.
 func rpm(t *testing.T, args ...string) string {
 	t.Helper()
 	program := tool(t, rpmTools, "rpm")
@@ -133,18 +149,23 @@ func rpm(t *testing.T, args ...string) string {
 func TestRPMs(t *testing.T) {
 	version := strings.Replace(wantedStamp(t).version, "-", "~", 1)
 	var files strings.Builder
-	for _, name := range slices.Sorted(maps.Keys(packaged)) {
-		mode, flags := "-rw-r--r--", ""
-		switch filepath.Dir(name) {
-		case "/usr/bin":
-			mode = "-rwxr-xr-x"
-		case "/etc/default":
+	modes := make(map[string]string)
+	for name := range packaged(t) {
+		modes[name] = "-rw-r--r--"
+		if filepath.Dir(name) == "/usr/bin" {
+			modes[name] = "-rwxr-xr-x"
+		}
+	}
+	modes[docDir+"/LICENSE"] = "l---------" // nfpm sets no mode for a symbolic link, and Linux uses none
+	for _, dir := range []string{"", "/docs", "/docs/images", "/packaging", "/packaging/kubernetes"} {
+		modes[docDir+dir] = "drwxr-xr-x"
+	}
+	for _, name := range slices.Sorted(maps.Keys(modes)) {
+		flags := ""
+		if filepath.Dir(name) == "/etc/default" {
 			flags = "cn" // a configuration file that an upgrade does not replace
 		}
-		if name == "/usr/share/doc/kamailio-exporter/copyright" {
-			files.WriteString("/usr/share/doc/kamailio-exporter  drwxr-xr-x root root\n")
-		}
-		files.WriteString(name + " " + flags + " " + mode + " root root\n")
+		files.WriteString(name + " " + flags + " " + modes[name] + " root root\n")
 	}
 	for _, arch := range packageArches {
 		t.Run(arch.rpm, func(t *testing.T) {
@@ -167,7 +188,8 @@ func TestRPMs(t *testing.T) {
 
 func TestAPKs(t *testing.T) {
 	want := wantedStamp(t)
-	wanted := maps.Clone(packaged)
+	wanted := packaged(t)
+	delete(wanted, docDir+"/LICENSE") // not a regular file
 	wanted["/etc/init.d/kamailio_exporter"] = "openrc/kamailio_exporter"
 	for _, arch := range packageArches {
 		t.Run(arch.apk, func(t *testing.T) {
@@ -206,7 +228,7 @@ func TestShellScripts(t *testing.T) {
 		t.Fatalf("scripts %q, %v", scripts, err)
 	}
 	for _, script := range scripts {
-		if text := string(contents(t, script)); !strings.HasPrefix(text, "#!") { // advise.sh stands before it
+		if text := string(contents(t, script)); !strings.HasPrefix(text, "#!") { // advise.sh precedes it
 			script = filepath.Join(t.TempDir(), filepath.Base(script))
 			writeFile(t, script, postInstall(t, filepath.Base(script)))
 		}
