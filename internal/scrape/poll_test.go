@@ -372,8 +372,8 @@ func TestSlowMethodOverAStreamIsAlwaysCalled(t *testing.T) {
 	})
 }
 
-// TestServerThatIsNotAKamailio has HTTP servers that answer every request with what
-// could be taken for a fault of Kamailio's.
+// TestServerThatIsNotAKamailio has HTTP servers whose responses resemble faults of
+// Kamailio.
 func TestServerThatIsNotAKamailio(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int

@@ -16,9 +16,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// TestLiveOwnValuesAreLeftOut starts a Kamailio 6.0 whose page has the memory of all processes, the uptime and the
-// statistics behind the script's metrics. The lines of pkgmem_total_size lack a comma there.
-func TestLiveOwnValuesAreLeftOut(t *testing.T) {
+// TestLiveKamailiosOwnValuesAreDropped starts a Kamailio 6.0 whose page has the memory of all processes, the uptime and the
+// statistics after the metrics of the script. Its lines of pkgmem_total_size lack a comma.
+func TestLiveKamailiosOwnValuesAreDropped(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{Suite: lab.Trixie, Config: `
 modparam("xhttp_prom", "xhttp_prom_pkg_stats", 1)
 modparam("xhttp_prom", "xhttp_prom_uptime_stat", 1)
@@ -34,7 +34,7 @@ modparam("xhttp_prom", "xhttp_prom_tags", "site=\"ams\"")
 		t.Fatal(err)
 	}
 	var got Page
-	for len(got.Families) < 3 { // the script has no metrics before the first call
+	for len(got.Families) < 3 { // the script defines them at the first call
 		if got, err = client.Fetch(ctx); err != nil {
 			t.Fatal(err)
 		}

@@ -6,36 +6,37 @@ import (
 	"strings"
 )
 
-// Kamailio adds values of its own to the script's metrics, if parameters of xhttp_prom say so: the memory of each
-// process (xhttp_prom_pkg_stats), its uptime (xhttp_prom_uptime_stat), and its statistics (xhttp_prom_stats), in this
-// order after the script's metrics. The exporter has all of them from RPC. They are recognised line by line, whether or
-// not they can be parsed: Kamailio 6.0 lacks a comma in pkgmem_total_size, and xhttp_prom_tags is copied as it is.
+// Parameters of xhttp_prom add Kamailio's own values after the metrics of the script: the memory of each process
+// (xhttp_prom_pkg_stats), the uptime (xhttp_prom_uptime_stat), and the statistics (xhttp_prom_stats), in this order. The
+// exporter gets all of them over RPC and drops them here. They are recognised line by line, even if they cannot be parsed:
+// Kamailio 6.0 omits a comma in pkgmem_total_size, and xhttp_prom_tags is copied without checks.
 //
 // Source: prom_stats_get, prom_metric_pkgmem_print and prom_metric_uptime_print in src/modules/xhttp_prom/prom.c.
 var (
-	// ownStatistics is the comment in front of Kamailio's statistics, which are the last part of the page.
+	// ownStatistics matches the comment before Kamailio's statistics, which are the last part of the page.
 	ownStatistics = regexp.MustCompile(`(?m)^# Kamailio (whole internal statistics|statistics for)`)
-	// ownMemory matches a line of a process's memory. The first group is the prefix of all names.
+	// ownMemory matches a line about the memory of a process. The first group is the prefix of all names.
 	ownMemory = regexp.MustCompile(`^([^{\s]*)pkgmem_(?:used|available|real_used|total_frags|total_size)\{pid="\d+", rank="-?\d+",? desc="`)
-	// ownUptime matches what the line of the uptime looks like. The first group is the prefix of all names, the second the tags.
+	// ownUptime matches the line of the uptime, and similar lines of the script. The first group is the prefix of all names,
+	// the second one the tags.
 	ownUptime = regexp.MustCompile(`^([^{\s]*)uptime(\{.*\})? \d+ \S+$`)
 )
 
 const (
-	// noScriptMetrics is the first line of a page whose script has no metrics.
+	// noScriptMetrics is the first line of a page without metrics of the script.
 	noScriptMetrics = "# NO User defined metrics"
-	// defaultPrefix is the default of the parameter xhttp_prom_beginning.
+	// defaultPrefix is the default value of the parameter xhttp_prom_beginning.
 	defaultPrefix = "kamailio_"
 )
 
-// scriptLines returns the lines of a page that the routing script's metrics are in, trimmed and without empty ones.
+// scriptLines returns the lines of a page with the metrics of the routing script. It trims lines and drops empty ones.
 func scriptLines(text string) []string {
 	statistics := ""
 	if at := ownStatistics.FindStringIndex(text); at != nil {
 		text, statistics = text[:at[0]], text[at[0]:]
 	}
 	lines := trimmedLines(text)
-	memory := map[string]bool{} // names
+	memory := map[string]bool{} // names of the samples about memory
 	prefix, prefixKnown := "", false
 	lines = slices.DeleteFunc(lines, func(line string) bool {
 		match := ownMemory.FindStringSubmatch(line)
@@ -71,7 +72,7 @@ func trimmedLines(text string) []string {
 	return lines
 }
 
-// rawNameOf returns what a line starts with, up to the labels or the value, whether or not it is a valid name.
+// rawNameOf returns the start of a line, up to the labels or the value. It may not be a valid name.
 func rawNameOf(line string) string {
 	if end := strings.IndexAny(line, "{ \t"); end >= 0 {
 		return line[:end]
@@ -79,8 +80,8 @@ func rawNameOf(line string) string {
 	return line
 }
 
-// uptimeLine returns the index of the line that may be Kamailio's uptime, -1 if there is none. It is the last sample of
-// the page, has no TYPE or HELP, and is the only one of its name if it has labels, which are then the tags of all lines.
+// uptimeLine returns the index of the line that may be Kamailio's uptime, -1 if there is none. Kamailio's uptime is the last
+// sample of the page and has no TYPE or HELP. If it has labels, which are the tags of all lines, no other line has its name.
 func uptimeLine(lines []string) int {
 	last := len(lines) - 1
 	for last >= 0 && lines[last][0] == '#' {
@@ -103,8 +104,8 @@ func uptimeLine(lines []string) int {
 	return last
 }
 
-// isPrefix reports whether a page without the memory of processes has this prefix in front of all names. Kamailio's
-// statistics show it best, if they are there; otherwise the other metrics of the script have to agree with it.
+// isPrefix reports whether all names on a page without the memory of processes have a prefix. It checks Kamailio's statistics
+// if the page has them, otherwise the other metrics of the script.
 func isPrefix(prefix string, lines []string, uptime int, statistics string) bool {
 	var names []string
 	for _, line := range trimmedLines(statistics) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// The lines that Kamailio adds of its own, as 6.0.1, later releases and the development version write them.
+// The lines that Kamailio adds, as 6.0.1, later releases and the development version write them.
 const (
 	memory60 = `PREFIXpkgmem_used{pid="4711", rank="0", desc="main process - attendant"TAGS} 1009736 1795620014499
 PREFIXpkgmem_available{pid="4711", rank="0", desc="main process - attendant"TAGS} 7378872 1795620014499
@@ -30,12 +30,12 @@ func ofKamailio(lines, prefix, tags string) string {
 	return strings.NewReplacer("{TAGS}", "{"+tags+"}", "TAGS", ", "+tags).Replace(lines)
 }
 
-// TestKamailiosOwnValuesAreLeftOut has each combination of them behind metrics of the script: what is left is the script's
-// metrics alone, and nothing counts as bad, not even lines that cannot be parsed.
-func TestKamailiosOwnValuesAreLeftOut(t *testing.T) {
+// TestKamailiosOwnValuesAreDropped has each combination of them after metrics of the script. The metrics of the script remain,
+// and no line counts as bad, even if it cannot be parsed.
+func TestKamailiosOwnValuesAreDropped(t *testing.T) {
 	const script = "# User defined metrics\nPREFIXcalls_total 3 1795620014499\nPREFIXlevel{a=\"b\"} 1.500000 1795620014499\n"
 	for _, prefix := range []string{"kamailio_", "", "sbc_", "kamailio_sbc_"} {
-		for _, tags := range []string{"", `site="ams"`, "site=ams"} { // the last as its documentation has it, which is no label
+		for _, tags := range []string{"", `site="ams"`, "site=ams"} { // the last one is not valid, but is in the module's documentation
 			for _, memory := range []string{"", memory60, memoryNew} {
 				for _, uptime := range []string{"", uptimeLineOf} {
 					for _, stats := range []string{"", statistics, statisticsNew} {
@@ -55,8 +55,8 @@ func TestKamailiosOwnValuesAreLeftOut(t *testing.T) {
 	}
 }
 
-// TestPageOfKamailiosOwnValuesAlone is that of a script without metrics, which is no error.
-func TestPageOfKamailiosOwnValuesAlone(t *testing.T) {
+// TestPageWithKamailiosOwnValuesOnlyIsNoError has the page of a script without metrics.
+func TestPageWithKamailiosOwnValuesOnlyIsNoError(t *testing.T) {
 	for _, prefix := range []string{"kamailio_", "", "sbc_"} {
 		page := "# NO User defined metrics\n" + ofKamailio(memory60+uptimeLineOf+statistics, prefix, "site=ams")
 		if got, err := Parse(t.Context(), page); err != nil || len(got.Families) > 0 || got.BadCount > 0 {
@@ -69,20 +69,20 @@ func TestPageOfKamailiosOwnValuesAlone(t *testing.T) {
 	}
 }
 
-// TestMetricsLikeKamailiosOwnAreKept are those of a script whose names resemble them.
+// TestMetricsLikeKamailiosOwnAreKept has metrics of a script with names similar to Kamailio's own.
 func TestMetricsLikeKamailiosOwnAreKept(t *testing.T) {
 	const calls = "# User defined metrics\nkamailio_calls_total 3 5\n"
 	for name, page := range map[string]string{
-		"a name with uptime at its end":           calls + "kamailio_gw_uptime 5 5\n",
-		"a name with uptime, and statistics":      calls + "kamailio_gw_uptime 5 5\n" + ofKamailio(statistics, "kamailio_", ""),
-		"a name with uptime, and memory":          calls + "kamailio_gw_uptime 5 5\n" + ofKamailio(memory60, "kamailio_", ""),
-		"the only metric, with uptime at its end": "# User defined metrics\nkamailio_gw_uptime 5 5\n",
-		"a gauge, which has decimals":             calls + "kamailio_uptime 5.000000 5\n",
-		"one that is not the last":                "# User defined metrics\nkamailio_uptime 5 5\nkamailio_x 1 5\n",
-		"one with a type":                         calls + "# TYPE kamailio_uptime counter\nkamailio_uptime 5 5\n",
-		"one for each gateway":                    calls + "kamailio_uptime{gw=\"a\"} 5 5\nkamailio_uptime{gw=\"b\"} 5 5\n",
-		"memory that is not a process's":          calls + "kamailio_pkgmem_used{pid=\"1\"} 5 5\n",
-		"another memory":                          calls + "kamailio_pkgmem_used_more{pid=\"1\", rank=\"0\", desc=\"\"} 5 5\n",
+		"a name that ends in uptime":            calls + "kamailio_gw_uptime 5 5\n",
+		"a name with uptime, and statistics":    calls + "kamailio_gw_uptime 5 5\n" + ofKamailio(statistics, "kamailio_", ""),
+		"a name with uptime, and memory":        calls + "kamailio_gw_uptime 5 5\n" + ofKamailio(memory60, "kamailio_", ""),
+		"the only metric, which ends in uptime": "# User defined metrics\nkamailio_gw_uptime 5 5\n",
+		"a gauge, which has decimals":           calls + "kamailio_uptime 5.000000 5\n",
+		"one that is not the last":              "# User defined metrics\nkamailio_uptime 5 5\nkamailio_x 1 5\n",
+		"one with a type":                       calls + "# TYPE kamailio_uptime counter\nkamailio_uptime 5 5\n",
+		"one for each gateway":                  calls + "kamailio_uptime{gw=\"a\"} 5 5\nkamailio_uptime{gw=\"b\"} 5 5\n",
+		"memory that is not a process's":        calls + "kamailio_pkgmem_used{pid=\"1\"} 5 5\n",
+		"another memory":                        calls + "kamailio_pkgmem_used_more{pid=\"1\", rank=\"0\", desc=\"\"} 5 5\n",
 	} {
 		got, err := Parse(t.Context(), page)
 		if err != nil || got.BadCount > 0 {

@@ -1,5 +1,5 @@
-// Package xhttpprom reads the page on which Kamailio's xhttp_prom module shows
-// the counters, gauges and histograms that a routing script keeps.
+// Package xhttpprom reads the HTTP page of the Kamailio module xhttp_prom, which has
+// the counters, gauges and histograms that a routing script defines.
 //
 // Source: Kamailio's src/modules/xhttp_prom/prom.c and prom_metric.c, and pages
 // of Kamailio 5.6 and 6.0.
@@ -25,48 +25,48 @@ import (
 	"github.com/prometheus/common/model"
 )
 
-// The most that is read of a page, and kept of what is wrong in it. A line of
-// Kamailio's has at most four labels: the parser takes a time that is quadratic
-// in their number.
+// Limits of a page. A line of Kamailio has at most four labels; maxQuotes is needed
+// because the time of the parser is quadratic in the number of labels.
 const (
-	largestPage = 1 << 20 // bytes
-	mostLines   = 20_000
-	mostQuotes  = 64 // in a line, two for each label
-	mostBad     = 100
-	longestBad  = 200 // bytes
+	maxPageSize  = 1 << 20 // bytes
+	maxLines     = 20_000
+	maxQuotes    = 64 // in a line; a label has two
+	maxBad       = 100
+	maxBadLength = 200 // bytes
 )
 
-// Page is what a routing script keeps.
+// Page has the metrics of a routing script.
 type Page struct {
-	// Families are its metrics, by name, without timestamps.
+	// Families are the metrics, sorted by name, without timestamps.
 	Families []*dto.MetricFamily
-	// Bad are the first of the lines that are no metric, shortened.
+	// Bad has the first 100 lines that are not valid, cut after 200 bytes.
 	Bad []string
-	// BadCount is how many lines are no metric.
+	// BadCount is the number of lines that are not valid.
 	BadCount int
 }
 
+// bad adds a line that is not valid.
 func (p *Page) bad(line string) {
 	p.BadCount++
-	if len(p.Bad) == mostBad {
+	if len(p.Bad) == maxBad {
 		return
 	}
-	if len(line) > longestBad {
-		line = strings.ToValidUTF8(line[:longestBad], "") + "..."
+	if len(line) > maxBadLength {
+		line = strings.ToValidUTF8(line[:maxBadLength], "") + "..."
 	}
 	p.Bad = append(p.Bad, line)
 }
 
-// Client fetches the page. It may be used concurrently.
+// Client gets the page. It may be used concurrently.
 type Client struct {
 	url   string
-	shown string // in errors
+	shown string // the URL for errors
 	http  *http.Client
 }
 
-// NewClient returns a client for the page at an http or https URL. The certificates
-// and passwords are those of the http.Client; its CheckRedirect is not used, since
-// redirects are never followed.
+// NewClient returns a client for the page at an http or https URL. It uses the
+// certificates and passwords of client, but not its CheckRedirect: redirects are never
+// followed. The error does not contain the URL.
 func NewClient(page string, client *http.Client) (*Client, error) {
 	u, err := url.Parse(page)
 	if err != nil {
@@ -83,16 +83,16 @@ func NewClient(page string, client *http.Client) (*Client, error) {
 	return &Client{url: page, shown: withoutSecrets(u), http: &direct}, nil
 }
 
-// errNoURL does not repeat the text: a mistyped URL can have a password in it too.
+// errNoURL does not contain the URL, because a mistyped URL may contain a password.
 var errNoURL = errors.New("this is not the URL of a page, use for example http://127.0.0.1:5060/metrics")
 
-// withoutSecrets is a URL without user, password and query.
+// withoutSecrets returns a URL without user, password and query.
 func withoutSecrets(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
-// Fetch gets the page. If none of its lines is a metric it returns an error,
-// and the lines.
+// Fetch gets and parses the page; see [Parse]. The errors do not contain secrets of the
+// URL.
 func (c *Client) Fetch(ctx context.Context) (Page, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, http.NoBody)
 	if err != nil {
@@ -110,12 +110,12 @@ func (c *Client) Fetch(ctx context.Context) (Page, error) {
 	if response.StatusCode != http.StatusOK {
 		return Page{}, fmt.Errorf("get %s: %s", c.shown, response.Status)
 	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, largestPage+1))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxPageSize+1))
 	if err != nil {
 		return Page{}, fmt.Errorf("get %s: %w", c.shown, err)
 	}
-	if len(body) > largestPage {
-		return Page{}, fmt.Errorf("get %s: the page has more than %d bytes", c.shown, largestPage)
+	if len(body) > maxPageSize {
+		return Page{}, fmt.Errorf("get %s: the page has more than %d bytes", c.shown, maxPageSize)
 	}
 	page, err := Parse(ctx, string(body))
 	if err != nil {
@@ -127,12 +127,12 @@ func (c *Client) Fetch(ctx context.Context) (Page, error) {
 // CloseIdleConnections closes the connections that are not in use.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
 
-// withoutURLs returns the error of a request, with the URLs in it stripped of their
-// secrets: that of the page, and those of a proxy or of a request for a token.
+// withoutURLs returns the error of a request without the secrets of the URLs in it. They
+// can be the URL of the page, of a proxy, or of a request for a token.
 func withoutURLs(err error) error {
 	outer, ok := errors.AsType[*url.Error](err)
 	if !ok && strings.Contains(err.Error(), "://") {
-		return errors.New("the server redirects to, or the settings name as a proxy, something that is not a URL")
+		return errors.New("the URL of a redirect or of a proxy is not valid")
 	}
 	if !ok {
 		return err
@@ -144,16 +144,16 @@ func withoutURLs(err error) error {
 	return &url.Error{Op: outer.Op, URL: shown, Err: withoutURLs(outer.Err)}
 }
 
-// errNoMetric is a page that is one of another kind, such as a login page.
-var errNoMetric = errors.New("the page has lines, and none of them is a metric")
+// errNoMetric is the error of another kind of page, for example a login page.
+var errNoMetric = errors.New("the page has lines, but none of them is a metric")
 
-// Parse reads the metrics of the routing script from a page, and leaves out those
-// that Kamailio adds of its own. A line that is no metric is left out and reported
-// in the Page; it is an error if there is no other line.
+// Parse parses the metrics of the routing script. It drops the metrics that Kamailio
+// adds to the page. A line that is not valid is dropped and counted in the Page. If no
+// line is valid, Parse returns an error and the Page. An empty page is not an error.
 func Parse(ctx context.Context, text string) (Page, error) {
 	lines := scriptLines(text)
-	if len(lines) > mostLines {
-		return Page{}, fmt.Errorf("the page has more than %d lines", mostLines)
+	if len(lines) > maxLines {
+		return Page{}, fmt.Errorf("the page has more than %d lines", maxLines)
 	}
 	r := newReader()
 	r.split(lines)
@@ -169,25 +169,25 @@ func Parse(ctx context.Context, text string) (Page, error) {
 	return r.page, nil
 }
 
-// reader makes families of lines. It reads each line as a sample of its own
-// name first, and puts histograms and summaries together afterwards: what does
-// not fit together remains as it was said.
+// reader turns lines into families. It first parses each line as a sample of its own
+// name. Then it composes histograms and summaries. Samples of an incomplete histogram or
+// summary remain families of their own names.
 type reader struct {
 	page    Page
 	parser  expfmt.TextParser
-	sampled bool                // there are lines that should be samples
+	sampled bool                // the page has lines other than comments
 	names   []string            // of samples, in the order of the page
-	lines   map[string][]string // by name
+	lines   map[string][]string // of samples, by name
 	types   map[string]dto.MetricType
 	helps   map[string]string
-	seen    map[string]bool // names and labels
+	seen    map[string]bool // name and labels of each sample
 	series  map[string][]*dto.Metric
 }
 
 func newReader() *reader {
 	return &reader{
-		// Names that need quotes are none of Kamailio's, and can become the
-		// same as others when they are escaped for an older Prometheus.
+		// Kamailio has no names that need quotes. When they are escaped for an
+		// older Prometheus, they can become equal to other names.
 		parser: expfmt.NewTextParser(model.LegacyValidation),
 		lines:  map[string][]string{},
 		types:  map[string]dto.MetricType{},
@@ -199,7 +199,7 @@ func newReader() *reader {
 
 var comment = regexp.MustCompile(`^#[ \t]*(HELP|TYPE)[ \t]+([a-zA-Z_:][a-zA-Z0-9_:]*)[ \t]+(.+)$`)
 
-// split sorts the lines by the name of their metric.
+// split groups the lines by the name of their metric.
 func (r *reader) split(lines []string) {
 	for _, line := range lines {
 		if line[0] == '#' {
@@ -208,7 +208,7 @@ func (r *reader) split(lines []string) {
 		}
 		r.sampled = true
 		name := nameOf(line)
-		if name == "" || strings.Count(line, `"`) > mostQuotes {
+		if name == "" || strings.Count(line, `"`) > maxQuotes {
 			r.page.bad(line)
 			continue
 		}
@@ -219,7 +219,7 @@ func (r *reader) split(lines []string) {
 	}
 }
 
-// nameOf is the name that a line starts with, empty if there is none.
+// nameOf returns the metric name at the start of a line, "" if there is none.
 func nameOf(line string) string {
 	name := line
 	if end := strings.IndexFunc(line, func(c rune) bool { return !strings.ContainsRune(inNames, c) }); end >= 0 {
@@ -244,8 +244,8 @@ var (
 	unescape = strings.NewReplacer(`\\`, `\`, `\n`, "\n")
 )
 
-// comment takes the first type and the first help of each name, wherever they
-// stand.
+// comment reads a line HELP or TYPE, which may be anywhere on the page. The first type
+// and the first help of a name are used.
 func (r *reader) comment(line string) {
 	match := comment.FindStringSubmatch(line)
 	if match == nil {
@@ -266,8 +266,8 @@ func (r *reader) comment(line string) {
 	r.types[name] = kind
 }
 
-// read takes the samples of one name together, and only if that fails each line
-// for itself.
+// read parses the samples of one name together. If that fails, it parses each line
+// separately.
 func (r *reader) read(ctx context.Context, name string, lines []string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -296,10 +296,10 @@ func (r *reader) read(ctx context.Context, name string, lines []string) error {
 	return nil
 }
 
-// withoutTime returns the line of a sample without its time, which is when the page
-// was made: Prometheus would keep a sample with a time of its own past its end for
-// five minutes. The parser must not see it, since Kamailio writes milliseconds,
-// seconds, or seconds with decimals, as its parameter timestamp_format says.
+// withoutTime returns the line of a sample without its timestamp, which is the time of
+// the page. With timestamps, Prometheus would show series for five minutes after their
+// end. The parser does not accept all forms of the timestamp: milliseconds, seconds, or
+// seconds with decimals, depending on Kamailio's parameter timestamp_format.
 func withoutTime(line string) string {
 	end := strings.LastIndexByte(line, '}') + 1
 	if end == 0 {
@@ -315,9 +315,10 @@ func withoutTime(line string) string {
 	return line[:end] + " " + fields[0]
 }
 
-// add keeps a sample that a prometheus.Gatherer may show, and Prometheus keep.
+// add adds a sample if client_golang and Prometheus accept it. Otherwise the line counts
+// as bad.
 func (r *reader) add(name, line string, m *dto.Metric) {
-	// A label without a value is none for Prometheus, and makes no difference.
+	// For Prometheus, a label without a value is the same as no label.
 	m.Label = slices.DeleteFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetValue() == "" })
 	slices.SortFunc(m.Label, func(a, b *dto.LabelPair) int { return cmp.Compare(a.GetName(), b.GetName()) })
 	reserved := func(l *dto.LabelPair) bool { return strings.HasPrefix(l.GetName(), model.ReservedLabelPrefix) }
@@ -330,7 +331,8 @@ func (r *reader) add(name, line string, m *dto.Metric) {
 	r.series[name] = append(r.series[name], m)
 }
 
-// keyOf tells label sets apart: the separator is in no valid name or value.
+// keyOf returns a key of a label set. Its separator cannot be part of a valid name or
+// value.
 func keyOf(labels []*dto.LabelPair) string {
 	var b strings.Builder
 	for _, label := range labels {
@@ -339,9 +341,9 @@ func keyOf(labels []*dto.LabelPair) string {
 	return b.String()
 }
 
-// addFamilies makes the page's families of the samples.
+// addFamilies turns the samples into families of the page.
 func (r *reader) addFamilies() {
-	used := map[string]bool{} // names that are part of a histogram or summary
+	used := map[string]bool{} // names of samples that are part of a histogram or summary
 	compound := r.compound()
 	for _, name := range slices.Sorted(maps.Keys(compound)) {
 		kind := compound[name]
@@ -361,8 +363,8 @@ func (r *reader) addFamilies() {
 	slices.SortFunc(r.page.Families, func(a, b *dto.MetricFamily) int { return cmp.Compare(a.GetName(), b.GetName()) })
 }
 
-// compound are the names of what may be a histogram or summary: what the page
-// says is one, and if it says no types, what has buckets.
+// compound returns the names of possible histograms and summaries, with their types. On
+// a page without any TYPE, a name with buckets is a possible histogram.
 func (r *reader) compound() map[string]dto.MetricType {
 	all := map[string]dto.MetricType{}
 	for name, kind := range r.types {
@@ -381,8 +383,8 @@ func (r *reader) compound() map[string]dto.MetricType {
 	return all
 }
 
-// kind is the type of what is neither a histogram nor a summary. On a page that
-// says no types, counters are known by the end of their names.
+// kind returns the type of a family that is neither a histogram nor a summary. On a page
+// without any TYPE, a name that ends in _total is a counter.
 func (r *reader) kind(name string) dto.MetricType {
 	kind, ok := r.types[name]
 	if ok && kind != dto.MetricType_HISTOGRAM && kind != dto.MetricType_SUMMARY {
@@ -394,6 +396,7 @@ func (r *reader) kind(name string) dto.MetricType {
 	return dto.MetricType_UNTYPED
 }
 
+// addFamily adds a family to the page.
 func (r *reader) addFamily(name string, kind dto.MetricType, metrics []*dto.Metric) {
 	for _, m := range metrics {
 		setType(m, kind)
@@ -405,7 +408,7 @@ func (r *reader) addFamily(name string, kind dto.MetricType, metrics []*dto.Metr
 	r.page.Families = append(r.page.Families, family)
 }
 
-// setType makes a counter or gauge of a sample that was read without a type.
+// setType turns a sample that was parsed without a type into a counter or gauge.
 func setType(m *dto.Metric, kind dto.MetricType) {
 	switch kind {
 	case dto.MetricType_COUNTER:
@@ -416,7 +419,8 @@ func setType(m *dto.Metric, kind dto.MetricType) {
 	}
 }
 
-// pointsOf are the samples of a histogram's buckets or a summary's quantiles.
+// pointsOf returns the name of the samples that are the buckets of a histogram or the
+// quantiles of a summary, and the name of their label.
 func pointsOf(name string, kind dto.MetricType) (series, label string) {
 	if kind == dto.MetricType_SUMMARY {
 		return name, model.QuantileLabel
@@ -427,16 +431,17 @@ func pointsOf(name string, kind dto.MetricType) (series, label string) {
 // point is a bucket or a quantile.
 type point struct{ at, value float64 }
 
-// whole is a histogram or summary with one label set.
+// whole is a histogram or summary with one label set, while it is composed.
 type whole struct {
 	labels     []*dto.LabelPair
 	points     []point
 	sum, count *float64
 }
 
-// wholes are those of one name, by their labels.
+// wholes are the histograms or summaries of one name, by keyOf their labels.
 type wholes map[string]*whole
 
+// of returns the one with these labels, which is added if it is new.
 func (all wholes) of(labels []*dto.LabelPair) *whole {
 	key := keyOf(labels)
 	if all[key] == nil {
@@ -445,7 +450,8 @@ func (all wholes) of(labels []*dto.LabelPair) *whole {
 	return all[key]
 }
 
-// addPoint returns false for a sample whose label says no bucket or quantile.
+// addPoint adds a bucket or quantile. It returns false if label is missing or not a
+// number.
 func (all wholes) addPoint(m *dto.Metric, label string) bool {
 	i := slices.IndexFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == label })
 	if i < 0 {
@@ -460,8 +466,9 @@ func (all wholes) addPoint(m *dto.Metric, label string) bool {
 	return true
 }
 
-// compose puts histograms or summaries together. It returns nil if anything is
-// missing or left over: Prometheus would be given zeros that nobody said.
+// compose returns the histograms or summaries of a name. It returns nil if a sample is
+// missing, because Prometheus would get a 0 that the page does not have, or if a sample
+// does not fit.
 func (r *reader) compose(name string, kind dto.MetricType) []*dto.Metric {
 	if kind == dto.MetricType_HISTOGRAM && r.series[name] != nil {
 		return nil
@@ -492,24 +499,24 @@ func (r *reader) compose(name string, kind dto.MetricType) []*dto.Metric {
 	return metrics
 }
 
-// complete tells whether there are a sum, a count and no point twice, and sorts
-// the points.
+// complete reports whether w has a sum, a count, and no point twice. It sorts the points.
 func (w *whole) complete(label string) bool {
 	if w.sum == nil || w.count == nil || !isCount(*w.count) {
 		return false
 	}
 	if slices.ContainsFunc(w.labels, func(l *dto.LabelPair) bool { return l.GetName() == label }) {
-		return false // the label of a point, at a sum
+		return false // a sum or count with the label of a point
 	}
 	slices.SortFunc(w.points, func(a, b point) int { return cmp.Compare(a.at, b.at) })
 	for i, p := range w.points {
 		if i > 0 && p.at == w.points[i-1].at {
-			return false // written in two ways, as 1 and 1.0
+			return false // for example 1 and 1.0
 		}
 	}
 	return true
 }
 
+// metric returns the histogram or summary; see histogram.
 func (w *whole) metric(kind dto.MetricType) *dto.Metric {
 	if kind == dto.MetricType_SUMMARY {
 		return w.summary()
@@ -525,7 +532,8 @@ func (w *whole) summary() *dto.Metric {
 	return &dto.Metric{Label: w.labels, Summary: summary}
 }
 
-// histogram is nil without a last bucket, or with one that no count can be.
+// histogram returns the histogram. It returns nil if the last bucket is missing or a
+// bucket has a value that is not a count.
 func (w *whole) histogram() *dto.Metric {
 	if len(w.points) == 0 || !math.IsInf(w.points[len(w.points)-1].at, +1) {
 		return nil
@@ -540,5 +548,5 @@ func (w *whole) histogram() *dto.Metric {
 	return &dto.Metric{Label: w.labels, Histogram: histogram}
 }
 
-// isCount tells whether a number is one that was counted to.
+// isCount reports whether a number can be a count: an integer from 0 to 2⁶³-1.
 func isCount(v float64) bool { return v >= 0 && v < 1<<63 && v == math.Trunc(v) }

@@ -22,8 +22,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// page is what Kamailio 6.0.1 shows, with a histogram as the module's source
-// makes one, and a line that is none.
+// page is a page of Kamailio 6.0.1, with a histogram as in the module's source and a line
+// that is not valid.
 const page = `# User defined metrics
 kamailio_lab_calls_total{method="INVITE", result="relayed"} 3 1795417833533
 kamailio_lab_level 1.5 1795417833533
@@ -67,7 +67,7 @@ const (
 	wholeSummary   = "s{quantile=\"0.5\"} 1\ns_sum 3\ns_count 2\n"
 )
 
-// parts are a histogram's or summary's samples as families of their own.
+// parts returns the samples of a histogram or summary as separate families.
 func parts(text string) string {
 	var b strings.Builder
 	last := ""
@@ -87,40 +87,40 @@ func TestParse(t *testing.T) {
 		name, page, want string
 		bad              []string
 	}{
-		{"all there is", page, want, []string{`kamailio_lab_odd{text="a "quoted" word"} 1 1795417833533`}},
-		{"nothing", "", "", nil},
+		{"a whole page", page, want, []string{`kamailio_lab_odd{text="a "quoted" word"} 1 1795417833533`}},
+		{"an empty page", "", "", nil},
 		{"no metrics yet", "# User defined metrics\n\n# Kamailio statistics for group: core:\nkamailio_core_x 1 1\n", "", nil},
 		{"types that the page gives", "# HELP a_total Of\\na\n# HELP a_total no\n# TYPE a_total gauge\na_total 1 5\nb_total 1\n", "# HELP a_total Of\\na\n# TYPE a_total gauge\na_total 1\n# TYPE b_total untyped\nb_total 1\n", nil},
 		{"a second type", "# TYPE a counter\na 1\n# TYPE a gauge\nb 1\n", "# TYPE a counter\na 1\n# TYPE b untyped\nb 1\n", []string{"# TYPE a gauge"}},
 		{"a late type", "a 1\n# TYPE a gauge\nb 1\n", "# TYPE a gauge\na 1\n# TYPE b untyped\nb 1\n", nil},
-		{"a type that is none", "# TYPE a odd\na 1\n", "# TYPE a untyped\na 1\n", []string{"# TYPE a odd"}},
-		{"a comment of a script's own", "# Kamailio is ours\nx 1\n", "# TYPE x untyped\nx 1\n", nil},
+		{"an unknown type", "# TYPE a odd\na 1\n", "# TYPE a untyped\na 1\n", []string{"# TYPE a odd"}},
+		{"another comment", "# Kamailio is ours\nx 1\n", "# TYPE x untyped\nx 1\n", nil},
 		{"no end of line", "x 1", "# TYPE x untyped\nx 1\n", nil},
 		{"ends of lines of Windows", "# TYPE x gauge\r\nx 1\r\nx{a=\"1\"} 1 5\r\n\r\n", "# TYPE x gauge\nx 1\nx{a=\"1\"} 1\n", nil},
 		{"a bad line among good ones", "x 1\nx{a=\"1\"} ?\nx{a=\"2\"} 2\n", "# TYPE x untyped\nx 1\nx{a=\"2\"} 2\n", []string{`x{a="1"} ?`}},
 
-		{"the same twice", "a 1\na 2\na 1 7\n", "# TYPE a untyped\na 1\n", []string{"a 2", "a 1 7"}},
-		{"the same in another order", "a{x=\"1\",y=\"2\"} 1\na{y=\"2\",x=\"1\"} 2\n", "# TYPE a untyped\na{x=\"1\",y=\"2\"} 1\n", []string{`a{y="2",x="1"} 2`}},
-		{"the same but for a label without a value", "a 1\na{x=\"\"} 2\n", "# TYPE a untyped\na 1\n", []string{`a{x=""} 2`}},
+		{"equal labels", "a 1\na 2\na 1 7\n", "# TYPE a untyped\na 1\n", []string{"a 2", "a 1 7"}},
+		{"equal labels in another order", "a{x=\"1\",y=\"2\"} 1\na{y=\"2\",x=\"1\"} 2\n", "# TYPE a untyped\na{x=\"1\",y=\"2\"} 1\n", []string{`a{y="2",x="1"} 2`}},
+		{"equal labels except one without a value", "a 1\na{x=\"\"} 2\n", "# TYPE a untyped\na 1\n", []string{`a{x=""} 2`}},
 		{"a bucket twice", wholeHistogram + "h_bucket{le=\"1\"} 9\n", wantHistogram, []string{`h_bucket{le="1"} 9`}},
 		{"a reserved label", "a{__x=\"1\"} 1\na 2\n", "# TYPE a untyped\na 2\n", []string{`a{__x="1"} 1`}},
 		{"a name that needs quotes", "{\"a.b\"} 1\na\"b\" 1\na{\"x.y\"=\"1\"} 1\na{x=\"1\",x=\"2\"} 1\na 2\n", "# TYPE a untyped\na 2\n",
 			[]string{`{"a.b"} 1`, `a"b" 1`, `a{"x.y"="1"} 1`, `a{x="1",x="2"} 1`}},
-		{"no UTF-8", "a{x=\"\xff\"} 1\na 2\n", "# TYPE a untyped\na 2\n", []string{"a{x=\"\xff\"} 1"}},
-		{"a name of no histogram", "_bucket{le=\"+Inf\"} 1\n_sum 1\n_count 1\n", parts("_bucket{le=\"+Inf\"} 1\n_sum 1\n_count 1\n"), nil},
+		{"invalid UTF-8", "a{x=\"\xff\"} 1\na 2\n", "# TYPE a untyped\na 2\n", []string{"a{x=\"\xff\"} 1"}},
+		{"an empty name of a histogram", "_bucket{le=\"+Inf\"} 1\n_sum 1\n_count 1\n", parts("_bucket{le=\"+Inf\"} 1\n_sum 1\n_count 1\n"), nil},
 
-		{"a bucket that is no number", "h_bucket{le=\"abc\"} 1\ngood 5\n", parts("good 5\nh_bucket{le=\"abc\"} 1\n"), nil},
-		{"a quantile that is no number", "# TYPE s summary\ns{quantile=\"x\"} 1\ns_sum 1\ns_count 1\ngood 5\n", parts("good 5\ns{quantile=\"x\"} 1\ns_sum 1\ns_count 1\n"), nil},
+		{"a bucket that is not a number", "h_bucket{le=\"abc\"} 1\ngood 5\n", parts("good 5\nh_bucket{le=\"abc\"} 1\n"), nil},
+		{"a quantile that is not a number", "# TYPE s summary\ns{quantile=\"x\"} 1\ns_sum 1\ns_count 1\ngood 5\n", parts("good 5\ns{quantile=\"x\"} 1\ns_sum 1\ns_count 1\n"), nil},
 
 		{"a histogram", wholeHistogram, wantHistogram, nil},
-		{"a histogram that is said to be one", "# HELP h help\n# TYPE h histogram\n" + wholeHistogram, "# HELP h help\n" + wantHistogram, nil},
+		{"a histogram with a type", "# HELP h help\n# TYPE h histogram\n" + wholeHistogram, "# HELP h help\n" + wantHistogram, nil},
 		{"a summary", "# TYPE s summary\n" + wholeSummary, "# TYPE s summary\n" + wholeSummary, nil},
-		{"a summary that is not said to be one", wholeSummary, parts(wholeSummary), nil},
+		{"a summary without a type", wholeSummary, parts(wholeSummary), nil},
 		{"a summary with the name of a histogram's sum", "# TYPE a histogram\n# TYPE a_sum summary\na_bucket{quantile=\"1\",le=\"+Inf\"} 1\na_sum{quantile=\"1\"} 1\na_count{quantile=\"1\"} 1\na_sum_sum 1\na_sum_count 1\n",
 			"# TYPE a histogram\na_bucket{quantile=\"1\",le=\"+Inf\"} 1\na_sum{quantile=\"1\"} 1\na_count{quantile=\"1\"} 1\n" + parts("a_sum_sum 1\na_sum_count 1\n"), nil},
 		{"buckets on a page with types", "# TYPE x gauge\n" + wholeHistogram, parts(wholeHistogram), nil},
-		{"a count that is none", "h_bucket{le=\"+Inf\"} 1.5\nh_count 1\nh_sum 1\n", parts("h_bucket{le=\"+Inf\"} 1.5\nh_count 1\nh_sum 1\n"), nil},
-		{"a bound in two ways", wholeHistogram + "h_bucket{le=\"1.0\"} 1\n", parts(wholeHistogram + "h_bucket{le=\"1.0\"} 1\n"), nil},
+		{"a count that is not an integer", "h_bucket{le=\"+Inf\"} 1.5\nh_count 1\nh_sum 1\n", parts("h_bucket{le=\"+Inf\"} 1.5\nh_count 1\nh_sum 1\n"), nil},
+		{"a bound in two forms", wholeHistogram + "h_bucket{le=\"1.0\"} 1\n", parts(wholeHistogram + "h_bucket{le=\"1.0\"} 1\n"), nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -139,9 +139,9 @@ func TestParse(t *testing.T) {
 	}
 }
 
-// TestIncomplete leaves out one line of a histogram or summary, or adds one: the
-// others remain what they are, and no number is made up.
-func TestIncomplete(t *testing.T) {
+// TestIncompleteHistogramsAndSummaries removes a line of a histogram or summary, or adds
+// one. The lines remain separate families, and no value is added.
+func TestIncompleteHistogramsAndSummaries(t *testing.T) {
 	const other = "h_bucket{a=\"b\",le=\"+Inf\"} 1\n"
 	for _, test := range []struct{ name, types, page string }{
 		{"no sum", "", strings.ReplaceAll(wholeHistogram, "h_sum 3\n", "")},
@@ -152,7 +152,7 @@ func TestIncomplete(t *testing.T) {
 		{"a bucket without a bound", "", wholeHistogram + "h_bucket 1\n"},
 		{"a sample of the name itself", "", wholeHistogram + "h 1\n"},
 		{"a negative bucket", "", strings.ReplaceAll(wholeHistogram, "\"} 1", "\"} -1")},
-		{"a count that is none", "", strings.ReplaceAll(wholeHistogram, "h_count 2", "h_count 2.5")},
+		{"a count that is not an integer", "", strings.ReplaceAll(wholeHistogram, "h_count 2", "h_count 2.5")},
 		{"a bound that is NaN", "", wholeHistogram + "h_bucket{le=\"NaN\"} 1\n"},
 		{"declared, no count", "# TYPE h histogram\n", strings.ReplaceAll(wholeHistogram, "h_count 2\n", "")},
 		{"summary, no sum", "# TYPE s summary\n", strings.ReplaceAll(wholeSummary, "s_sum 3\n", "")},
@@ -174,7 +174,7 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// gather merges the page as promhttp does, which shows nothing after an error.
+// gather gathers the page with client_golang, which reports families that it refuses.
 func gather(t *testing.T, p Page) {
 	t.Helper()
 	gatherer := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return p.Families, nil })
@@ -183,9 +183,9 @@ func gather(t *testing.T, p Page) {
 	}
 }
 
-// TestGather merges pages with all that registry.go refuses: types and names that
-// collide, and labels that are reserved, invalid, or there twice.
-func TestGather(t *testing.T) {
+// TestLibraryAcceptsFamilies gathers pages with everything that client_golang refuses:
+// types and names that collide, and labels that are reserved, invalid or repeated.
+func TestLibraryAcceptsFamilies(t *testing.T) {
 	lines := []string{
 		"# TYPE a histogram", "# TYPE a summary", "# TYPE a_sum summary", "# TYPE a_count summary", "# TYPE a_bucket histogram", "# TYPE a_sum histogram",
 		"a 1", `a{quantile="1"} 1`, `a_bucket{le="+Inf"} 1`, "a_bucket 1", "a_sum 1", "a_count 1", "a_sum 2",
@@ -209,8 +209,9 @@ func TestGather(t *testing.T) {
 	}
 }
 
-// TestCost reads the largest pages that are taken, of the worst kinds.
-func TestCost(t *testing.T) {
+// TestTimeOfLargePagesIsLimited parses the largest pages that are accepted, of the slowest
+// kinds.
+func TestTimeOfLargePagesIsLimited(t *testing.T) {
 	repeat := func(lines int, line func(i int) string) string {
 		var b strings.Builder
 		for i := range lines {
@@ -218,17 +219,17 @@ func TestCost(t *testing.T) {
 		}
 		return b.String()
 	}
-	labels := repeat(largestPage/10, func(i int) string { return fmt.Sprintf("l%06d=\"\",", i) })
+	labels := repeat(maxPageSize/10, func(i int) string { return fmt.Sprintf("l%06d=\"\",", i) })
 	for name, page := range map[string]string{
-		"nothing good":           strings.Repeat("?\n", mostLines),
-		"one bad name":           strings.Repeat("a ?\n", mostLines),
-		"one name":               repeat(mostLines, func(i int) string { return fmt.Sprintf("a{b=\"%d\"} 1\n", i) }),
-		"many names":             repeat(mostLines, func(i int) string { return fmt.Sprintf("a%d 1\n", i) }),
-		"many bad names":         repeat(mostLines, func(i int) string { return fmt.Sprintf("a%d ?\n", i) }),
-		"many histograms":        repeat(mostLines/4, func(i int) string { return strings.ReplaceAll(wholeHistogram, "h", "h"+strconv.Itoa(i)) }),
+		"no valid line":          strings.Repeat("?\n", maxLines),
+		"one bad name":           strings.Repeat("a ?\n", maxLines),
+		"one name":               repeat(maxLines, func(i int) string { return fmt.Sprintf("a{b=\"%d\"} 1\n", i) }),
+		"many names":             repeat(maxLines, func(i int) string { return fmt.Sprintf("a%d 1\n", i) }),
+		"many bad names":         repeat(maxLines, func(i int) string { return fmt.Sprintf("a%d ?\n", i) }),
+		"many histograms":        repeat(maxLines/4, func(i int) string { return strings.ReplaceAll(wholeHistogram, "h", "h"+strconv.Itoa(i)) }),
 		"many labels":            "a{" + labels + "} 1\n",
-		"many comments":          repeat(mostLines, func(i int) string { return fmt.Sprintf("# TYPE a%d histogram\n", i) }),
-		"one name and a bad one": "a ?\n" + repeat(mostLines-1, func(i int) string { return fmt.Sprintf("a{b=\"%d\"} 1\n", i) }),
+		"many comments":          repeat(maxLines, func(i int) string { return fmt.Sprintf("# TYPE a%d histogram\n", i) }),
+		"one name and a bad one": "a ?\n" + repeat(maxLines-1, func(i int) string { return fmt.Sprintf("a{b=\"%d\"} 1\n", i) }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			start := time.Now()
@@ -237,34 +238,34 @@ func TestCost(t *testing.T) {
 			if err != nil && !errors.Is(err, errNoMetric) {
 				t.Fatal(err)
 			}
-			if len(p.Bad) > mostBad || p.BadCount < len(p.Bad) {
+			if len(p.Bad) > maxBad || p.BadCount < len(p.Bad) {
 				t.Errorf("%d of %d bad lines", len(p.Bad), p.BadCount)
 			}
-			if t.Logf("%v", took); took > 30*time.Second { // 0.1 s on an idle machine; what is quadratic takes minutes
-				t.Errorf("took %v", took)
+			if t.Logf("%v", took); took > 30*time.Second { // 0.1 s on an idle machine; a quadratic time is minutes
+				t.Errorf("Parse took %v", took)
 			}
 		})
 	}
 }
 
-// TestOneParser reads bad lines without a parser, and its 4 kB, for each.
-func TestOneParser(t *testing.T) {
-	page := strings.Repeat("a ?\n", mostLines)
+// TestMemoryForBadLines checks that bad lines share one parser, which takes 4 kB.
+func TestMemoryForBadLines(t *testing.T) {
+	page := strings.Repeat("a ?\n", maxLines)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, _ = Parse(t.Context(), page)
 	runtime.ReadMemStats(&after)
-	if memory := after.TotalAlloc - before.TotalAlloc; memory > mostLines*4096 {
-		t.Errorf("took %d bytes", memory)
+	if memory := after.TotalAlloc - before.TotalAlloc; memory > maxLines*4096 {
+		t.Errorf("Parse allocated %d bytes", memory)
 	}
 }
 
 func TestLimits(t *testing.T) {
-	if _, err := Parse(t.Context(), strings.Repeat("a 1\n", mostLines+1)); err == nil || !strings.Contains(err.Error(), "more than 20000 lines") {
+	if _, err := Parse(t.Context(), strings.Repeat("a 1\n", maxLines+1)); err == nil || !strings.Contains(err.Error(), "more than 20000 lines") {
 		t.Errorf("error %v", err)
 	}
-	p, err := Parse(t.Context(), strings.Repeat("?", 2*longestBad)+"\n"+strings.Repeat("?\n", 2*mostBad)+"a 1\n")
-	if err != nil || len(p.Bad) != mostBad || p.BadCount != 2*mostBad+1 || len(p.Bad[0]) > longestBad+3 {
+	p, err := Parse(t.Context(), strings.Repeat("?", 2*maxBadLength)+"\n"+strings.Repeat("?\n", 2*maxBad)+"a 1\n")
+	if err != nil || len(p.Bad) != maxBad || p.BadCount != 2*maxBad+1 || len(p.Bad[0]) > maxBadLength+3 {
 		t.Errorf("%d of %d bad lines, %v", len(p.Bad), p.BadCount, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -305,7 +306,7 @@ func TestFetch(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 	answer = func(w http.ResponseWriter, _ *http.Request) {
-		for range largestPage/1024 + 2 {
+		for range maxPageSize/1024 + 2 {
 			_, _ = w.Write(bytes.Repeat([]byte("\n"), 1024))
 		}
 	}
@@ -325,9 +326,9 @@ func TestNewClient(t *testing.T) {
 	}
 }
 
-// TestSecrets fails in all the ways there are, with a key in the URL's query and
-// passwords in what the page redirects to.
-func TestSecrets(t *testing.T) {
+// TestErrorsHaveNoSecrets makes each kind of error, with a key in the query of the URL and
+// with passwords in the URLs of redirects.
+func TestErrorsHaveNoSecrets(t *testing.T) {
 	var answer atomic.Pointer[http.HandlerFunc]
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*answer.Load())(w, r) }))
 	defer server.Close()
@@ -355,7 +356,7 @@ func TestSecrets(t *testing.T) {
 	check(shown, func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) })
 	check(shown, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "5") })
 	check(shown, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("?\n")) })
-	check(shown, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, largestPage+1)) })
+	check(shown, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxPageSize+1)) })
 	client.http.Transport = &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
 		return nil, fmt.Errorf("get a token: %w", &url.Error{Op: "Post", URL: "http://secret:secret@token/new?secret", Err: errors.New("refused")})
 	}}
@@ -369,8 +370,8 @@ func TestSecrets(t *testing.T) {
 	}
 }
 
-// TestRedirectsAreNotFollowed redirects to another page, and in a circle, with each status that means so. Neither is the
-// other page fetched nor the first one again, whatever the given client does by itself.
+// TestRedirectsAreNotFollowed redirects to another page and to the page itself, with each status of a redirect and with a
+// client that follows redirects. Only one request is sent.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	var others atomic.Int64
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others.Add(1) }))
@@ -395,7 +396,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 				t.Errorf("%d to %s: error %v", status, to, err)
 			}
 			if requests.Load() != 1 || others.Load() != 0 {
-				t.Errorf("%d to %s: %d requests, and %d to where it redirects", status, to, requests.Load(), others.Load())
+				t.Errorf("%d to %s: %d requests, and %d to the other server, want 1 and 0", status, to, requests.Load(), others.Load())
 			}
 		}
 	}

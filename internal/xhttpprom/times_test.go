@@ -5,9 +5,8 @@ import (
 	"testing"
 )
 
-// TestTimesAreLeftOut has the time of a sample in all forms: those of the parameter timestamp_format, and others that a
-// number can have.
-func TestTimesAreLeftOut(t *testing.T) {
+// TestTimestampsAreDropped has timestamps in all forms of the parameter timestamp_format, and in other forms of numbers.
+func TestTimestampsAreDropped(t *testing.T) {
 	for _, time := range []string{
 		"", " 1795620014499", " 1795620014", " 1795620014.499", " 1.795620014499e+12", " 1.795620014499E9", " -1", " 0.5", "\t1795620014.499", "  1795620014.499 ",
 	} {
@@ -38,8 +37,8 @@ kamailio_seconds_count 2
 	}
 }
 
-// TestLinesThatAreNoSampleStayBad have something else than a value and a time behind the labels.
-func TestLinesThatAreNoSampleStayBad(t *testing.T) {
+// TestLinesWithoutValueAreBad has lines with something else than a value and a timestamp after the labels.
+func TestLinesWithoutValueAreBad(t *testing.T) {
 	for _, line := range []string{"a", "a ?", "a 1 x", "a 1 2 3", "a{b=\"c\"} 1 2 3", "a{b=\"c\"}", "a{b=\"c\"} 1795620014.499.1 2", `a{b="c"} 1 2"} 3 4.5`, "a b 1.5"} {
 		got, err := Parse(t.Context(), line+"\nb 1\n")
 		if err != nil || got.BadCount != 1 || got.Bad[0] != line {
