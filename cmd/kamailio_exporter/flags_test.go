@@ -34,7 +34,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"kamailio.methods":             append(all("has an empty name", "", ",", "tm.stats,,sl.stats", " "), all("known methods are auto, cdp.list_peers, cnxcc.stats", "nosuch.method", "AUTO", "tm.stats sl.stats")...),
 	"kamailio.timeout":             all("is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms", "", "0", "0s", "-1s", "-5", "5", "abc", "5 s", " 5s", "5d", "1e9s", "24h1s", "9999999999999999999s", "NaN"),
 	"kamailio.max-series":          all("is not a whole number from 0 to 2147483647", "", "abc", "-1", "1.5", "1e5", "0x10", " 5", "2147483648", "99999999999999999999"),
-	"kamailio.short":               append(all("has an empty name", "", ","), all("has no short form, there is one for dispatcher.list", "core.uptime", "nosuch")...),
+	"kamailio.short":               append(all("has an empty name", "", ","), all("has no short form; the methods with one are dispatcher.list", "core.uptime", "nosuch")...),
 	"kamailio.stats-groups":        all("has an empty name", "", "script,"),
 	"kamailio.dialog-profiles":     append(all("has an empty name", "", "a,,b"), all("use profile or profile:value", ":x", "trunk:")...),
 	"kamailio.htable-keys":         append(all("has an empty name", "", "a=>b,"), all("use table=>key or table:key", "calls", "=>x", "calls=>", ":")...),

@@ -1,7 +1,6 @@
-// Package cli parses the command lines of the project's programs. It is kingpin
-// with three differences: an argument that begins with @ is an ordinary one, an
-// error of a flag's value names the flag, and an error that is printed cannot
-// contain control characters.
+// Package cli parses the command lines of both programs. It is kingpin with three
+// differences: an argument that begins with @ is an ordinary argument, the error of a
+// wrong value names the flag, and printed errors have no control characters.
 package cli
 
 import (
@@ -13,17 +12,16 @@ import (
 	"github.com/prometheus/common/version"
 )
 
-// New returns an application with the flags --help, -h and --version. They print
-// to standard output. From then on, prometheus/common/version has the program's
-// version.
+// New returns an application with the flags --help, -h and --version, which print to
+// standard output. It also sets the version of package prometheus/common/version.
 func New(name, help string) *kingpin.Application {
-	// By default kingpin replaces an argument @FILE by the lines of that file, and
-	// takes flags from them. Here @ is an ordinary character: it begins values of
-	// Kamailio's hash tables. The setting is global; kingpin has none for a single
+	// By default kingpin replaces an argument @FILE by the lines of the file, flags
+	// included. Here @ is an ordinary character, which values of Kamailio's hash
+	// tables can start with. The setting is global: kingpin has none for one
 	// application.
 	kingpin.EnableFileExpansion = false
 	useModuleVersion()
-	kingpin.ManPageTemplate = manPage // global, too
+	kingpin.ManPageTemplate = manPage // also global
 	app := kingpin.New(name, help)
 	app.UsageFuncs(manPageFuncs)
 	app.HelpFlag.Short('h').Help("Show this help.")
@@ -33,9 +31,9 @@ func New(name, help string) *kingpin.Application {
 	return app
 }
 
-// Parse sets the flags and arguments of app from args, which do not include the
-// program's name. An error names the flag that is wrong, its value, and what is
-// allowed. It replaces the values of app's flags, so app must have all its flags.
+// Parse sets the flags and arguments of app. args does not include the program's name.
+// An error names the wrong flag, its value, and the allowed values. Parse wraps the
+// values of the flags, so no flag may be added after it.
 func Parse(app *kingpin.Application, args []string) error {
 	for _, flag := range app.Model().Flags {
 		app.GetFlag(flag.Name).SetValue(&namedValue{flag.Value, flag.Name})
@@ -60,9 +58,9 @@ func Fatal(program string, err error) {
 	os.Exit(1)
 }
 
-// prepare checks and changes what kingpin reads otherwise than its users mean: it
-// takes the value of a boolean flag for an argument, and a negative number for
-// flags. It stops at the first argument that is no flag.
+// prepare checks and changes arguments that kingpin misreads: it reads the value of a
+// boolean flag as an argument, and a negative number as flags. It stops at the first
+// argument that is not a flag.
 func prepare(app *kingpin.Application, args []string) ([]string, error) {
 	flags := map[string]*kingpin.FlagModel{}
 	for _, flag := range app.Model().Flags {
@@ -98,15 +96,15 @@ func prepare(app *kingpin.Application, args []string) ([]string, error) {
 	return append(prepared, args...), nil
 }
 
-// IsNegative reports whether an argument begins as a negative number does, so that
-// it cannot be a flag.
+// IsNegative reports whether an argument starts like a negative number, so that it
+// cannot be a flag.
 func IsNegative(arg string) bool {
 	return len(arg) > 1 && arg[0] == '-' && (arg[1] == '.' || '0' <= arg[1] && arg[1] <= '9')
 }
 
-// Redacted returns a URI, or what may have been meant as one, without the parts
-// that can be a password: what precedes an @, and the query. Where these cannot be
-// told apart, it returns an ellipsis alone.
+// Redacted returns a URI, which may be malformed, without the parts that can be a
+// password: the text before an @, and the query. If it cannot find these parts, it
+// returns only an ellipsis.
 func Redacted(uri string) string {
 	if i := strings.IndexAny(uri, "?#"); i >= 0 {
 		if strings.Contains(uri[i:], "@") {
@@ -120,8 +118,8 @@ func Redacted(uri string) string {
 	return uri
 }
 
-// namedValue is the value of a flag, with the flag's name in its errors. kingpin
-// leaves it out.
+// namedValue is the value of a flag. Its errors have the name of the flag, which those
+// of kingpin do not have.
 type namedValue struct {
 	kingpin.Value
 	flag string

@@ -5,8 +5,8 @@ import (
 	"text/template"
 )
 
-// manPage is the template of what --help-man prints, in the place of kingpin's: that
-// one leaves out the arguments, and what NAME needs for apropos.
+// manPage is the template for --help-man. kingpin's own template lacks the arguments, and
+// the form of NAME that apropos needs.
 const manPage = `.TH {{.App.Name}} 1 "" kamailio_exporter
 .SH NAME
 {{.App.Name}} \- {{.App.Help|Summary|Roff}}
@@ -32,14 +32,13 @@ const manPage = `.TH {{.App.Name}} 1 "" kamailio_exporter
 https://github.com/kamailio\-exporter/kamailio_exporter
 `
 
-// manPageFuncs are the functions of manPage that kingpin does not have.
+// manPageFuncs has the functions of manPage that kingpin does not define.
 var manPageFuncs = template.FuncMap{
 	"Roff":    roff,
 	"Summary": summary,
 }
 
-// roff returns text as it is written in a manual page: without characters that
-// roff would act on.
+// roff escapes the characters of a text that are commands of roff.
 func roff(text string) string {
 	text = strings.NewReplacer(`\`, `\e`, `-`, `\-`).Replace(text)
 	if strings.HasPrefix(text, ".") || strings.HasPrefix(text, "'") {
@@ -48,8 +47,7 @@ func roff(text string) string {
 	return text
 }
 
-// summary returns the first sentence of a help without its full stop, to stand
-// after a name.
+// summary returns the first sentence of a help without its full stop.
 func summary(help string) string {
 	first, _, _ := strings.Cut(help, ". ")
 	return strings.TrimSuffix(first, ".")

@@ -8,7 +8,7 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
-// TestManPage prints the whole manual page: each flag and argument, with characters escaped that roff would act on.
+// TestManPage prints a whole manual page, with flags, arguments and characters that must be escaped.
 func TestManPage(t *testing.T) {
 	var out bytes.Buffer
 	app := New("calls", "Calls a method. Flags come first.")

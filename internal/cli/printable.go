@@ -7,10 +7,10 @@ import (
 	"unicode/utf16"
 )
 
-// Printable returns s with every character escaped that a terminal could act on
-// or that changes how other characters are shown: escape sequences and other
-// control characters, line breaks, marks of the writing direction, and whatever
-// else [strconv.IsPrint] does not accept. A byte that is not UTF-8 becomes U+FFFD.
+// Printable escapes the characters of s that [strconv.IsPrint] does not accept. Among
+// them are all characters that a terminal could act on or that change how other
+// characters are shown: control characters, line breaks, and marks of the writing
+// direction. A byte that is not UTF-8 becomes U+FFFD.
 func Printable(s string) string {
 	var b strings.Builder
 	for _, r := range s {
@@ -24,8 +24,8 @@ func Printable(s string) string {
 	return b.String()
 }
 
-// PrintableJSON returns valid JSON that means the same as text, in which every
-// character is escaped that Printable escapes, except line feeds.
+// PrintableJSON escapes the characters of a JSON text that Printable escapes, except line
+// feeds. text must be valid JSON; the result has the same value.
 func PrintableJSON(text []byte) []byte {
 	var b []byte
 	for _, r := range string(text) {

@@ -9,14 +9,13 @@ import (
 	"github.com/alecthomas/kingpin/v2"
 )
 
-// MaxDuration is the longest time that a [Duration] takes.
+// MaxDuration is the maximum of a [Duration].
 const MaxDuration = 24 * time.Hour
 
-// Duration is the value of a flag that is a time above 0 and at most
-// [MaxDuration].
+// Duration is the value of a flag that is a positive time of at most [MaxDuration].
 type Duration time.Duration
 
-// Set takes a time with its unit, such as "5s".
+// Set parses a time with a unit, for example "5s".
 func (d *Duration) Set(text string) error {
 	parsed, err := time.ParseDuration(text)
 	if err != nil || parsed <= 0 || parsed > MaxDuration {
@@ -26,7 +25,7 @@ func (d *Duration) Set(text string) error {
 	return nil
 }
 
-// String returns the time as Set takes it.
+// String returns the time in the form of Set.
 func (d *Duration) String() string { return time.Duration(*d).String() }
 
 // Int is the value of a flag that is a whole number from Min to Max.
@@ -35,7 +34,7 @@ type Int struct {
 	Min, Max int
 }
 
-// Set takes a decimal number.
+// Set parses a decimal number.
 func (i *Int) Set(text string) error {
 	parsed, err := strconv.Atoi(text)
 	if err != nil || parsed < i.Min || parsed > i.Max {
@@ -45,11 +44,10 @@ func (i *Int) Set(text string) error {
 	return nil
 }
 
-// String returns the number as Set takes it.
+// String returns the number in the form of Set.
 func (i *Int) String() string { return strconv.Itoa(*i.Value) }
 
-// OneOf returns a value that takes what the given value takes. Its error lists the
-// options.
+// OneOf returns a value whose error lists the options that value accepts.
 func OneOf(value kingpin.Value, options []string) kingpin.Value { return &oneOf{value, options} }
 
 type oneOf struct {

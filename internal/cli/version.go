@@ -7,9 +7,9 @@ import (
 	"github.com/prometheus/common/version"
 )
 
-// useModuleVersion sets the version that the programs print and export to that of
-// the module, as the go command recorded it, unless the linker has set it (make
-// build and releases do). It is what go install PATH@VERSION gives.
+// useModuleVersion sets the version of the programs to the module version that the go
+// command recorded, for example with go install PATH@VERSION. It does nothing if the
+// linker has set the version, as in releases and make build.
 func useModuleVersion() {
 	if version.Version != "" {
 		return

@@ -6,15 +6,14 @@ import (
 	"strings"
 )
 
-// commaList is the value of a flag that takes a list separated by commas and may
-// be repeated. Spaces around an element, and elements that are there already, are
-// left out.
+// commaList is the value of a repeatable flag whose elements are separated by commas.
+// Spaces around elements are removed, and repeated elements are dropped.
 type commaList[T comparable] struct {
 	list  *[]T
 	parse func(string) (T, error)
 }
 
-// names returns a commaList of names, which may be anything but empty.
+// names returns a commaList of texts that are not empty.
 func names(list *[]string) *commaList[string] {
 	return &commaList[string]{list, func(name string) (string, error) { return name, nil }}
 }
@@ -24,7 +23,7 @@ func (l *commaList[T]) Set(text string) error {
 	for name := range strings.SplitSeq(text, ",") {
 		name = strings.TrimSpace(name)
 		if name == "" {
-			return fmt.Errorf("%q has an empty name: use one name, or several with a comma between them", text)
+			return fmt.Errorf("%q has an empty name: use one name, or several names separated by commas", text)
 		}
 		parsed, err := l.parse(name)
 		if err != nil {
@@ -37,7 +36,7 @@ func (l *commaList[T]) Set(text string) error {
 	return nil
 }
 
-// String returns the list as Set takes it.
+// String returns the list in the form of Set.
 func (l *commaList[T]) String() string {
 	texts := make([]string, 0, len(*l.list))
 	for _, element := range *l.list {
@@ -46,5 +45,5 @@ func (l *commaList[T]) String() string {
 	return strings.Join(texts, ",")
 }
 
-// IsCumulative reports to kingpin that the flag may be repeated.
+// IsCumulative tells kingpin that the flag may be repeated.
 func (l *commaList[T]) IsCumulative() bool { return true }

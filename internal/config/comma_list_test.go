@@ -7,8 +7,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 )
 
-// TestParsedLists gives the flags several times, and one name in two forms.
-func TestParsedLists(t *testing.T) {
+// TestListsMergeRepeatedFlags repeats flags, and has one key in both forms.
+func TestListsMergeRepeatedFlags(t *testing.T) {
 	cfg, err := Parse([]string{
 		"--kamailio.dialog-profiles", "all, trunk:carrier1", "--kamailio.dialog-profiles=trunk:carrier2,all",
 		"--kamailio.htable-keys", "calls=>total,calls:total", "--kamailio.htable-keys=a:sip:x",

@@ -1,5 +1,5 @@
-// Package config reads the command line and makes one checked value of it. Nothing else in the program knows the names of
-// flags.
+// Package config turns the command line into one checked value. No other package except those of the programs knows the names
+// of flags.
 package config
 
 import (
@@ -19,23 +19,23 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// Config is the configuration of the exporter. All of it has been checked.
+// Config is the configuration of the exporter. Its values have been checked.
 type Config struct {
 	Web Web
 	Log promslog.Config
-	// Target is the Kamailio that --kamailio.scrape-uri names.
+	// Target is the target of --kamailio.scrape-uri.
 	Target *Target
 }
 
 // Web is the configuration of the exporter's own pages.
 type Web struct {
-	// Listen says where to listen, and with which TLS and authentication settings.
+	// Listen has the addresses to listen on, and the file with the TLS and authentication settings.
 	Listen *toolkit.FlagConfig
-	// RoutePrefix is what the paths of all pages begin with, for example "/kamailio"; empty for nothing.
+	// RoutePrefix is the prefix of the paths of all pages, for example "/kamailio"; "" for none.
 	RoutePrefix string
-	// TelemetryPath is the path of the metrics behind RoutePrefix, for example "/metrics".
+	// TelemetryPath is the path of the metrics after RoutePrefix, for example "/metrics".
 	TelemetryPath string
-	// MaxRequests is how many requests for metrics are answered at the same time. It is positive.
+	// MaxRequests is the maximum number of requests for metrics that are answered at the same time. It is positive.
 	MaxRequests int
 	// ExporterMetrics adds the metrics of the exporter's own process: go_*, process_* and promhttp_*.
 	ExporterMetrics bool
@@ -43,18 +43,18 @@ type Web struct {
 
 // Target is one Kamailio to monitor.
 type Target struct {
-	// URI is where Kamailio listens for RPC.
+	// URI is the socket or URL on which Kamailio listens for RPC.
 	URI dial.Target
-	// Module says what to ask and how.
+	// Module says which methods to call and how.
 	Module *Module
-	// HTTP is the client for a URI of HTTP. It has the credentials.
+	// HTTP is the client for http:// and https:// URIs. It has the credentials.
 	HTTP *http.Client
-	// XHTTPProm reads the page of the Kamailio module xhttp_prom; nil if there is none to read.
+	// XHTTPProm gets the page of the Kamailio module xhttp_prom; nil if no page is configured.
 	XHTTPProm *xhttpprom.Client
 }
 
-// Parse reads the arguments of the command line, which do not include the program's name. The error names the flag that is
-// wrong and what is allowed.
+// Parse parses the command line. args does not include the program's name. The error names the wrong flag and the allowed
+// values.
 func Parse(args []string) (*Config, error) {
 	app, f := newApp()
 	if err := cli.Parse(app, args); err != nil {
@@ -63,17 +63,17 @@ func Parse(args []string) (*Config, error) {
 	return f.config()
 }
 
-// App returns the application with all flags, for tests and documentation of the flags.
+// App returns the application with all flags. It is for tests and documentation of the flags.
 func App() *kingpin.Application {
 	app, _ := newApp()
 	return app
 }
 
-// SettingName returns how the user names a setting of a module or a target, given the setting's key in a configuration file:
-// "--kamailio.timeout" for "timeout".
+// SettingName returns the flag of a setting, for example "--kamailio.timeout" for "timeout". key is the key of the setting in a
+// module or a target of a configuration file.
 func SettingName(key string) string { return "--" + flagOf(key) }
 
-// config checks the flags against each other and makes the configuration.
+// config checks combinations of flags and returns the configuration.
 func (f *flags) config() (*Config, error) {
 	web, err := f.webConfig()
 	if err != nil {
@@ -97,7 +97,7 @@ func (f *flags) target() (*Target, error) {
 		return nil, err
 	}
 	if method := module.binrpcOnly(); method != "" && uri.Protocol == dial.JSONRPC {
-		return nil, wrong("kamailio.methods", fmt.Errorf("%s is not answered over JSON-RPC, or only in part: use a socket of the Kamailio module ctl, or do not name the method", method))
+		return nil, wrong("kamailio.methods", fmt.Errorf("%s is not answered over JSON-RPC, or only in part: use a socket of the Kamailio module ctl, or remove the method", method))
 	}
 	client, err := f.httpClient()
 	if err != nil {
@@ -112,7 +112,7 @@ func (f *flags) target() (*Target, error) {
 	return target, nil
 }
 
-// moduleConfig returns the module that the flags make.
+// moduleConfig returns the module with the settings of the flags.
 func (f *flags) moduleConfig() (*Module, error) {
 	module := &f.module
 	module.Settings.NoLegacySeries = !f.legacySeries
@@ -135,7 +135,7 @@ func (f *flags) httpClient() (*http.Client, error) {
 	return promconfig.NewClientFromConfig(*settings, "kamailio", promconfig.WithHTTP2Disabled())
 }
 
-// webConfig returns the configuration of the pages.
+// webConfig returns the configuration of the exporter's own pages.
 func (f *flags) webConfig() (Web, error) {
 	if err := toolkit.Validate(*f.web.Listen.WebConfigFile); err != nil {
 		return Web{}, wrong("web.config.file", fileError(*f.web.Listen.WebConfigFile, err))
@@ -159,14 +159,14 @@ func (f *flags) webConfig() (Web, error) {
 	return web, nil
 }
 
-// wrong returns an error that names the flag it is about.
+// wrong returns an error about a flag.
 func wrong(flag string, err error) error { return fmt.Errorf("--%s: %w", flag, err) }
 
-// yamlValue matches the value that an error of package yaml quotes.
+// yamlValue matches a value in an error of package yaml.
 var yamlValue = regexp.MustCompile("`.*`")
 
-// fileError returns the error of a configuration file with the file's name, and without the values that it quotes, which may
-// be passwords.
+// fileError returns the error of a configuration file with the name of the file and without values of the file, which may be
+// passwords.
 func fileError(file string, err error) error {
 	if _, ok := errors.AsType[*fs.PathError](err); ok {
 		return err

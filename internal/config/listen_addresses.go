@@ -10,8 +10,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
 )
 
-// listenAddresses is the value of a repeatable flag of addresses to listen on, in
-// the forms that the exporter-toolkit takes.
+// listenAddresses is the value of a repeatable flag with addresses to listen on, in the
+// forms of the exporter-toolkit.
 type listenAddresses []string
 
 // Set adds an address. It does not check whether a host name can be resolved.
@@ -24,6 +24,7 @@ func (l *listenAddresses) Set(text string) error {
 	return nil
 }
 
+// isListenAddress reports whether text is an address to listen on.
 func isListenAddress(text string) bool {
 	vsock, isVsock := strings.CutPrefix(text, "vsock://")
 	if isVsock {
@@ -44,5 +45,5 @@ func isListenAddress(text string) bool {
 // String returns the addresses, separated by commas.
 func (l *listenAddresses) String() string { return strings.Join(*l, ",") }
 
-// IsCumulative reports to kingpin that the flag may be repeated.
+// IsCumulative tells kingpin that the flag may be repeated.
 func (l *listenAddresses) IsCumulative() bool { return true }

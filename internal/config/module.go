@@ -9,31 +9,34 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 )
 
-// methodAuto is the name for every method that Kamailio has and whose cost does not grow with the traffic.
+// methodAuto stands for all methods that Kamailio has and whose cost does not grow with the traffic.
 const methodAuto = "auto"
 
-// Module says what to ask a target and how.
+// Module says which methods of a target to call and how.
 type Module struct {
-	// Timeout is the longest time that a poll may take. It is positive.
+	// Timeout is the maximum time of a scrape. It is positive.
 	Timeout time.Duration
 	// Auto reports whether auto is among the methods.
 	Auto bool
-	// Named are the collectors of the methods that are named, and of those that have a setting of their own.
+	// Named are the collectors of the named methods, and those with a setting that names what to read.
 	Named []*collector.Collector
-	// Settings are those of the collectors.
+	// Settings are the settings of the collectors.
 	Settings collector.Settings
 }
 
-// A settingError is about one setting of a module, given by its key in a configuration file.
+// settingError is an error of one setting of a module.
 type settingError struct {
-	setting string
+	setting string // the key of a configuration file
 	err     error
 }
 
+// Error implements error.
 func (e *settingError) Error() string { return e.setting + ": " + e.err.Error() }
+
+// Unwrap returns the error without the setting.
 func (e *settingError) Unwrap() error { return e.err }
 
-// resolve finds the collectors of the methods and checks the settings against each other. The error is a *settingError.
+// resolve sets Auto and Named, and checks combinations of settings. The error is a *settingError.
 func (m *Module) resolve() error {
 	methods := slices.DeleteFunc(slices.Clone(m.Settings.Named), func(method string) bool { return method == methodAuto })
 	m.Auto = len(methods) < len(m.Settings.Named)
@@ -46,7 +49,7 @@ func (m *Module) resolve() error {
 			return &settingError{"methods", fmt.Errorf("%s needs %s too, which names what to read", c.Method, SettingName(c.Setting))}
 		}
 	}
-	// A method whose own setting is given counts as named, so that its failure is reported.
+	// A method with such a setting counts as named, so that its failures are reported.
 	for _, c := range collector.All {
 		if c.Setting != "" && len(c.Calls(m.Settings)) > 0 && !slices.Contains(named, c) {
 			named = append(named, c)
@@ -54,7 +57,7 @@ func (m *Module) resolve() error {
 	}
 	for _, method := range m.Settings.Short {
 		if !slices.Contains(shortMethods(), method) {
-			return &settingError{"short", fmt.Errorf("%q has no short form, there is one for %s", method, strings.Join(shortMethods(), ", "))}
+			return &settingError{"short", fmt.Errorf("%q has no short form; the methods with one are %s", method, strings.Join(shortMethods(), ", "))}
 		}
 	}
 	m.Named = named

@@ -8,12 +8,12 @@ import (
 	"strings"
 )
 
-// errExternalURL does not repeat the text: a mistyped URL can have a password in it.
+// errExternalURL does not contain the URL, because a mistyped URL may contain a password.
 var errExternalURL = errors.New("this is neither a URL such as https://example.net/kamailio nor a path such as /kamailio")
 
 // parseExternalURL parses the URL at which users reach the exporter, for example
-// through a proxy. As in Prometheus, a path alone is allowed. An empty text returns an
-// empty URL.
+// through a proxy. As in Prometheus, it may be a path only. The URL of an empty text is
+// empty.
 func parseExternalURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
@@ -31,10 +31,9 @@ func parseExternalURL(text string) (*url.URL, error) {
 	return nil, errExternalURL
 }
 
-// routePrefix returns what the paths of all pages start with, without a slash at its
-// end, and empty for nothing. As in Prometheus and blackbox_exporter it is prefix,
-// or the path of the external URL if prefix is empty; slashes around it make no
-// difference.
+// routePrefix returns the prefix of the paths of all pages, without a slash at its end;
+// "" for none. As in Prometheus and blackbox_exporter it is prefix, or the path of the
+// external URL if prefix is empty. Slashes at the start and the end are optional.
 func routePrefix(prefix string, external *url.URL) (string, error) {
 	if prefix == "" {
 		prefix = external.Path
@@ -47,7 +46,7 @@ func routePrefix(prefix string, external *url.URL) (string, error) {
 	return prefix, checkPath(prefix)
 }
 
-// checkPath returns an error for a path that cannot be one of a page.
+// checkPath returns an error if path cannot be the path of a page.
 func checkPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
@@ -60,7 +59,7 @@ func checkPath(path string) error {
 	return nil
 }
 
-// checkPagePath returns an error for a path that a page with metrics cannot have.
+// checkPagePath returns an error if path cannot be the path of the metrics.
 func checkPagePath(path string) error {
 	if err := checkPath(path); err != nil {
 		return err

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// TestRoutePrefix compares with what Prometheus and blackbox_exporter make of these flags.
+// TestRoutePrefix expects the same prefixes as Prometheus and blackbox_exporter have for these flags.
 func TestRoutePrefix(t *testing.T) {
 	for _, test := range []struct{ external, prefix, want string }{
 		{"", "", ""},
