@@ -12,9 +12,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-// Kind returns what kind of error it is, without anything that a server can make
-// up, and whether it is about the method that failed rather than about the
-// connection.
+// Kind returns the kind of an error. It does not contain text of the server, so that the
+// number of kinds is limited. ofMethod reports whether the error is about the method that
+// failed; otherwise it is about the connection.
 func Kind(err error) (kind string, ofMethod bool) {
 	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
 		return kindOfFault(fault), true
@@ -27,15 +27,19 @@ func Kind(err error) (kind string, ofMethod bool) {
 			return known.Error(), false
 		}
 	}
+	if _, ok := errors.AsType[*binrpc.StallError](err); ok { // which is a timeout, too
+		return "stall", false
+	}
 	if IsTimeout(err) || errors.Is(err, rpc.ErrNoDatagram) || errors.Is(err, context.Canceled) {
 		return "timeout", false
 	}
 	if failed, ok := errors.AsType[*net.OpError](err); ok {
-		return failed.Op + ": " + failed.Err.Error(), false // it is the operating system's
+		return failed.Op + ": " + failed.Err.Error(), false // Err is an error of the operating system
 	}
 	return kindOfReply(err)
 }
 
+// kindOfFault returns the kind of a fault.
 func kindOfFault(fault *rpc.Fault) string {
 	switch {
 	case fault.NoSuchMethod():
@@ -47,11 +51,8 @@ func kindOfFault(fault *rpc.Fault) string {
 	}
 }
 
-// kindOfReply is Kind for replies that could not be read.
+// kindOfReply is Kind for replies that are not valid.
 func kindOfReply(err error) (kind string, ofMethod bool) {
-	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
-		return "stall", false
-	}
 	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok {
 		return "not BINRPC", false
 	}
