@@ -1,4 +1,4 @@
-// Package hint turns an error of a scrape into what the user can do about it.
+// Package hint returns what a user can do about an error of a scrape.
 package hint
 
 import (
@@ -22,19 +22,18 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-// The lines of Kamailio's configuration in a hint are complete, so that they can be
-// copied. Kamailio 5.6 and 6.0 accept each of them, except where the hint names a
-// version.
+// The lines of Kamailio's configuration in a hint are complete, so that users can copy
+// them. Kamailio 5.6 and 6.0 accept each line, except if the hint names a version.
 
-// A Hint says what the user can do about an error. It names settings by their key in a configuration file, in braces; Text
-// replaces them. The empty Hint says that there is nothing to add to the error.
+// A Hint says what a user can do about an error. Settings in it are keys of a configuration file in braces, for example
+// {timeout}, which Text replaces. The hint is empty if the error says everything.
 type Hint string
 
-// keys are those of the settings that a Hint can name.
+// keys are the keys of the settings that hints have.
 var keys = []string{"auth", "methods", "timeout", "uri", "xhttp_prom_url"}
 
-// Text returns the hint for users who know settings by the names that the function returns for their keys, for example
-// "--kamailio.timeout" for "timeout".
+// Text returns the hint with the names of settings that users know, for example flags. name returns the name of a setting for
+// its key.
 func (h Hint) Text(name func(key string) string) string {
 	text := string(h)
 	for _, key := range keys {
@@ -43,21 +42,22 @@ func (h Hint) Text(name func(key string) string) string {
 	return text
 }
 
-// Errors that a scrape finds itself.
+// Errors that package scrape returns.
 var (
-	// ErrLostReply says that a method got no reply although others did, over a transport that loses large replies.
+	// ErrLostReply means that a method got no reply although others did, over a transport that loses large replies.
 	ErrLostReply = errors.New("no reply arrived, although other methods were answered: most polls do not call the method until a reply arrives")
-	// ErrNotKamailio says that a server answered and has none of the methods that every Kamailio has.
+	// ErrNotKamailio means that a server replied but has none of the methods of a Kamailio.
 	ErrNotKamailio = errors.New("the server has none of the methods of a Kamailio")
 )
 
-// XHTTPProm is about the page of the Kamailio module xhttp_prom.
+// XHTTPProm is the hint for errors of the page of the Kamailio module xhttp_prom.
 const XHTTPProm Hint = "check that {xhttp_prom_url} is the page for which event_route[xhttp:request] of Kamailio's configuration calls prom_dispatch(), " +
 	"and that it lets this host in. Kamailio also needs tcp_accept_no_cl=yes, because the request has no Content-Length"
 
-// For returns the hint about an error of RPC.
+// For returns the hint for an error of the RPC methods of a target.
 func For(err error, target dial.Target) Hint { return Hint(hint(err, target)) }
 
+// hint returns the text of the hint.
 func hint(err error, target dial.Target) string {
 	socket := target.Network == "unix" || target.Network == "unixgram"
 	if text := hintOnFile(err, target); socket && text != "" {
@@ -73,12 +73,12 @@ func hint(err error, target dial.Target) string {
 	case errors.Is(err, syscall.EAGAIN) && socket:
 		return "Kamailio does not accept the connection: it is overloaded, or it hangs"
 	case errors.Is(err, syscall.EPROTOTYPE) && socket:
-		return "the socket is of the other kind: use unix: for a stream socket, unixd: for a datagram socket"
+		return "the socket is of the other type: use unix: for a stream socket, unixd: for a datagram socket"
 	case errors.Is(err, binrpc.ErrClosedUnanswered):
-		return "Kamailio closed the connection before it replied: ctl serves at most 128 connections at once, and closes others. " +
-			"End the programs that keep connections to it open, or wait until ctl closes those that are idle"
+		return "Kamailio closed the connection before it replied: ctl serves at most 128 connections at once and closes all others. " +
+			"Stop programs that keep connections to it open, or wait until ctl closes idle connections"
 	case isUntrusted(err):
-		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another name: set ca_file or server_name in tls_config of {auth}"
+		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another host name: set ca_file or server_name in tls_config of {auth}"
 	case errors.Is(err, io.EOF) && target.Network == "http":
 		return "Kamailio closed the connection: if this is its port for TLS, use https:// in the URI"
 	case errors.Is(err, ErrLostReply):
@@ -87,8 +87,8 @@ func hint(err error, target dial.Target) string {
 	return hintOnReply(err, target)
 }
 
-// hintOnFile is about a path that is not a socket. Connecting to one is refused, as
-// if nothing listened there.
+// hintOnFile returns the hint for a path that is not a socket, "" for other errors. The
+// system refuses connections to such a path, as if nothing listened there.
 func hintOnFile(err error, target dial.Target) string {
 	if !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, fs.ErrPermission) {
 		return ""
@@ -104,6 +104,7 @@ func hintOnFile(err error, target dial.Target) string {
 	return fmt.Sprintf("%s is %s and not a socket: name %s with {uri}", target.Address, kindOfFile(info.Mode()), socket)
 }
 
+// kindOfFile returns the type of a file, with an article.
 func kindOfFile(mode fs.FileMode) string {
 	switch {
 	case mode.IsDir():
@@ -117,6 +118,7 @@ func kindOfFile(mode fs.FileMode) string {
 	}
 }
 
+// hintOnReply returns the hint for a reply that is a fault, is not valid or is late.
 func hintOnReply(err error, target dial.Target) string {
 	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
 		return hintOnFault(fault)
@@ -134,10 +136,10 @@ func hintOnReply(err error, target dial.Target) string {
 		return `the server there does not speak BINRPC as Kamailio does: {uri} must be a socket that ctl opens with modparam("ctl", "binrpc", "unix:/run/kamailio/kamailio_ctl"), not one for SIP, JSON-RPC or a FIFO`
 	}
 	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
-		return "the reply is larger than the exporter accepts: leave the method out of {methods}, and please report it"
+		return "the reply is larger than the exporter accepts: remove the method from {methods}, and please report it"
 	}
 	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
-		return "Kamailio stopped sending a reply that was not read fast enough: check whether this host, or the network to Kamailio, is overloaded. A unix: socket is the safest choice"
+		return "Kamailio stopped sending a reply that was not read fast enough: check whether this host or the network to Kamailio is overloaded. A unix: socket is the safest choice"
 	}
 	if IsTimeout(err) {
 		return hintOnTimeout(target)
@@ -145,6 +147,7 @@ func hintOnReply(err error, target dial.Target) string {
 	return ""
 }
 
+// hintOnTimeout returns the hint for a reply that did not arrive in time.
 func hintOnTimeout(target dial.Target) string {
 	switch {
 	case target.Protocol == dial.JSONRPC:
@@ -158,42 +161,46 @@ func hintOnTimeout(target dial.Target) string {
 	}
 }
 
-// hintOnLostReply is about a reply that does not fit in a datagram.
+// hintOnLostReply returns the hint for a reply that does not fit in a datagram.
 func hintOnLostReply(target dial.Target) string {
 	if target.Protocol == dial.JSONRPC {
 		return `the reply is probably larger than a datagram can be, which Kamailio logs as "Message too long": use http:// or https://, or a unix: or tcp:// socket of ctl, ` +
-			"or leave the method out of {methods}"
+			"or remove the method from {methods}"
 	}
-	return "the reply is probably larger than the datagram socket takes: use a unix: or tcp:// socket of ctl, or leave the method out of {methods}"
+	return "the reply is probably larger than a datagram can be: use a unix: or tcp:// socket of ctl, or remove the method from {methods}"
 }
 
+// hintOnStatus returns the hint for an HTTP status other than 200.
 func hintOnStatus(status *jsonrpc.StatusError) string {
 	switch status.Code {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: let this host in there, or give the password with {auth}"
+		return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: allow this host there, or set the password with {auth}"
 	default:
 		return "check that event_route[xhttp:request] of Kamailio's configuration calls jsonrpc_dispatch() for the path of this URL"
 	}
 }
 
+// isUntrusted reports whether a TLS certificate was refused.
 func isUntrusted(err error) bool {
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	return untrusted
 }
 
-// IsTimeout reports whether an error means that something did not happen in time.
+// IsTimeout reports whether err is a timeout.
 func IsTimeout(err error) bool {
 	timeout, ok := errors.AsType[net.Error](err)
 	return ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded)
 }
 
+// hintOnBuffers is the hint for a reply that does not fit in ctl's buffers.
 const hintOnBuffers = `the reply is probably larger than ctl's buffers: set modparam("ctl", "binrpc_struct_max_body_size", 64) and modparam("ctl", "binrpc_max_body_size", 256) in Kamailio's configuration, ` +
 	`which are in KiB and 8 and 32 by default. If it sets binrpc_buffer_size, which is in bytes, use at least the default: modparam("ctl", "binrpc_buffer_size", 1024)`
 
+// hintOnFault returns the hint for a fault.
 func hintOnFault(fault *rpc.Fault) string {
 	switch {
 	case fault.NoSuchMethod():
-		return "this Kamailio does not have the method: load the Kamailio module that it belongs to, or leave the method out of {methods}"
+		return "this Kamailio does not have the method: load the Kamailio module that it belongs to, or remove the method from {methods}"
 	case isBufferFault(fault):
 		return hintOnBuffers
 	default:
@@ -201,13 +208,14 @@ func hintOnFault(fault *rpc.Fault) string {
 	}
 }
 
-// isBufferFault reports whether a fault is how ctl, or a method that it serves,
-// says that a buffer is too small. Which buffer that is, the fault does not say.
+// isBufferFault reports whether ctl, or a method, returned a fault because a buffer is too
+// small. The fault does not say which buffer.
 func isBufferFault(fault *rpc.Fault) bool {
 	reason := strings.ToLower(fault.Reason)
 	return fault.Code >= 500 && (strings.Contains(reason, "internal error") || strings.Contains(reason, "creating") || strings.Contains(reason, "buffer"))
 }
 
+// hintOnPermission returns the hint for a socket that the user may not connect to.
 func hintOnPermission(target dial.Target) string {
 	if target.Protocol == dial.JSONRPC {
 		return `set modparam("jsonrpcs", "dgram_mode", 0660) and modparam("jsonrpcs", "dgram_group", "kamailio") in Kamailio's configuration, and add the exporter's user to that group`
@@ -217,13 +225,12 @@ func hintOnPermission(target dial.Target) string {
 		"If Kamailio starts as root, ctl's parameter group can name another group, which must exist"
 	info, err := os.Stat(target.Address)
 	if err != nil {
-		return text + ". The directories above the socket must let that user pass too"
+		return text + ". That user must also be allowed to enter the directories above the socket"
 	}
 	return fmt.Sprintf("the socket has mode %04o%s. %s", info.Mode().Perm(), owner(info), text)
 }
 
-// configOf returns what Kamailio's configuration must have for the target to be
-// there.
+// configOf returns the lines of Kamailio's configuration that open the socket of a target.
 func configOf(target dial.Target) string {
 	address := target.Network + ":" + target.Address
 	switch {
@@ -243,7 +250,7 @@ func configOf(target dial.Target) string {
 	return fmt.Sprintf(`loadmodule "ctl.so" and modparam("ctl", "binrpc", %q)`, address)
 }
 
-// isIPv6 reports whether an address with a port has an IPv6 address.
+// isIPv6 reports whether the host of an address is an IPv6 address.
 func isIPv6(address string) bool {
 	parsed, err := netip.ParseAddrPort(address)
 	return err == nil && parsed.Addr().Is6()

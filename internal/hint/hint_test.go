@@ -20,7 +20,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-func TestHint(t *testing.T) {
+func TestHintsOfErrors(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "absent")
 	socket := filepath.Join(t.TempDir(), "kamailio_ctl")
 	listener, err := net.Listen("unix", socket)
@@ -39,7 +39,7 @@ func TestHint(t *testing.T) {
 		want []string
 	}{
 		{"permission", permission, "unix:" + socket, []string{"mode 0600", `modparam("ctl", "mode", 0660)`, "group", "belongs to"}},
-		{"permission of a directory", permission, "unix:/no/such/kamailio_ctl", []string{`modparam("ctl", "mode", 0660)`, "directories above"}},
+		{"permission of a directory", permission, "unix:/no/such/kamailio_ctl", []string{`modparam("ctl", "mode", 0660)`, "directories above the socket"}},
 		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
 		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or it hangs"}},
 		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC as Kamailio does", "SETTING uri"}},
@@ -57,8 +57,8 @@ func TestHint(t *testing.T) {
 		{"timeout of a datagram", &net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "udp://127.0.0.1:2049", []string{"SETTING timeout"}},
 		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the Kamailio module", "SETTING methods"}},
 		{"small buffer", &rpc.Fault{Code: 500, Reason: "Internal error creating dest struct"}, "unix:" + file, []string{"binrpc_struct_max_body_size", "KiB"}},
-		{"a fault that says all", &rpc.Fault{Code: 404, Reason: "no such table"}, "unix:" + file, []string{""}},
-		{"an error that says all", errors.New("odd"), "unix:" + file, []string{""}},
+		{"a fault without a hint", &rpc.Fault{Code: 404, Reason: "no such table"}, "unix:" + file, []string{""}},
+		{"an error without a hint", errors.New("odd"), "unix:" + file, []string{""}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -72,8 +72,8 @@ func TestHint(t *testing.T) {
 	}
 }
 
-// TestHintOnRealErrors makes the errors that need no Kamailio.
-func TestHintOnRealErrors(t *testing.T) {
+// TestHintsOfRealErrors makes the errors that do not need a Kamailio.
+func TestHintsOfRealErrors(t *testing.T) {
 	dir := t.TempDir()
 	stale := filepath.Join(dir, "stale")
 	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: stale, Net: "unix"})
@@ -126,7 +126,7 @@ func TestHintOnRealErrors(t *testing.T) {
 	}
 }
 
-// hintText returns the hint about an error of a target, with SETTING in front of the key of each setting.
+// hintText returns the hint for an error of a target, with SETTING before the key of each setting.
 func hintText(t *testing.T, err error, uri string) string {
 	t.Helper()
 	target, parseErr := dial.ParseTarget(uri)

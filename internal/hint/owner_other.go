@@ -4,5 +4,5 @@ package hint
 
 import "io/fs"
 
-// owner is not known on this system.
+// owner returns "": the owner of a file is not known on this system.
 func owner(fs.FileInfo) string { return "" }

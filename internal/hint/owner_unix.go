@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// owner returns the user and the group that a file belongs to.
+// owner returns a clause with the user and the group of a file, "" if they are not known.
 func owner(info fs.FileInfo) string {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
