@@ -19,8 +19,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
-// asExporter makes this test's own program behave as the exporter, so that tests
-// run all of it, as users do, under the race detector.
+// asExporter makes the test program run as the exporter, so that tests run the whole
+// program with the race detector.
 const asExporter = "KAMAILIO_EXPORTER_TEST_AS_EXPORTER"
 
 func TestMain(m *testing.M) {
@@ -40,14 +40,14 @@ type exporter struct {
 	ended   chan struct{}
 }
 
-// listening matches the line of the log that has the address, in both of its formats.
+// listening matches the line of the log with the address, in both formats.
 var listening = regexp.MustCompile(`"?msg"?[=:]"Listening on",? ?"?address"?[=:]"?([^"\s]+)`)
 
-// logPatience is how long a test waits for a line of the log.
+// logPatience is the maximum time to wait for a line of the log.
 const logPatience = 30 * time.Second
 
-// awaitLog waits until the log has something: what the exporter logs during a scrape
-// may come after the page.
+// awaitLog waits until the log matches the pattern. The exporter may log problems of a
+// scrape after it has sent the page.
 func (e *exporter) awaitLog(pattern string) {
 	e.t.Helper()
 	if _, err := e.log.Await(regexp.MustCompile(pattern), e.ended, logPatience); err != nil {
@@ -55,10 +55,10 @@ func (e *exporter) awaitLog(pattern string) {
 	}
 }
 
-// command is the exporter with these arguments, not yet started.
+// command returns the exporter with these arguments. It is not started yet.
 func command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	// Without the race detector's second of waiting at the end of a program.
+	// The race detector waits a second at the end of a program by default.
 	cmd.Env = append(os.Environ(), asExporter+"=1", "GORACE=atexit_sleep_ms=0")
 	return cmd
 }
@@ -100,7 +100,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 	return e
 }
 
-// get fetches a page with these headers, given as name and value in turn.
+// get gets a page. headers are names and values in turn.
 func (e *exporter) get(path string, headers ...string) (*http.Response, []byte) {
 	e.t.Helper()
 	request, err := http.NewRequestWithContext(e.t.Context(), http.MethodGet, e.url+path, http.NoBody)
@@ -122,10 +122,10 @@ func (e *exporter) get(path string, headers ...string) (*http.Response, []byte) 
 	return response, body
 }
 
-// page is a scrape's samples, by name and labels as text exposition has them.
+// page has the samples of a scrape, by name and labels in the form of the text format.
 type page map[string]float64
 
-// scrape fetches the metrics. Every line must be valid.
+// scrape gets the metrics. Each line must be valid.
 func (e *exporter) scrape(headers ...string) page {
 	e.t.Helper()
 	response, body := e.get("/metrics", headers...)
@@ -173,10 +173,10 @@ func sampleValue(m *dto.Metric) float64 {
 	}
 }
 
-// check compares one sample.
+// check compares the value of one series.
 func (p page) check(t *testing.T, series string, want float64) {
 	t.Helper()
 	if got, ok := p[series]; !ok || got != want {
-		t.Errorf("%s is %v (there: %t), want %v", series, got, ok, want)
+		t.Errorf("%s is %v (on the page: %t), want %v", series, got, ok, want)
 	}
 }

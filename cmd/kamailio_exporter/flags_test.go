@@ -15,9 +15,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 )
 
-// wrongValues are values that a flag must refuse, by flag, each with what its
-// error says after the flag's name. A quotation mark in front stands for the
-// quoted value.
+// wrongValues has values that a flag must refuse, by flag, each with a part of the error
+// after the flag's name. A NUL character separates parts that must all be in the error.
 var wrongValues = map[string][]struct{ value, want string }{
 	"help":                         {{"true", `the flag takes no value, not "true": use --help or --no-help`}},
 	"help-methods":                 {{"all", `the flag takes no value, not "all"`}},
@@ -45,7 +44,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"log.format":                   all("is not one of logfmt, json", "", "xml", "JSON", "json "),
 }
 
-// all returns a row for each value, whose errors name the value and say the same.
+// all returns a row for each value. The errors have the value and the same text.
 func all(want string, values ...string) []struct{ value, want string } {
 	rows := make([]struct{ value, want string }, len(values))
 	for i, value := range values {
@@ -70,14 +69,14 @@ func TestEveryFlagHasWrongValues(t *testing.T) {
 	}
 }
 
-// TestWrongValuesEndTheProgram gives each wrong value behind an equals sign, and as
-// an argument of its own where the flag takes one.
+// TestWrongValuesEndTheProgram gives each wrong value after an equals sign. The last one
+// of each flag is also a separate argument, if the flag takes a value.
 func TestWrongValuesEndTheProgram(t *testing.T) {
 	t.Parallel()
 	app := config.App()
 	for name, rows := range wrongValues {
 		if app.GetFlag(name) == nil {
-			continue // systemd's on other systems
+			continue // a flag for Linux
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -91,8 +90,8 @@ func TestWrongValuesEndTheProgram(t *testing.T) {
 	}
 }
 
-// checkRefused runs the exporter, which must end with status 1 before it listens,
-// and name the flag, its value, and what is allowed.
+// checkRefused runs the exporter, which must end with status 1 before it listens. Its
+// error must name the flag, the value and the allowed values.
 func checkRefused(t *testing.T, flag, want string, args ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), logPatience)
@@ -112,15 +111,15 @@ func checkRefused(t *testing.T, flag, want string, args ...string) {
 	}
 }
 
-// TestUnixsIsUnix takes the word that ctl's parameter binrpc has for unix.
-func TestUnixsIsUnix(t *testing.T) {
+// TestUnixsIsReadAsUnix has the scheme that ctl's parameter binrpc has for unix.
+func TestUnixsIsReadAsUnix(t *testing.T) {
 	t.Parallel()
 	e := start(t, "-u", "unixs:/no/such/kamailio_ctl")
 	e.awaitLog(`msg="Starting kamailio_exporter".* target=unix:/no/such/kamailio_ctl`)
 }
 
-// TestNoPasswordIsRepeated gives URIs that have a password where none belongs.
-func TestNoPasswordIsRepeated(t *testing.T) {
+// TestErrorsOfURIsHaveNoPassword has URIs with a password in the wrong place.
+func TestErrorsOfURIsHaveNoPassword(t *testing.T) {
 	t.Parallel()
 	uris := []string{
 		"unix:u:PW@x", "unixd:u:PW@/x", "jsonrpc+unixgram:u:PW@x", "tcp://u:PW@127.0.0.1:2046", "tcp::PW@127.0.0.1", "udp:PW@x",
@@ -140,9 +139,9 @@ func TestNoPasswordIsRepeated(t *testing.T) {
 	}
 }
 
-// TestAtSignIsOrdinary names a file of flags as kingpin does, which must be read by
-// none.
-func TestAtSignIsOrdinary(t *testing.T) {
+// TestAtSignIsAnOrdinaryCharacter has arguments that kingpin would replace by the lines of
+// a file.
+func TestAtSignIsAnOrdinaryCharacter(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret.txt")
 	if err := os.WriteFile(file, []byte("--version\nsecret\n"), 0o600); err != nil {

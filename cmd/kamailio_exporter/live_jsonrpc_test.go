@@ -22,13 +22,13 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// lostOverJSON are the series of methods that answer BINRPC only, or lose all
-// but the last of their records over JSON-RPC.
+// lostOverJSON are prefixes of the series of methods that Kamailio answers over BINRPC
+// only, or whose replies have only the last record over JSON-RPC.
 var lostOverJSON = []string{"kamailio_ctl_", "kamailio_ratelimit_", "kamailio_dns_cache_"}
 
-// TestLiveJSONRPC scrapes one Kamailio over both protocols. What JSON-RPC gives
-// must have the same series, and values between those of two scrapes over
-// BINRPC. Gauges move meanwhile, so there are several tries.
+// TestLiveJSONRPC scrapes one Kamailio over both protocols. The series over JSON-RPC must
+// be the same, and their values between those of two scrapes over BINRPC. Gauges can
+// change in between, so there are several tries.
 func TestLiveJSONRPC(t *testing.T) {
 	t.Parallel()
 	for _, suite := range suites {
@@ -36,7 +36,7 @@ func TestLiveJSONRPC(t *testing.T) {
 			t.Parallel()
 			port := freePort(t)
 			config := fmt.Sprintf(`modparam("jsonrpcs", "dgram_socket", "udp:127.0.0.1:%d")`, port)
-			if suite != lab.Bookworm { // jsonrpcs has tcp_socket from 6.0 on
+			if suite != lab.Bookworm { // since 6.0, jsonrpcs has tcp_socket
 				config = fmt.Sprintf(`modparam("jsonrpcs", "tcp_socket", "tcp:127.0.0.1:%d")`, port)
 			}
 			k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20, Config: config})
@@ -67,12 +67,13 @@ func freePort(t *testing.T) int {
 	return address.Port
 }
 
+// checkSameSeries compares the series of two exporters; see TestLiveJSONRPC.
 func checkSameSeries(t *testing.T, binrpc, jsonrpc *exporter) {
 	t.Helper()
 	var wrong []string
 	for range 20 {
 		before := binrpc.scrape()
-		// Each process of Kamailio keeps some statistics (sl, tmx) for a second.
+		// Each process of Kamailio caches some statistics (sl, tmx) for a second.
 		time.Sleep(1100 * time.Millisecond)
 		p := jsonrpc.scrape()
 		time.Sleep(1100 * time.Millisecond)
@@ -82,7 +83,7 @@ func checkSameSeries(t *testing.T, binrpc, jsonrpc *exporter) {
 				return strings.HasPrefix(line, prefix) && strings.HasSuffix(line, " is missing")
 			}) || strings.HasPrefix(line, "kamailio_exporter_") || strings.HasPrefix(line, "go_") ||
 				strings.HasPrefix(line, "process_") || strings.HasPrefix(line, "promhttp_") ||
-				// What HTTP itself takes in the process that serves it.
+				// HTTP requests take memory of the process that serves them.
 				strings.HasPrefix(line, "kamailio_pkg_") && strings.Contains(line, `role="tcp receiver"`) && !strings.HasSuffix(line, " is missing")
 		})
 		if len(wrong) == 0 {
@@ -90,11 +91,11 @@ func checkSameSeries(t *testing.T, binrpc, jsonrpc *exporter) {
 			return
 		}
 	}
-	t.Errorf("over JSON-RPC not what it is over BINRPC:\n%s", strings.Join(wrong, "\n"))
+	t.Errorf("JSON-RPC and BINRPC differ:\n%s", strings.Join(wrong, "\n"))
 }
 
-// TestLiveHTTPConfig reaches a Kamailio behind HTTPS with a private certificate
-// and a password, from files.
+// TestLiveHTTPConfig scrapes a Kamailio behind an HTTPS proxy. The CA and the password are
+// in files.
 func TestLiveHTTPConfig(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{})
@@ -133,7 +134,7 @@ func TestLiveHTTPConfig(t *testing.T) {
 	e.awaitLog(`--kamailio.http-config.file`)
 }
 
-// TestLiveUserMetrics merges the metrics that the lab's routing script keeps.
+// TestLiveUserMetrics gets the metrics of the lab's routing script.
 func TestLiveUserMetrics(t *testing.T) {
 	t.Parallel()
 	for _, suite := range suites {

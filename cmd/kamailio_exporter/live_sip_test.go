@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// patience is how long the tests wait for SIPp and for Kamailio.
+	// patience is the maximum time to wait for SIPp and for Kamailio.
 	patience = 20 * time.Second
-	// pollInterval is how often they look.
+	// pollInterval is the time between two tries.
 	pollInterval = 100 * time.Millisecond
 )
 
-// quiet leaves a Kamailio in which nothing counts but what SIPp sends: no pings,
-// no registrations of its own, nothing sent twice because the machine is busy.
-// One process takes all that comes over UDP, since the routing script counts in
-// the table calls by reading and then writing.
+// quiet is the configuration of a Kamailio that counts only the messages of SIPp: it sends
+// no pings, no registrations, and no retransmissions. One process receives all messages
+// over UDP, because the routing script increments a value of the hash table calls by
+// reading and then writing it.
 const quiet = `
 children=1
 modparam("dispatcher", "ds_ping_interval", 0)
@@ -41,8 +41,8 @@ modparam("tm", "retr_timer1", 60000)
 modparam("tm", "retr_timer2", 60000)
 `
 
-// TestLiveSIP has SIPp play callers, gateways and phones, and names every series
-// that moves and by how much: no other may.
+// TestLiveSIP runs SIPp as callers, gateways and phones. It checks all series that change,
+// and by how much. No other series may change.
 func TestLiveSIP(t *testing.T) {
 	t.Parallel()
 	for _, suite := range suites {
@@ -59,7 +59,7 @@ func TestLiveSIP(t *testing.T) {
 	}
 }
 
-// testCalls sets up calls, looks while they are held, and hangs them up.
+// testCalls checks the series during calls and after their end.
 func testCalls(t *testing.T, k *lab.Kamailio, e *exporter) {
 	const calls = 15
 	startGateway(t, k, "gateway.xml")
@@ -82,12 +82,12 @@ func testCalls(t *testing.T, k *lab.Kamailio, e *exporter) {
 		`kamailio_stats_fetch_value{group="script",name="my_calls"}`:                  calls,
 	}
 	held := page{
-		`kamailio_core_received_messages_total{type="reply"}`:              2 * calls, // 180 and 200
+		`kamailio_core_received_messages_total{type="reply"}`:              2 * calls, // 180 and 200 to each INVITE
 		`kamailio_core_received_messages_total{type="request"}`:            2 * calls, // INVITE and ACK
 		`kamailio_core_received_replies_total{class="2xx"}`:                calls,
 		`kamailio_dialog_dialogs{state="active"}`:                          calls,
 		`kamailio_dialog_profile_dialogs{profile="all",value=""}`:          calls,
-		`kamailio_dialog_profile_dialogs{profile="trunk",value="trunk-a"}`: calls / 3, // as trunks.csv says
+		`kamailio_dialog_profile_dialogs{profile="trunk",value="trunk-a"}`: calls / 3, // see trunks.csv
 		`kamailio_dialog_profile_dialogs{profile="trunk",value="trunk-b"}`: calls / 3 * 2,
 		`kamailio_dlg_stats_active_all`:                                    calls,
 		`kamailio_dlg_stats_active_ongoing`:                                calls,
@@ -106,9 +106,9 @@ func testCalls(t *testing.T, k *lab.Kamailio, e *exporter) {
 	e.awaitMoved(before, invited, ended, transactions("2xx", 2*calls, 3*calls, calls))
 }
 
-// transactions are the series of tm and of tmx, which count the same, of a number
-// of transactions that end alike. Replies are received and passed on; generated
-// are those that Kamailio itself sends.
+// transactions returns the changes of the series of tm and tmx, which count the same, for n
+// transactions with final replies of one class. received is the number of replies that
+// Kamailio receives and forwards, generated that of the replies that it creates.
 func transactions(class string, n, received, generated float64) page {
 	return page{
 		fmt.Sprintf(`kamailio_tm_stats_codes_total{code=%q}`, class):              n,
@@ -126,6 +126,7 @@ func transactions(class string, n, received, generated float64) page {
 	}
 }
 
+// testRefusedCalls calls users who are busy.
 func testRefusedCalls(t *testing.T, k *lab.Kamailio, e *exporter) {
 	const calls = 7
 	startGateway(t, k, "busy_gateway.xml")
@@ -142,12 +143,12 @@ func testRefusedCalls(t *testing.T, k *lab.Kamailio, e *exporter) {
 		`kamailio_dialog_failed_total`:                                                calls,
 		`kamailio_dialog_processed_total`:                                             calls,
 		`kamailio_htable_value{key="total",table="calls"}`:                            calls,
-		`kamailio_sl_failures_total`:                                                  calls, // the routing script tries to answer the ACKs, which have no Route
+		`kamailio_sl_failures_total`:                                                  calls, // the routing script tries to reply to the ACKs, which have no Route
 		`kamailio_stats_fetch_value{group="script",name="my_calls"}`:                  calls,
 	})
 }
 
-// testRegistrations registers users at two contacts each, and then no longer.
+// testRegistrations registers users with two contacts each, and then unregisters them.
 func testRegistrations(t *testing.T, k *lab.Kamailio, e *exporter) {
 	const users, contacts = 9, 18
 	for _, test := range []struct {
@@ -165,6 +166,7 @@ func testRegistrations(t *testing.T, k *lab.Kamailio, e *exporter) {
 	}
 }
 
+// testOptions sends OPTIONS to Kamailio.
 func testOptions(t *testing.T, k *lab.Kamailio, e *exporter) {
 	const requests = 11
 	before := e.scrape()
@@ -172,7 +174,8 @@ func testOptions(t *testing.T, k *lab.Kamailio, e *exporter) {
 	e.awaitMoved(before, answered("OPTIONS", requests))
 }
 
-// answered are the series of requests that Kamailio itself answers with 200.
+// answered returns the changes of the series for n requests to which Kamailio itself replies
+// with 200.
 func answered(method string, n float64) page {
 	return page{
 		`kamailio_core_received_messages_total{type="request"}`:                 n,
@@ -183,14 +186,14 @@ func answered(method string, n float64) page {
 	}
 }
 
-// TestLiveSIPGateway has a gateway of the dispatcher come up and go down. The
-// other one of its set is down all the time.
+// TestLiveSIPGateway starts and stops a gateway of the dispatcher. The other gateway of its
+// set is never running.
 func TestLiveSIPGateway(t *testing.T) {
 	t.Parallel()
 	const config = `
 modparam("dispatcher", "ds_ping_interval", 1)
 modparam("tm", "fr_timer", 2000)
-` // else it would take Kamailio half a minute to give up a ping
+` // by default, a ping times out after half a minute
 	for _, suite := range suites {
 		t.Run(suite, func(t *testing.T) {
 			t.Parallel()
@@ -200,7 +203,7 @@ modparam("tm", "fr_timer", 2000)
 			gateway, other := destination{"gw1", k.UASAddr()}, destination{"", "127.0.0.1:5071"}
 			timeouts, latency := gateway.series("timeouts_total", ""), gateway.series("latency_max_seconds", "")
 			up := func(p page) bool { return p.hasDestination(gateway, "active") && p.hasDestination(other, "inactive") }
-			down := func(lost float64) func(page) bool { // so many pings at least
+			down := func(lost float64) func(page) bool { // with at least this number of lost pings
 				return func(p page) bool {
 					return p.hasDestination(gateway, "inactive") && p.hasDestination(other, "inactive") && p[timeouts] >= lost
 				}
@@ -213,26 +216,27 @@ modparam("tm", "fr_timer", 2000)
 			running := startGateway(t, k, "gateway.xml")
 			second := long.await("the gateway to come up", up)
 			if second[latency] < 0.025 || second[latency] > patience.Seconds() { // gateway.xml takes 0.03 s
-				t.Errorf("its longest latency is %v s", second[latency])
+				t.Errorf("the maximum latency is %v s", second[latency])
 			}
 			short.await("one up and one down", func(p page) bool { return p.hasSet(1, 1) })
 
 			running.stop()
 			third := long.await("the gateway to go down", down(second[timeouts]+1))
 			short.await("none up and two down again", func(p page) bool { return p.hasSet(0, 2) })
-			t.Logf("longest latency %v s, pings without an answer %v, %v, %v", third[latency], first[timeouts], second[timeouts], third[timeouts])
+			t.Logf("maximum latency %v s, lost pings %v, %v, %v", third[latency], first[timeouts], second[timeouts], third[timeouts])
 		})
 	}
 }
 
-// destination is one of the dispatcher's in set 1.
+// destination is a destination of the dispatcher in set 1.
 type destination struct{ duid, address string }
 
+// series returns a series of the destination. more has further labels.
 func (d destination) series(name, more string) string {
 	return fmt.Sprintf(`kamailio_dispatcher_destination_%s{duid=%q,index="",obproxy="",setid="1",socket="",%suri="sip:%s"}`, name, d.duid, more, d.address)
 }
 
-// hasDestination is true if a destination is in this state and in no other.
+// hasDestination reports whether a destination is in a state and in no other.
 func (p page) hasDestination(d destination, state string) bool {
 	for _, each := range []string{"active", "disabled", "inactive", "trying"} {
 		if p[d.series("state", fmt.Sprintf("state=%q,", each))] != is(each == state) {
@@ -242,7 +246,7 @@ func (p page) hasDestination(d destination, state string) bool {
 	return true
 }
 
-// hasSet is true if so many destinations of set 1 are in these states.
+// hasSet reports whether set 1 has these numbers of active and inactive destinations.
 func (p page) hasSet(active, inactive float64) bool {
 	for state, want := range map[string]float64{"active": active, "inactive": inactive, "disabled": 0, "trying": 0} {
 		got, ok := p[fmt.Sprintf(`kamailio_dispatcher_set_destinations{setid="1",state=%q}`, state)]
@@ -253,14 +257,13 @@ func (p page) hasSet(active, inactive float64) bool {
 	return true
 }
 
-// moving are the series that move by themselves: those of time, of memory, of
-// transactions that are kept for a while, of media proxies that are not there,
-// and of the exporter.
+// moving matches the series that change without SIP messages: those of time, memory,
+// transactions that are kept for some time, media proxies that are not running, and the
+// exporter.
 var moving = regexp.MustCompile(`^(go|process|promhttp|kamailio_(exporter|core_uptime|core_shmmem|shmem|pkg|rtpengine|` +
 	`tm_stats_(current|waiting|freed|delayed_free)|tmx_(active|inuse)))(_|$)`)
 
-// moved says by how much series differ from an earlier scrape. One that is not
-// there counts as 0.
+// moved returns the changes since an earlier scrape. A missing series counts as 0.
 func (p page) moved(before page) page {
 	moved := page{}
 	for _, scrape := range []page{before, p} {
@@ -273,9 +276,9 @@ func (p page) moved(before page) page {
 	return moved
 }
 
-// awaitMoved scrapes until all series that moved since an earlier scrape are
-// those wanted, and by as much. That takes a second or two: tmx and sl look at
-// their figures no more often, and contacts that are no longer registered go later.
+// awaitMoved scrapes until the changes since an earlier scrape are the wanted ones. That
+// takes a second or two, because tmx and sl update their statistics once a second, and
+// contacts are removed some time after they are unregistered.
 func (e *exporter) awaitMoved(before page, wanted ...page) {
 	e.t.Helper()
 	want := page{}
@@ -284,35 +287,36 @@ func (e *exporter) awaitMoved(before page, wanted ...page) {
 	}
 	p, ok := e.poll(func(p page) bool { return maps.Equal(p.moved(before), want) })
 	if !ok {
-		e.t.Fatalf("not in time:\n%s", p.moved(before).differences(want))
+		e.t.Fatalf("after %v:\n%s", patience, p.moved(before).differences(want))
 	}
 }
 
-// differences has a line for each series that is not as wanted.
+// differences returns a line for each series with another change than wanted.
 func (p page) differences(want page) string {
 	var text strings.Builder
 	both := maps.Clone(p)
 	maps.Copy(both, want)
 	for _, series := range slices.Sorted(maps.Keys(both)) {
 		if p[series] != want[series] {
-			fmt.Fprintf(&text, "%s moved by %v, want %v\n", series, p[series], want[series])
+			fmt.Fprintf(&text, "%s changed by %v, want %v\n", series, p[series], want[series])
 		}
 	}
 	return text.String()
 }
 
-// await scrapes until a page is as wanted, and returns that one.
+// await scrapes until a condition holds, and returns that page. what describes the
+// condition.
 func (e *exporter) await(what string, holds func(page) bool) page {
 	e.t.Helper()
 	p, ok := e.poll(holds)
 	if !ok {
-		e.t.Fatalf("not in time: %s", what)
+		e.t.Fatalf("after %v, still waiting for %s", patience, what)
 	}
 	return p
 }
 
-// poll scrapes until a page is as wanted or patience is at an end, and returns
-// the last one.
+// poll scrapes until a condition holds, at most for patience. It returns the last page and
+// whether the condition holds.
 func (e *exporter) poll(holds func(page) bool) (last page, ok bool) {
 	e.t.Helper()
 	for deadline := time.Now().Add(patience); ; time.Sleep(pollInterval) {
@@ -326,7 +330,7 @@ func (e *exporter) poll(holds func(page) bool) (last page, ok bool) {
 	}
 }
 
-// within is the same exporter for a part of the test.
+// within returns the same exporter for a subtest.
 func (e *exporter) within(t *testing.T) *exporter {
 	return &exporter{t: t, url: e.url, log: e.log, ended: e.ended}
 }
@@ -336,10 +340,10 @@ type sipp struct {
 	t       *testing.T
 	process *child.Child
 	cancel  context.CancelFunc
-	output  bytes.Buffer // to be read when the process has ended
+	output  bytes.Buffer // may be read after the end of the process
 }
 
-// startSIPp plays a scenario on loopback, and ends it with the test.
+// startSIPp runs a scenario on loopback. SIPp is stopped at the end of the test.
 func startSIPp(t *testing.T, scenario string, args ...string) *sipp {
 	t.Helper()
 	path, err := lab.Tool(t.Context(), "sipp")
@@ -352,7 +356,7 @@ func startSIPp(t *testing.T, scenario string, args ...string) *sipp {
 		"-sf", sippFile(t, scenario), "-i", "127.0.0.1", "-ci", "127.0.0.1", "-mi", "127.0.0.1",
 		"-nostdin", "-nr", "-timeout", "60s", "-timeout_error",
 	}, args...)...)
-	cmd.Dir = t.TempDir() // where it writes, if it does
+	cmd.Dir = t.TempDir() // SIPp may write files
 	cmd.Stdout, cmd.Stderr = &s.output, &s.output
 	cmd.WaitDelay = time.Second
 	if s.process, err = child.Start(cmd); err != nil {
@@ -362,13 +366,13 @@ func startSIPp(t *testing.T, scenario string, args ...string) *sipp {
 	t.Cleanup(func() {
 		s.stop()
 		if t.Failed() {
-			t.Logf("SIPp's output with %s:\n%s", scenario, &s.output)
+			t.Logf("the output of SIPp with %s:\n%s", scenario, &s.output)
 		}
 	})
 	return s
 }
 
-// wait waits until all calls are over, which have to be as in the scenario.
+// wait waits for the end of all calls. The test fails if a call differs from the scenario.
 func (s *sipp) wait() {
 	s.t.Helper()
 	if err := s.process.Wait(); err != nil {
@@ -376,19 +380,18 @@ func (s *sipp) wait() {
 	}
 }
 
-// stop ends SIPp if it is still running.
+// stop stops SIPp if it is running.
 func (s *sipp) stop() {
 	s.cancel()
 	<-s.process.Done()
 }
 
-// clientOf are the arguments of a SIPp that makes calls through k.
+// clientOf returns the arguments of a SIPp that makes calls through k.
 func clientOf(k *lab.Kamailio, calls int) []string {
 	return []string{k.SIPAddr(), "-m", strconv.Itoa(calls), "-r", "100"}
 }
 
-// startGateway plays the gateway that k relays calls to, and returns once it
-// answers.
+// startGateway starts the gateway to which k relays calls, and waits until it responds.
 func startGateway(t *testing.T, k *lab.Kamailio, scenario string) *sipp {
 	t.Helper()
 	_, port, err := net.SplitHostPort(k.UASAddr())
@@ -406,11 +409,11 @@ func startGateway(t *testing.T, k *lab.Kamailio, scenario string) *sipp {
 			return s
 		}
 	}
-	t.Fatalf("SIPp does not answer as %s", scenario)
+	t.Fatalf("SIPp with %s does not respond", scenario)
 	return nil
 }
 
-// answers is true if there is somebody who answers OPTIONS.
+// answers reports whether the peer responds to OPTIONS.
 func answers(conn net.Conn) bool {
 	_ = conn.SetReadDeadline(time.Now().Add(time.Second))
 	if _, err := conn.Write(request("OPTIONS", strconv.FormatUint(rand.Uint64(), 10))); err != nil {
@@ -420,7 +423,7 @@ func answers(conn net.Conn) bool {
 	return err == nil
 }
 
-// hangUp tells the SIPp that holds calls with caller.xml at port to end them.
+// hangUp makes the SIPp with caller.xml at port end its calls.
 func hangUp(t *testing.T, port, calls int) {
 	t.Helper()
 	conn, err := net.Dial("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -435,13 +438,13 @@ func hangUp(t *testing.T, port, calls int) {
 	}
 }
 
-// request is a SIP request for SIPp itself, which looks at little of it.
+// request returns a SIP request for SIPp, with the headers that SIPp needs.
 func request(method, callID string) []byte {
 	return fmt.Appendf(nil, "%s sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1;branch=z9hG4bK%s\r\nFrom: <sip:test@127.0.0.1>;tag=1\r\n"+
 		"To: <sip:sipp@127.0.0.1>\r\nCall-ID: %[2]s\r\nCSeq: 1 %[1]s\r\nContent-Length: 0\r\n\r\n", method, callID)
 }
 
-// sippFile is the path of one of SIPp's files wherever SIPp runs.
+// sippFile returns the absolute path of a file for SIPp.
 func sippFile(t *testing.T, name string) string {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join("testdata", "sipp", name))
@@ -451,7 +454,7 @@ func sippFile(t *testing.T, name string) string {
 	return path
 }
 
-// freeUDPPort is a UDP port below those that the kernel gives to others.
+// freeUDPPort returns a free UDP port below the range of ephemeral ports.
 func freeUDPPort(t *testing.T) int {
 	t.Helper()
 	for range 100 {
@@ -462,6 +465,6 @@ func freeUDPPort(t *testing.T) int {
 			return port
 		}
 	}
-	t.Fatal("there is no free port")
+	t.Fatal("no free UDP port was found")
 	return 0
 }

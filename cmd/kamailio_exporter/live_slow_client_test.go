@@ -11,17 +11,17 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// TestLiveClientsThatDoNotRead has 45 and then 60 clients ask for a page of 4,000 destinations, some 7 MB, and read nothing
-// of it. Every scrape between them is served, and the process stays small.
-func TestLiveClientsThatDoNotRead(t *testing.T) { // not parallel: as TestLiveSlowReader
+// TestLiveClientsThatDoNotRead has 45 and then 60 clients request a page of 4,000 destinations, about 7 MB, and not read it.
+// All other scrapes are served, and the exporter uses little memory.
+func TestLiveClientsThatDoNotRead(t *testing.T) { // not parallel; see TestLiveSlowReader
 	k := lab.StartTest(t, lab.Options{Destinations: 4000})
 	e := start(t, "-u", k.URI("unix"), "-t", "30s", "--log.level", "debug")
 	for _, clients := range []int{45, 60} {
 		for range clients {
-			askAndNeverRead(t, e)
+			requestWithoutReading(t, e)
 		}
 		for range 5 {
-			p := e.scrape() // which is not answered with status 503
+			p := e.scrape() // fails with status 503
 			p.check(t, "kamailio_up", 1)
 			const largest = 150 << 20
 			if memory := p["process_resident_memory_bytes"]; memory > largest && !raceDetector {
@@ -32,7 +32,8 @@ func TestLiveClientsThatDoNotRead(t *testing.T) { // not parallel: as TestLiveSl
 	}
 }
 
-func askAndNeverRead(t *testing.T, e *exporter) {
+// requestWithoutReading requests the metrics and does not read the response.
+func requestWithoutReading(t *testing.T, e *exporter) {
 	t.Helper()
 	address := strings.TrimPrefix(e.url, "http://")
 	conn, err := net.Dial("tcp", address)
@@ -40,7 +41,7 @@ func askAndNeverRead(t *testing.T, e *exporter) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil { //nolint:errcheck // it was dialled as one
+	if err := conn.(*net.TCPConn).SetReadBuffer(4096); err != nil { //nolint:errcheck // always that type
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintf(conn, "GET /metrics HTTP/1.1\r\nHost: %s\r\n\r\n", address); err != nil {

@@ -11,17 +11,17 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// TestLiveStatisticsGroups names stats.fetch, and what it is to show as it is.
+// TestLiveStatisticsGroups checks which statistics kamailio_stats_fetch_value has.
 func TestLiveStatisticsGroups(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name string
 		args []string
-		want []string // of core.rcv_requests, script.my_calls, script.destination_down
+		want []string // those of core.rcv_requests, script.my_calls and script.destination_down
 	}{
 		{"auto", []string{"--kamailio.stats-groups", "all"}, []string{"script.my_calls", "script.destination_down"}},
 		{"named", []string{"-m", "stats.fetch"}, []string{"script.my_calls", "script.destination_down"}},
-		{"named beside auto", []string{"-m", "auto,stats.fetch", "--kamailio.stats-groups", "core,script:my_calls"}, []string{"core.rcv_requests", "script.my_calls"}},
+		{"auto and named", []string{"-m", "auto,stats.fetch", "--kamailio.stats-groups", "core,script:my_calls"}, []string{"core.rcv_requests", "script.my_calls"}},
 		{"named with all", []string{"-m", "stats.fetch", "--kamailio.stats-groups", "all"}, []string{"core.rcv_requests", "script.my_calls", "script.destination_down"}},
 	}
 	k := lab.StartTest(t, lab.Options{})
@@ -33,19 +33,19 @@ func TestLiveStatisticsGroups(t *testing.T) {
 				group, name, _ := strings.Cut(statistic, ".")
 				_, shown := p[`kamailio_stats_fetch_value{group="`+group+`",name="`+name+`"}`]
 				if want := strings.Contains(strings.Join(test.want, " "), statistic); shown != want {
-					t.Errorf("%s is shown as it is: %t, want %t", statistic, shown, want)
+					t.Errorf("kamailio_stats_fetch_value has %s: %t, want %t", statistic, shown, want)
 				}
 			}
 			if _, ok := p[`kamailio_core_received_messages_total{type="request"}`]; !ok {
-				t.Error("there is no metric of core.rcv_requests")
+				t.Error("the metric of core.rcv_requests is missing")
 			}
 		})
 	}
 }
 
-// TestLiveStatisticsTooLarge has replies of stats.fetch that do not fit ctl's buffer: a small one, or the default one with many
-// statistics of the routing script.
-func TestLiveStatisticsTooLarge(t *testing.T) {
+// TestLiveStatisticsLargerThanBuffer has replies of stats.fetch that do not fit in ctl's buffer: a small one, or the default
+// one with many statistics of the routing script.
+func TestLiveStatisticsLargerThanBuffer(t *testing.T) {
 	t.Parallel()
 	var many strings.Builder
 	for i := range 400 {
@@ -76,7 +76,7 @@ func TestLiveStatisticsTooLarge(t *testing.T) {
 	}
 }
 
-// TestLiveNoLegacySeries leaves out each series of v0 to v2 that has a preferred one on the page, and no other.
+// TestLiveNoLegacySeries checks that the flag drops the series of v0 to v2 with a preferred one on the page, and no others.
 func TestLiveNoLegacySeries(t *testing.T) {
 	t.Parallel()
 	for _, suite := range suites {
@@ -100,15 +100,15 @@ func TestLiveNoLegacySeries(t *testing.T) {
 						dropped++
 					}
 					if without[desc.Name] != (all[desc.Name] && !drop) {
-						t.Errorf("%s is there: %t, without the flag %t", desc.Name, without[desc.Name], all[desc.Name])
+						t.Errorf("the page has %s: %t with the flag, %t without", desc.Name, without[desc.Name], all[desc.Name])
 					}
 				}
 			}
 			if dropped < 15 {
-				t.Errorf("only %d families are left out", dropped)
+				t.Errorf("%d families are dropped, want at least 15", dropped)
 			}
 			if only := has("--no-kamailio.legacy-series", "-m", "core.shmmem"); !only["kamailio_core_shmmem_free"] {
-				t.Error("kamailio_core_shmmem_free is left out, although nothing replaces it")
+				t.Error("kamailio_core_shmmem_free is dropped, although the page has no preferred series")
 			}
 		})
 	}

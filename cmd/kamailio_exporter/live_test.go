@@ -29,11 +29,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// suites are the Debian releases whose Kamailio is tested with.
+// suites are the Debian releases of the Kamailio versions to test.
 var suites = lab.Suites()
 
-// TestLiveTransports scrapes a Kamailio with all modules of the lab over each kind of socket: every method that auto calls
-// succeeds, and nothing of the replies is skipped.
+// TestLiveTransports scrapes a Kamailio with all modules of the lab over each kind of socket. All methods of auto succeed, and
+// no field of a reply is dropped.
 func TestLiveTransports(t *testing.T) {
 	t.Parallel()
 	for _, suite := range suites {
@@ -56,7 +56,7 @@ func TestLiveTransports(t *testing.T) {
 	}
 }
 
-// checkAllSucceeded checks that no scrape and no collector failed, and that no sample was skipped.
+// checkAllSucceeded checks that no scrape and no collector failed, and that no field was dropped.
 func (p page) checkAllSucceeded(t *testing.T) {
 	t.Helper()
 	p.check(t, "kamailio_exporter_failed_scrapes", 0)
@@ -69,7 +69,7 @@ func (p page) checkAllSucceeded(t *testing.T) {
 				t.Errorf("%s is %v", series, value)
 			}
 		case strings.HasPrefix(series, "kamailio_exporter_skipped_total{"):
-			t.Errorf("there is %s %v", series, value)
+			t.Errorf("%s is %v, want no series", series, value)
 		}
 	}
 	if collectors < 20 {
@@ -77,7 +77,7 @@ func (p page) checkAllSucceeded(t *testing.T) {
 	}
 }
 
-// TestLiveMinimal has a Kamailio with next to no modules.
+// TestLiveMinimal has a Kamailio with few modules.
 func TestLiveMinimal(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{Minimal: true})
@@ -86,7 +86,7 @@ func TestLiveMinimal(t *testing.T) {
 	p.check(t, "kamailio_exporter_failed_scrapes", 0)
 	p.check(t, `kamailio_exporter_collector_success{collector="tm.stats"}`, 1)
 	if p.has("kamailio_dispatcher_") || p.has(`kamailio_exporter_collector_success{collector="dispatcher.list"}`) {
-		t.Error("there is something of a dispatcher")
+		t.Error("the page has series of the dispatcher")
 	}
 
 	e := start(t, "-u", k.URI("unix"), "-m", "dispatcher.list,core.uptime")
@@ -96,14 +96,14 @@ func TestLiveMinimal(t *testing.T) {
 	p.check(t, `kamailio_exporter_collector_success{collector="core.uptime"}`, 1)
 	p.check(t, `kamailio_exporter_collector_success{collector="dispatcher.list"}`, 0)
 	if p.has("kamailio_tm_stats") {
-		t.Error("there is a method that was not named")
+		t.Error("the page has series of a method that is not named")
 	}
 	e.awaitLog(`load the Kamailio module that it belongs to`)
 }
 
-// TestLiveMethodOfAFlag asks for something that this Kamailio does not have, by a
-// flag of its own.
-func TestLiveMethodOfAFlag(t *testing.T) {
+// TestLiveMethodNamedByItsSettingFails has a setting for a method that this Kamailio does
+// not have.
+func TestLiveMethodNamedByItsSettingFails(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{Minimal: true})
 	p := start(t, "-u", k.URI("unix"), "--kamailio.htable-keys", "calls=>total").scrape()
@@ -118,12 +118,12 @@ func TestLiveEmptyDispatcher(t *testing.T) {
 	p.check(t, `kamailio_exporter_collector_success{collector="dispatcher.list"}`, 1)
 	p.check(t, "kamailio_exporter_failed_scrapes", 0)
 	if p.has("kamailio_dispatcher_") {
-		t.Error("there are destinations")
+		t.Error("the page has destinations")
 	}
 }
 
-// TestLiveSmallBuffers has a ctl whose buffers are so small that it cannot even
-// list its methods.
+// TestLiveSmallBuffers has a ctl with buffers that are too small for the list of its
+// methods.
 func TestLiveSmallBuffers(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{Config: `modparam("ctl", "binrpc_max_body_size", 1)`})
@@ -142,7 +142,7 @@ func TestLivePermissionDenied(t *testing.T) {
 		if err := os.Chmod(strings.TrimPrefix(k.URI("unix"), "unix:"), 0); err != nil {
 			t.Fatal(err)
 		}
-	} else { // root may do all, so be somebody else
+	} else { // root may connect, so run as another user
 		cmd.Path = copyForAll(t, cmd.Path)
 		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	}
@@ -151,7 +151,7 @@ func TestLivePermissionDenied(t *testing.T) {
 	e.awaitLog(`permission denied.*mode\\", 0660.*group`)
 }
 
-// copyForAll copies a program to where every user can run it.
+// copyForAll copies a program to a directory from which all users can run it.
 func copyForAll(t *testing.T, program string) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "exporter")
@@ -162,8 +162,8 @@ func copyForAll(t *testing.T, program string) string {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	// Another process copies: a program that this one has open for writing, and a child of a parallel test therefore too,
-	// cannot be executed.
+	// Another process makes the copy: if this process had the file open for writing, children of parallel tests would inherit
+	// it, and such a file cannot be executed.
 	file := filepath.Join(dir, "exporter")
 	if out, err := exec.CommandContext(t.Context(), "install", "-m", "755", program, file).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -171,7 +171,7 @@ func copyForAll(t *testing.T, program string) string {
 	return file
 }
 
-// TestLiveRestart has Kamailio end and start under a running exporter.
+// TestLiveRestart restarts Kamailio while the exporter is running.
 func TestLiveRestart(t *testing.T) {
 	t.Parallel()
 	for _, transport := range []string{"unix", "unixd", "tcp", "udp"} {
@@ -190,9 +190,9 @@ func TestLiveRestart(t *testing.T) {
 	}
 }
 
-// TestLiveHang stops Kamailio in its tracks, so that it neither answers nor
-// closes its connections. Scrapes end in time, none queues up behind another,
-// and when Kamailio goes on, so do they.
+// TestLiveHang pauses Kamailio, so that it neither replies nor closes its connections.
+// Scrapes end in time and do not wait for each other. They succeed when Kamailio
+// continues.
 func TestLiveHang(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{Minimal: true})
@@ -214,7 +214,7 @@ func TestLiveHang(t *testing.T) {
 	}
 	scrapes.Wait()
 	if took := time.Since(before); took > 15*time.Second {
-		t.Errorf("20 scrapes of a hanging Kamailio took %v", took)
+		t.Errorf("20 scrapes of a hanging Kamailio took %v, want at most 15s", took)
 	}
 	e.awaitLog(`did not reply in time`)
 	if err := k.Resume(); err != nil {
@@ -223,10 +223,10 @@ func TestLiveHang(t *testing.T) {
 	e.scrape().check(t, "kamailio_up", 1)
 }
 
-// TestLiveSlowReader puts a reader that pauses between the exporter and a
-// Kamailio with 4,000 destinations. Kamailio gives up the reply; the scrape
-// notices, asks again on a new connection, and has everything in time.
-func TestLiveSlowReader(t *testing.T) { // not parallel: Kamailio gives up a reply that is not read fast enough
+// TestLiveSlowReader has a proxy that pauses between the exporter and a Kamailio with
+// 4,000 destinations. Kamailio drops the rest of the reply. The exporter repeats the call
+// on a new connection, and the scrape is complete.
+func TestLiveSlowReader(t *testing.T) { // not parallel: Kamailio drops a reply that is not read fast enough
 	const more = 4000
 	k := lab.StartTest(t, lab.Options{Destinations: more})
 	proxy := startSlowProxy(t, k)
@@ -244,18 +244,18 @@ func TestLiveSlowReader(t *testing.T) { // not parallel: Kamailio gives up a rep
 		t.Errorf("%d destinations, want %d", destinations, more+5)
 	}
 	if n := proxy.connections(); n != 2 {
-		t.Errorf("the exporter made %d connections, want a second one after the first reply was cut short", n)
+		t.Errorf("the exporter made %d connections, want 2: the first reply is incomplete", n)
 	}
 	before := time.Now()
 	e.scrape().check(t, "kamailio_exporter_failed_scrapes", 0)
 	t.Logf("a scrape of %d destinations took %v", destinations, time.Since(before))
 	if n := proxy.connections(); n != 2 {
-		t.Errorf("the exporter made %d connections, want the second one to be kept", n)
+		t.Errorf("the exporter made %d connections, want 2: it must reuse the second one", n)
 	}
 }
 
-// slowProxy passes connections on to Kamailio. The first of them stops reading
-// once it has seen some of a large reply, until Kamailio has given that up.
+// slowProxy is a proxy for connections to Kamailio. On the first connection, it pauses in
+// the middle of a large reply until Kamailio has dropped the rest.
 type slowProxy struct {
 	path string
 	to   *lab.Kamailio
@@ -317,7 +317,7 @@ func (p *slowProxy) pass(t *testing.T, client net.Conn, slow bool) {
 	}()
 	if slow {
 		_, _ = io.CopyN(client, server, 100_000)
-		// One process of Kamailio serves ctl: it answers kamcmd when it has given up the reply.
+		// One process of Kamailio serves ctl: it replies to kamcmd when it has dropped the rest of the reply.
 		if _, err := p.to.Kamcmd(context.WithoutCancel(t.Context()), "core.version"); err != nil {
 			t.Error(err)
 		}
@@ -325,11 +325,10 @@ func (p *slowProxy) pass(t *testing.T, client net.Conn, slow bool) {
 	_, _ = io.Copy(client, server)
 }
 
-// TestLiveSeriesAreWhatKamcmdSays puts every series between two readings of
-// Kamailio's own client, taken before and after the scrape. A gauge can move
-// out of them and back meanwhile, so there are several tries; one that is
-// mapped wrongly fails them all.
-func TestLiveSeriesAreWhatKamcmdSays(t *testing.T) {
+// TestLiveSeriesEqualThoseOfKamcmd compares each series with the output of kamcmd before
+// and after the scrape: its value must be between the two. A gauge can leave that range
+// during a scrape, so there are several tries. A wrong metric fails in all of them.
+func TestLiveSeriesEqualThoseOfKamcmd(t *testing.T) {
 	t.Parallel()
 	methods := []string{"tm.stats", "sl.stats", "core.shmmem", "core.uptime", "core.info", "core.tcp_info",
 		"tls.info", "dlg.stats_active", "dmq.list_nodes", "dispatcher.list"}
@@ -352,13 +351,13 @@ func TestLiveSeriesAreWhatKamcmdSays(t *testing.T) {
 					return
 				}
 			}
-			t.Errorf("not what kamcmd says:\n%s", strings.Join(wrong, "\n"))
+			t.Errorf("the page differs from kamcmd:\n%s", strings.Join(wrong, "\n"))
 		})
 	}
 }
 
-// outside are the series that are not between two readings, and the readings
-// that no series is for.
+// outside returns the series whose values are not between two readings, and the readings
+// without a series.
 func (p page) outside(before, after map[string]float64) []string {
 	var wrong []string
 	for series, value := range p {
@@ -370,7 +369,7 @@ func (p page) outside(before, after map[string]float64) []string {
 		if low > high {
 			low, high = high, low
 		}
-		// The exporter multiplies to get to base units and the test divides: the last bits may differ.
+		// The exporter multiplies to convert units and the test divides, so the last bits may differ.
 		margin := 1e-12 * math.Abs(value)
 		if !lowOK || !highOK || value < low-margin || value > high+margin {
 			wrong = append(wrong, fmt.Sprintf("%s %v, kamcmd: %v (%t) and %v (%t)", series, value, low, lowOK, high, highOK))
@@ -385,8 +384,7 @@ func (p page) outside(before, after map[string]float64) []string {
 	return wrong
 }
 
-// readKamcmd calls each method with kamcmd, and says what series its output
-// should be.
+// readKamcmd calls each method with kamcmd, and returns the series expected for its output.
 func readKamcmd(t *testing.T, k *lab.Kamailio, methods []string) map[string]float64 {
 	t.Helper()
 	series := map[string]float64{}
@@ -419,7 +417,7 @@ func readKamcmd(t *testing.T, k *lab.Kamailio, methods []string) map[string]floa
 	return series
 }
 
-// expectNumbers says what the fields of a struct of numbers become.
+// expectNumbers adds the series expected for a struct of numbers.
 func expectNumbers(t *testing.T, method string, fields kamcmdStruct, series map[string]float64) {
 	t.Helper()
 	name := "kamailio_" + strings.ReplaceAll(method, ".", "_") + "_"
@@ -444,6 +442,7 @@ func expectNumbers(t *testing.T, method string, fields kamcmdStruct, series map[
 	}
 }
 
+// expectDestinations adds the series expected for dispatcher.list.
 func expectDestinations(t *testing.T, reply []kamcmdStruct, series map[string]float64) {
 	t.Helper()
 	for _, set := range reply[0].all("RECORDS")[0].all("SET") {
@@ -470,7 +469,7 @@ func expectDestinations(t *testing.T, reply []kamcmdStruct, series map[string]fl
 					series[prefix+metric+labels("")] = number(t, attrs.get(field))
 				}
 			}
-			for field, bound := range map[string]string{"OCMIN": "min", "OCMAX": "max"} { // from 6.0 on
+			for field, bound := range map[string]string{"OCMIN": "min", "OCMAX": "max"} { // since 6.0
 				if text := attrs.get(field); text != "" {
 					series[prefix+"overload_rate_"+bound+"_ratio"+labels("")] = number(t, text) / 100
 				}
@@ -500,7 +499,7 @@ func number(t *testing.T, text string) float64 {
 	return f
 }
 
-// unsigned reads an integer that kamcmd prints as signed modulo 2³².
+// unsigned parses an unsigned integer of 32 bits that kamcmd prints as signed.
 func unsigned(t *testing.T, text string) float64 {
 	t.Helper()
 	return math.Mod(number(t, text)+1<<32, 1<<32)
@@ -535,7 +534,7 @@ func (s kamcmdStruct) all(name string) []kamcmdStruct {
 	return found
 }
 
-// parseKamcmd reads the structs that kamcmd printed.
+// parseKamcmd parses structs in the output of kamcmd.
 func parseKamcmd(out string) []kamcmdStruct {
 	var root kamcmdStruct
 	open := []*kamcmdStruct{&root}
@@ -563,8 +562,8 @@ func parseKamcmd(out string) []kamcmdStruct {
 	return structs
 }
 
-// TestLivePromtool has promtool look at the page. All that it has to say is
-// about names that running dashboards use, which stay.
+// TestLivePromtool checks the page with promtool. It complains only about names of v0 to
+// v2, which must not change.
 func TestLivePromtool(t *testing.T) {
 	t.Parallel()
 	promtool, err := lab.Tool(t.Context(), "promtool")
@@ -576,7 +575,7 @@ func TestLivePromtool(t *testing.T) {
 	_, body := e.get("/metrics")
 	cmd := exec.CommandContext(t.Context(), promtool, "check", "metrics")
 	cmd.Stdin = strings.NewReader(string(body))
-	out, _ := cmd.CombinedOutput() // it exits with 3 when it has something to say
+	out, _ := cmd.CombinedOutput() // exits with status 3 if it complains
 	want := []string{
 		`kamailio_core_shmmem_total non-counter metrics should not have "_total" suffix`,
 		`kamailio_exporter_failed_scrapes counter metrics should have "_total" suffix`,
@@ -585,12 +584,11 @@ func TestLivePromtool(t *testing.T) {
 	got := strings.Split(strings.TrimSpace(string(out)), "\n")
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
-		t.Errorf("promtool says\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		t.Errorf("the output of promtool is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
-// TestSystemdSocket hands the exporter a socket that listens already, as systemd
-// does.
+// TestSystemdSocket passes a listening socket to the exporter, as systemd does.
 func TestSystemdSocket(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -615,9 +613,9 @@ func TestSystemdSocket(t *testing.T) {
 	e.scrape().check(t, "kamailio_up", 0)
 }
 
-// TestLiveCreated reads the page as a Prometheus does that knows when counters
-// began.
-func TestLiveCreated(t *testing.T) {
+// TestLiveCreatedTimestamps gets the page in protobuf, which has the start time of
+// counters.
+func TestLiveCreatedTimestamps(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{Minimal: true})
 	e := start(t, "-u", k.URI("unix"))

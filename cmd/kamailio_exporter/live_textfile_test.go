@@ -17,8 +17,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
-// TestLiveTextfile writes the page into the directory of a real node_exporter's textfile collector, as configuring.md says:
-// its page then has Kamailio's series, and no error. Without --web.disable-exporter-metrics it is broken.
+// TestLiveTextfile writes the page into the directory of the textfile collector of a real node_exporter, as configuring.md
+// says. The page of node_exporter has Kamailio's series and no error. Without --web.disable-exporter-metrics it is broken.
 func TestLiveTextfile(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{})
@@ -47,11 +47,12 @@ func TestLiveTextfile(t *testing.T) {
 		broken := response.StatusCode != http.StatusOK || strings.Contains(log.String(), "was collected before") || !strings.Contains(string(body), "\nkamailio_up 1\n") ||
 			!strings.Contains(string(body), "\nnode_textfile_scrape_error 0\n")
 		if broken != test.broken {
-			t.Errorf("%q: node_exporter answers %s, and logs:\n%s", test.args, response.Status, log)
+			t.Errorf("%q: node_exporter responds with %s; its log:\n%s", test.args, response.Status, log)
 		}
 	}
 }
 
+// startNodeExporter starts a node_exporter with only the textfile collector. It returns the URL of its page and its log.
 func startNodeExporter(t *testing.T, textfiles string) (url string, log *child.Log) {
 	t.Helper()
 	program, err := lab.Tool(t.Context(), "prometheus-node-exporter")

@@ -33,23 +33,22 @@ func main() {
 		cli.Fatal("kamailio_exporter", fmt.Errorf("%w, try --help", err))
 	}
 	logger := promslog.New(&cfg.Log)
-	slog.SetDefault(logger) // also for package log, which libraries may use
+	slog.SetDefault(logger) // libraries may use package log
 	if err := run(cfg, logger); err != nil {
-		logger.Error("Ending", "err", err)
+		logger.Error("Exiting", "err", err)
 		os.Exit(1)
 	}
 }
 
-// softMemoryLimit is the memory above which Go's runtime collects garbage whatever it
-// costs, in bytes. All replies that the exporter accepts and the page that it makes of
-// them need less.
+// softMemoryLimit is the soft memory limit of Go's runtime, in bytes. The largest replies
+// that the exporter accepts need less, with the page of their samples.
 const softMemoryLimit = 112 << 20
 
-// tuneRuntime makes the program small, unless the environment says otherwise. It uses
-// one CPU, because a scrape is a chain of short steps: to pass a step to another CPU
-// costs more than it saves, and the CPUs are Kamailio's. It collects garbage when
-// there is half as much of it as memory in use, because hardly any memory is in use.
-// See docs/performance.md.
+// tuneRuntime reduces the CPU time and the memory of the program. Environment variables
+// of Go override each setting. One CPU is enough, because a scrape is a chain of short
+// steps: passing a step to another CPU costs more than it saves, and Kamailio needs the
+// CPUs. Garbage is collected when it is half as much as the memory in use, which is cheap
+// because little memory is in use. See docs/performance.md.
 func tuneRuntime() {
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.GOMAXPROCS(1)
@@ -77,10 +76,10 @@ func run(cfg *config.Config, logger *slog.Logger) error {
 	return serve(ctx, newServer(handler, cfg.Target.Module.Timeout, logger), cfg.Web.Listen, logger)
 }
 
-// idleTimeout is how long a connection is kept for the next request.
+// idleTimeout is the time after which an idle connection is closed.
 const idleTimeout = 30 * time.Second
 
-// newServer returns a server of the pages for scrapes that may take this long.
+// newServer returns the server of the pages. timeout is the maximum time of a scrape.
 func newServer(handler http.Handler, timeout time.Duration, logger *slog.Logger) *http.Server {
 	server := &http.Server{
 		Handler:           handler,
@@ -93,7 +92,7 @@ func newServer(handler http.Handler, timeout time.Duration, logger *slog.Logger)
 	return server
 }
 
-// withListenFlag names the flag that an error of listening is about.
+// withListenFlag returns an error of listening with the name of the flag that it is about.
 func withListenFlag(err error, flags *toolkit.FlagConfig) error {
 	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
 		return fmt.Errorf("--web.systemd-socket: %w", err)
@@ -107,7 +106,7 @@ func withListenFlag(err error, flags *toolkit.FlagConfig) error {
 	return err
 }
 
-// logHangups has SIGHUP logged, which would end the program, until stop is called.
+// logHangups logs each SIGHUP, which would otherwise end the program, until stop is called.
 func logHangups(logger *slog.Logger) (stop func()) {
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP)
@@ -128,9 +127,10 @@ func logHangups(logger *slog.Logger) (stop func()) {
 	}
 }
 
-// shutdownGrace is how long requests under way may take when the exporter ends.
+// shutdownGrace is the maximum time that running requests get when the exporter stops.
 const shutdownGrace = 5 * time.Second
 
+// serve serves until ctx is done or listening fails.
 func serve(ctx context.Context, server *http.Server, flags *toolkit.FlagConfig, logger *slog.Logger) error {
 	ended := make(chan error, 1)
 	go func() { ended <- toolkit.ListenAndServe(server, flags, logger) }()

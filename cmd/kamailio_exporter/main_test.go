@@ -21,12 +21,12 @@ import (
 	"github.com/prometheus/common/expfmt"
 )
 
-// noKamailio is a URI where nothing is.
+// noKamailio is the URI of a socket that does not exist.
 const noKamailio = "unix:/no/such/kamailio_ctl"
 
-// TestBadFlagsEndItBeforeItListens has what the flags must not be together, and
-// what is no flag; TestWrongValuesEndTheProgram has the values of each flag.
-func TestBadFlagsEndItBeforeItListens(t *testing.T) {
+// TestWrongFlagsEndTheProgram has combinations of flags that are not allowed, and unknown
+// flags. TestWrongValuesEndTheProgram has the values of each flag.
+func TestWrongFlagsEndTheProgram(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		args []string
@@ -59,7 +59,7 @@ func TestBadFlagsEndItBeforeItListens(t *testing.T) {
 				}
 			}
 			if strings.Contains(string(out), "Listening on") {
-				t.Errorf("it listened first: %s", out)
+				t.Errorf("the exporter listened before it ended: %s", out)
 			}
 		})
 	}
@@ -86,9 +86,9 @@ func TestListenErrorsNameTheFlag(t *testing.T) {
 	}
 }
 
-// TestFileErrorsRepeatNoValue has files whose errors name the flag and the file,
-// and not what is in the file, which may be a password.
-func TestFileErrorsRepeatNoValue(t *testing.T) {
+// TestErrorsOfFilesHaveNoValues has files whose errors must name the flag and the file, but
+// no value of the file, which may be a password.
+func TestErrorsOfFilesHaveNoValues(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "wrong.yml")
 	if err := os.WriteFile(file, []byte("basic_auth: PW`PW\nbasic_auth_users: PW\n"), 0o600); err != nil {
@@ -157,12 +157,12 @@ func TestTelemetryPath(t *testing.T) {
 	for _, path := range []string{"/", "/deep/metrics"} {
 		e := start(t, "-u", noKamailio, "--web.telemetry-path", path)
 		if _, body := e.get(path); !strings.Contains(string(body), "kamailio_up 0") {
-			t.Errorf("%s has %s", path, body)
+			t.Errorf("%s: got %s", path, body)
 		}
 	}
 }
 
-// TestWithoutKamailio has all that can be said without one.
+// TestWithoutKamailio checks the page and the log without a Kamailio.
 func TestWithoutKamailio(t *testing.T) {
 	t.Parallel()
 	e := start(t, "-u", noKamailio)
@@ -174,12 +174,13 @@ func TestWithoutKamailio(t *testing.T) {
 	p.check(t, `promhttp_metric_handler_requests_total{code="200"}`, 0)
 	for _, prefix := range []string{"go_goroutines", "process_open_fds", `kamailio_exporter_build_info{branch="`} {
 		if !p.has(prefix) {
-			t.Errorf("no series starts with %s", prefix)
+			t.Errorf("the page has no series that starts with %s", prefix)
 		}
 	}
 	e.awaitLog(`level=ERROR .*target=unix:/no/such/kamailio_ctl err="dial unix .*" hint="there is no such socket: check that Kamailio is running`)
 }
 
+// has reports whether the page has a series that starts with prefix.
 func (p page) has(prefix string) bool {
 	for series := range p {
 		if strings.HasPrefix(series, prefix) {
@@ -194,22 +195,22 @@ func TestDisableExporterMetrics(t *testing.T) {
 	p := start(t, "-u", noKamailio, "--web.disable-exporter-metrics").scrape()
 	for series := range p {
 		if !strings.HasPrefix(series, "kamailio_") {
-			t.Errorf("there is %s", series)
+			t.Errorf("the page has %s", series)
 		}
 	}
 	if !p.has("kamailio_exporter_build_info{") {
-		t.Error("there is no kamailio_exporter_build_info")
+		t.Error("the page lacks kamailio_exporter_build_info")
 	}
 }
 
-// TestFormats fetches the page in each format that Prometheus asks for.
+// TestFormats gets the page in each format that Prometheus accepts.
 func TestFormats(t *testing.T) {
 	t.Parallel()
 	e := start(t, "-u", noKamailio)
 
 	response, body := e.get("/metrics", "Accept", "application/openmetrics-text;version=1.0.0")
 	if format := expfmt.ResponseFormat(response.Header); format.FormatType() != expfmt.TypeOpenMetrics {
-		t.Errorf("asked for OpenMetrics, got %s", format)
+		t.Errorf("got the format %s, want OpenMetrics", format)
 	}
 	if text := string(body); !strings.Contains(text, "# TYPE kamailio_exporter_total_scrapes unknown\n") || !strings.HasSuffix(text, "# EOF\n") {
 		t.Errorf("OpenMetrics:\n%s", text)
@@ -233,16 +234,16 @@ func TestFormats(t *testing.T) {
 
 	response, _ = e.get("/metrics", "Accept-Encoding", "gzip")
 	if encoding := response.Header.Get("Content-Encoding"); encoding != "gzip" {
-		t.Errorf("asked for gzip, got %q", encoding)
+		t.Errorf("got the encoding %q, want gzip", encoding)
 	}
 }
 
-// TestListensAtOnce starts it where Kamailio is absent, and where it hangs. What
-// is asserted is generous; the figure is in the log of the test.
-func TestListensAtOnce(t *testing.T) {
+// TestListensWithoutWaitingForKamailio starts the exporter without a Kamailio, and with one
+// that hangs. The limit is long for slow machines; the log of the test has the time.
+func TestListensWithoutWaitingForKamailio(t *testing.T) {
 	t.Parallel()
 	hanging := filepath.Join(t.TempDir(), "ctl")
-	listener, err := net.Listen("unix", hanging) // takes connections, never answers
+	listener, err := net.Listen("unix", hanging) // accepts connections and never replies
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,15 +253,14 @@ func TestListensAtOnce(t *testing.T) {
 		e := start(t, "-u", uri)
 		e.get("/-/healthy")
 		took := time.Since(before)
-		t.Logf("%s: listens and answers after %v", name, took)
+		t.Logf("Kamailio %s: the exporter responds after %v", name, took)
 		if took > 5*time.Second {
-			t.Errorf("%s: it took %v", name, took)
+			t.Errorf("Kamailio %s: the exporter responds after %v, want at most 5s", name, took)
 		}
 	}
 }
 
-// TestTimeouts has a server that never answers, which must not show in how long
-// a scrape takes.
+// TestTimeouts has a server that never replies. Scrapes must end in their time.
 func TestTimeouts(t *testing.T) {
 	t.Parallel()
 	hanging := filepath.Join(t.TempDir(), "ctl")
@@ -276,13 +276,13 @@ func TestTimeouts(t *testing.T) {
 		min, max time.Duration
 		failed   float64
 	}{
-		{"own limit", "1s", "", 900 * time.Millisecond, 10 * time.Second, 1},
-		{"own limit is shorter", "1s", "60", 900 * time.Millisecond, 10 * time.Second, 1},
-		{"Prometheus' limit is shorter", "60s", "1", 900 * time.Millisecond, 10 * time.Second, 0},
-		{"a limit that is none", "1s", "-5", 900 * time.Millisecond, 10 * time.Second, 1},
-		{"a limit that is no number", "1s", "NaN", 900 * time.Millisecond, 10 * time.Second, 1},
-		{"hardly any time", "60s", "0.05", 0, 10 * time.Second, 0},
-		{"too little for anybody to mean it", "1s", "0.001", 900 * time.Millisecond, 10 * time.Second, 1},
+		{"no header", "1s", "", 900 * time.Millisecond, 10 * time.Second, 1},
+		{"shorter flag", "1s", "60", 900 * time.Millisecond, 10 * time.Second, 1},
+		{"shorter header", "60s", "1", 900 * time.Millisecond, 10 * time.Second, 0},
+		{"negative header", "1s", "-5", 900 * time.Millisecond, 10 * time.Second, 1},
+		{"header that is not a number", "1s", "NaN", 900 * time.Millisecond, 10 * time.Second, 1},
+		{"short header", "60s", "0.05", 0, 10 * time.Second, 0},
+		{"header below the minimum", "1s", "0.001", 900 * time.Millisecond, 10 * time.Second, 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -291,15 +291,15 @@ func TestTimeouts(t *testing.T) {
 			before := time.Now()
 			p := e.scrape("X-Prometheus-Scrape-Timeout-Seconds", test.header)
 			if took := time.Since(before); took < test.min || took > test.max {
-				t.Errorf("it took %v, want %v to %v", took, test.min, test.max)
+				t.Errorf("the scrape took %v, want %v to %v", took, test.min, test.max)
 			}
 			p.check(t, "kamailio_up", 0)
-			p.check(t, "kamailio_exporter_failed_scrapes", test.failed) // 0 while the poll goes on
+			p.check(t, "kamailio_exporter_failed_scrapes", test.failed) // 0 while the poll is running
 		})
 	}
 }
 
-func TestNotBINRPC(t *testing.T) {
+func TestServerThatDoesNotSpeakBINRPC(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -321,7 +321,7 @@ func TestNotBINRPC(t *testing.T) {
 	e.awaitLog(`does not speak BINRPC as Kamailio does`)
 }
 
-// TestWebConfig uses what the exporter-toolkit offers for listening.
+// TestWebConfig sets a password in the file of the exporter-toolkit.
 func TestWebConfig(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "web.yml")
@@ -340,9 +340,9 @@ func TestWebConfig(t *testing.T) {
 	}
 }
 
-// TestRuntimeIsTuned looks at what go_* say of the runtime, with and without the
-// user's own settings.
-func TestRuntimeIsTuned(t *testing.T) {
+// TestRuntimeSettings checks the metrics go_* of the runtime's settings, with and without
+// environment variables.
+func TestRuntimeSettings(t *testing.T) {
 	for _, test := range []struct {
 		env           []string
 		cpus, garbage float64
@@ -360,8 +360,8 @@ func TestRuntimeIsTuned(t *testing.T) {
 	}
 }
 
-// TestNoKamailio asks a page that is not Kamailio's for JSON-RPC.
-func TestNoKamailio(t *testing.T) {
+// TestServerThatDoesNotSpeakJSONRPC has an HTTP server that is not a Kamailio.
+func TestServerThatDoesNotSpeakJSONRPC(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "hello") }))
 	defer server.Close()
 	for _, args := range [][]string{{}, {"-m", "core.uptime"}} {

@@ -23,14 +23,14 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
-// maxMemory is what the exporter may use at most, whatever a server sends: less than
-// the limit of the Kubernetes manifests.
+// maxMemory is the maximum memory of the exporter with any server, in bytes. It is less
+// than the limit of the Kubernetes manifests.
 const maxMemory = 150_000_000
 
 const million = 1_000_000
 
-// hostileReplies are replies to every method, by what is wrong with them. Each has
-// as many values or bytes as one reply may have, or nearly so.
+// hostileReplies are replies to every method. Each has about the maximum number of values
+// or bytes of a reply.
 var hostileReplies = map[string]func() any{
 	"a million values": func() any {
 		reply := rpc.Members{}
@@ -39,7 +39,7 @@ var hostileReplies = map[string]func() any{
 		}
 		return reply
 	},
-	"a million rows of their own": func() any {
+	"a million different rows": func() any {
 		reply := rpc.Members{}
 		for i := range million - 10 {
 			reply = append(reply, rpc.Member{Name: strconv.Itoa(i), Value: 1})
@@ -66,7 +66,7 @@ var hostileReplies = map[string]func() any{
 	"a fault of 16 MB": func() any { return &rpc.Fault{Code: 500, Reason: strings.Repeat("x", 16<<20-100)} },
 }
 
-// methodNames are what a hostile server lists.
+// methodNames returns the methods that a hostile server lists.
 func methodNames() []any {
 	var names []any
 	for _, name := range collector.Methods() {
@@ -75,9 +75,9 @@ func methodNames() []any {
 	return names
 }
 
-// TestMemoryIsBounded has hostile servers reply to every method at once, and
-// measures the process.
-func TestMemoryIsBounded(t *testing.T) {
+// TestMemoryIsLimited has hostile servers reply to every method, and measures the memory of
+// the exporter.
+func TestMemoryIsLimited(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a minute; run without -short")
 	}
@@ -112,7 +112,7 @@ func checkMemory(t *testing.T, uri string) {
 	}
 }
 
-// memoryOf reads a line of /proc/PID/status, in bytes.
+// memoryOf returns the value of a line of /proc/PID/status, in bytes.
 func memoryOf(t *testing.T, pid int, line string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
@@ -121,7 +121,7 @@ func memoryOf(t *testing.T, pid int, line string) int {
 	}
 	match := regexp.MustCompile(`(?m)^` + line + `:\s+(\d+) kB$`).FindSubmatch(status)
 	if match == nil {
-		t.Fatalf("no %s in %s", line, status)
+		t.Fatalf("%s is missing in %s", line, status)
 	}
 	kib, err := strconv.Atoi(string(match[1]))
 	if err != nil {
@@ -148,7 +148,7 @@ func newPacket(t *testing.T, records ...any) packet {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := 2 + int(encoded[1]>>2&3) + 1 // behind the length of the payload
+	at := 2 + int(encoded[1]>>2&3) + 1 // after the length of the payload
 	return packet{encoded[:at:at], encoded[at+4:]}
 }
 
@@ -160,8 +160,8 @@ func (p packet) writeTo(w io.Writer, cookie uint32) error {
 	return err
 }
 
-// serveHostileBINRPC answers every method but system.listMethods with the value,
-// and returns its URI.
+// serveHostileBINRPC starts a server that replies with the value to every method except
+// system.listMethods, and returns its URI.
 func serveHostileBINRPC(t *testing.T, value any) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -2,5 +2,5 @@
 
 package main
 
-// raceDetector reports whether the race detector is on, which takes several times the memory.
+// raceDetector reports whether the race detector is on. It takes several times the memory.
 const raceDetector = false

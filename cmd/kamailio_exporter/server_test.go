@@ -30,20 +30,20 @@ func TestExternalURLAndRoutePrefix(t *testing.T) {
 	} {
 		e := start(t, append(test.args, "-u", noKamailio)...)
 		if response, body := e.get(test.want); response.StatusCode != http.StatusOK || !strings.Contains(string(body), "kamailio_up 0") {
-			t.Errorf("%q: %s is %s", test.args, test.want, response.Status)
+			t.Errorf("%q: %s: %s", test.args, test.want, response.Status)
 		}
 	}
 }
 
-// TestServerEndsIdleConnections looks at the settings, since waiting for them would take long.
-func TestServerEndsIdleConnections(t *testing.T) {
+// TestServerClosesIdleConnections checks the settings, because waiting for the timeouts would take long.
+func TestServerClosesIdleConnections(t *testing.T) {
 	server := newServer(http.NotFoundHandler(), time.Second, slog.New(slog.DiscardHandler))
 	if server.IdleTimeout != 30*time.Second || server.ReadHeaderTimeout <= 0 || server.ReadHeaderTimeout > 30*time.Second {
-		t.Errorf("idle connections end after %v and %v", server.IdleTimeout, server.ReadHeaderTimeout)
+		t.Errorf("idle connections are closed after %v and %v", server.IdleTimeout, server.ReadHeaderTimeout)
 	}
 }
 
-// certificate returns a file of --web.config.file with a certificate for 127.0.0.1.
+// certificate returns a file for --web.config.file with a certificate for 127.0.0.1.
 func certificate(t *testing.T) (webConfig string) {
 	t.Helper()
 	server := httptest.NewTLSServer(http.NotFoundHandler())
@@ -66,8 +66,8 @@ func certificate(t *testing.T) (webConfig string) {
 	return filepath.Join(dir, "web.yml")
 }
 
-// TestNetHTTPLogsInTheFormatOfTheLog provokes a line of package net/http with a handshake that is none.
-func TestNetHTTPLogsInTheFormatOfTheLog(t *testing.T) {
+// TestNetHTTPUsesTheLogFormat sends a bad TLS handshake, which package net/http logs.
+func TestNetHTTPUsesTheLogFormat(t *testing.T) {
 	t.Parallel()
 	cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", noKamailio, "--log.format", "json", "--web.config.file", certificate(t))
 	e := startCommand(t, cmd)

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// TestSIGHUPDoesNotEndIt sends the signal twice, which is logged each time.
-func TestSIGHUPDoesNotEndIt(t *testing.T) {
+// TestSIGHUPDoesNotEndTheExporter sends the signal twice. Each one is logged.
+func TestSIGHUPDoesNotEndTheExporter(t *testing.T) {
 	t.Parallel()
 	e := start(t, "-u", noKamailio)
 	for _, times := range []string{`(?s)`, `(?s)Received SIGHUP.*`} {
@@ -28,9 +28,9 @@ func TestSIGHUPDoesNotEndIt(t *testing.T) {
 	}
 }
 
-// TestIdleConnectionsLeaveDescriptors opens more connections than an exporter may have files open, and asks for nothing. It
-// still serves scrapes, and reaches Kamailio for them.
-func TestIdleConnectionsLeaveDescriptors(t *testing.T) {
+// TestIdleConnectionsDoNotUseAllDescriptors opens more connections than the exporter has file descriptors, and sends nothing.
+// The exporter still serves scrapes and connects to Kamailio.
+func TestIdleConnectionsDoNotUseAllDescriptors(t *testing.T) {
 	t.Parallel()
 	const descriptors = 64
 	exporter := command(context.WithoutCancel(t.Context()))
@@ -52,19 +52,19 @@ func TestIdleConnectionsLeaveDescriptors(t *testing.T) {
 	}
 	e.awaitLog("no such file or directory")
 	if log := e.log.String(); strings.Contains(log, "too many open files") {
-		t.Error("it ran out of file descriptors")
+		t.Error("the exporter ran out of file descriptors")
 	}
 }
 
-// TestConnectionsOfASystemdSocketAreLimitedToo passes a listening socket to the exporter as systemd does.
-func TestConnectionsOfASystemdSocketAreLimitedToo(t *testing.T) {
+// TestConnectionsOfSystemdSocketAreLimited passes a listening socket to the exporter as systemd does.
+func TestConnectionsOfSystemdSocketAreLimited(t *testing.T) {
 	t.Parallel()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer listener.Close()
-	file, err := listener.(*net.TCPListener).File() //nolint:errcheck // it is one
+	file, err := listener.(*net.TCPListener).File() //nolint:errcheck // always that type
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +73,7 @@ func TestConnectionsOfASystemdSocketAreLimitedToo(t *testing.T) {
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "-c", `ulimit -n 64 && LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`,
 		exporter.Path, "--web.systemd-socket", "-u", noKamailio)
 	cmd.Env = exporter.Env
-	cmd.ExtraFiles = []*os.File{file} // descriptor 3, where systemd's begin
+	cmd.ExtraFiles = []*os.File{file} // descriptor 3, the first one of systemd
 	e := startCommand(t, cmd)
 	for range 128 {
 		conn, err := net.Dial("tcp", listener.Addr().String())
@@ -84,6 +84,6 @@ func TestConnectionsOfASystemdSocketAreLimitedToo(t *testing.T) {
 	}
 	e.scrape().check(t, "process_max_fds", 64)
 	if log := e.log.String(); strings.Contains(log, "too many open files") {
-		t.Error("it ran out of file descriptors")
+		t.Error("the exporter ran out of file descriptors")
 	}
 }

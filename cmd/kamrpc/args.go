@@ -9,9 +9,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
 )
 
-// parseArgs returns the arguments of a method as values for an rpc.Call. As in
-// kamcmd, a whole number is an integer, and s: and d: in front of an argument give
-// its type.
+// parseArgs returns the arguments of a method for an rpc.Call. As in kamcmd, a whole
+// number is an integer, and the prefixes s: and d: of an argument set its type.
 func parseArgs(args []string) ([]any, error) {
 	args, err := withoutFlags(args)
 	if err != nil {
@@ -28,9 +27,9 @@ func parseArgs(args []string) ([]any, error) {
 	return params, nil
 }
 
-// withoutFlags removes the first -- and refuses what looks like a flag before it.
-// To send a flag to Kamailio as an argument and to ignore it can mean that the
-// call goes to a Kamailio that was not meant.
+// withoutFlags removes the first --. It returns an error if an argument before it looks
+// like a flag. If a flag were sent to Kamailio as an argument instead, the call could go
+// to the wrong Kamailio.
 func withoutFlags(args []string) ([]string, error) {
 	for i, arg := range args {
 		if arg == "--" {
@@ -43,6 +42,7 @@ func withoutFlags(args []string) ([]string, error) {
 	return args, nil
 }
 
+// parseArg returns one argument; see parseArgs.
 func parseArg(arg string) (any, error) {
 	if text, ok := strings.CutPrefix(arg, "s:"); ok {
 		return text, nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// wrongValues are values that a flag must refuse, by flag, and what its error says.
+// wrongValues has values that a flag must refuse, by flag, and a part of the error.
 var wrongValues = map[string]struct {
 	values []string
 	want   string
@@ -41,9 +41,9 @@ func TestWrongFlagValues(t *testing.T) {
 	}
 }
 
-// TestNoPasswordIsRepeated gives URIs that have a password where none belongs, and
-// one whose query is a password.
-func TestNoPasswordIsRepeated(t *testing.T) {
+// TestErrorsOfURIsHaveNoPassword has URIs with a password in the wrong place or in the
+// query.
+func TestErrorsOfURIsHaveNoPassword(t *testing.T) {
 	t.Parallel()
 	for _, uri := range []string{
 		"unix:u:PW@x", "unixd:u:PW@/x", "jsonrpc+unixgram:u:PW@x", "tcp://u:PW@127.0.0.1:2046", "tcp::PW@127.0.0.1", "udp:PW@x",

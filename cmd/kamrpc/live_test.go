@@ -11,9 +11,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
-// TestLiveDestinations lists the destinations of a real Kamailio over BINRPC and
-// over JSON-RPC, and reads the JSON as jq does, which keeps one value of a repeated
-// name: all destinations must be in it.
+// TestLiveDestinations lists the destinations of a real Kamailio over BINRPC and JSON-RPC.
+// It parses the JSON as jq does, which keeps only one value of a repeated name. No
+// destination may be missing.
 func TestLiveDestinations(t *testing.T) {
 	t.Parallel()
 	const more = 10
@@ -30,16 +30,16 @@ func TestLiveDestinations(t *testing.T) {
 				if err := json.Unmarshal([]byte(stdout), &reply); err != nil || status != 0 {
 					t.Fatalf("%s: status %d, %v: %s%s", uri, status, err, stdout, stderr)
 				}
-				// The lab has five destinations in any case.
+				// The lab always has five destinations.
 				if n := members(reply, "DEST"); n != 5+more || n != strings.Count(stdout, `"DEST"`) {
-					t.Errorf("%s: %d destinations are in JSON of %d bytes, want %d", uri, n, len(stdout), 5+more)
+					t.Errorf("%s: JSON of %d bytes has %d destinations, want %d", uri, len(stdout), n, 5+more)
 				}
 			}
 		})
 	}
 }
 
-// members returns how many values a name has, at any depth.
+// members returns the number of members with a name, at any depth.
 func members(value any, name string) int {
 	n := 0
 	switch value := value.(type) {
@@ -58,8 +58,8 @@ func members(value any, name string) int {
 	return n
 }
 
-// TestLiveArguments passes arguments to a real Kamailio over both protocols: a
-// negative number, and text that kingpin would take for a file.
+// TestLiveArguments passes arguments to a real Kamailio over both protocols: a negative
+// number, and texts that kingpin would replace by the lines of a file.
 func TestLiveArguments(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{})

@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// options are what the command line says.
+// options are the values of the command line.
 type options struct {
 	uri     string
 	timeout time.Duration
@@ -45,7 +45,7 @@ type options struct {
 func newApp() (*kingpin.Application, *options) {
 	o := &options{}
 	app := cli.New("kamrpc", "Calls an RPC method of a Kamailio and prints the reply as JSON. Flags come before the method.")
-	// What follows the method belongs to Kamailio, negative numbers included.
+	// All arguments after the method are for Kamailio, also negative numbers.
 	app.Interspersed(false)
 	app.Flag("uri", "Socket of Kamailio: unix:/path, unixd:/path, tcp://host:port or udp://host:port for the Kamailio module ctl; "+
 		"http://host:port/RPC, https://host:port/RPC, jsonrpc+unixgram:/path, jsonrpc+udp://host:port or jsonrpc+tcp://host:port for jsonrpcs.").
@@ -59,14 +59,14 @@ func newApp() (*kingpin.Application, *options) {
 	return app, o
 }
 
-// unsafeMethod passes text of users to printf as the format. To call it can crash
-// Kamailio.
+// unsafeMethod uses its metrics, which can have text of users, as the format of printf.
+// Calling it can crash Kamailio.
 const unsafeMethod = "xhttp_prom.metric_list_print"
 
-// run makes the call, a single time, and writes the reply to out.
+// run makes the call at most once, and writes the reply to out.
 func run(ctx context.Context, out io.Writer, o *options) error {
 	if o.method == unsafeMethod {
-		return errors.New(unsafeMethod + " is unsafe to call, read the HTTP page of xhttp_prom instead")
+		return errors.New(unsafeMethod + " can crash Kamailio and is not called: get the HTTP page of xhttp_prom instead")
 	}
 	args, err := parseArgs(o.args)
 	if err != nil {
@@ -89,6 +89,7 @@ func run(ctx context.Context, out io.Writer, o *options) error {
 	return write(out, value)
 }
 
+// write writes a reply to out as indented JSON.
 func write(out io.Writer, value rpc.Value) error {
 	var indented bytes.Buffer
 	if err := json.Indent(&indented, []byte(value.String()), "", "  "); err != nil {

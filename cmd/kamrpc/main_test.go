@@ -24,8 +24,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
 
-// asKamrpc makes the test's own program behave as kamrpc, so that tests run the
-// whole program, under the race detector too.
+// asKamrpc makes the test program run as kamrpc, so that tests run the whole program with
+// the race detector.
 const asKamrpc = "KAMAILIO_EXPORTER_TEST_AS_KAMRPC"
 
 func TestMain(m *testing.M) {
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// patience is the longest time that a test waits for kamrpc.
+// patience is the maximum time to wait for kamrpc.
 const patience = time.Minute
 
 // kamrpc runs the program with these arguments.
@@ -48,12 +48,12 @@ func kamrpc(t *testing.T, args ...string) (stdout, stderr string, status int) {
 	cmd.Env = append(os.Environ(), asKamrpc+"=1", "GORACE=atexit_sleep_ms=0", "COLUMNS=400")
 	var out, fault bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &fault
-	_ = cmd.Run() // the status says it
+	_ = cmd.Run() // the exit status is returned
 	return out.String(), fault.String(), cmd.ProcessState.ExitCode()
 }
 
-// checkFails runs kamrpc, which must print nothing to standard output, end with
-// status 1, and have each part in its error.
+// checkFails runs kamrpc, which must print nothing to standard output and end with status
+// 1. Its error must have each part.
 func checkFails(t *testing.T, args []string, parts ...string) string {
 	t.Helper()
 	stdout, stderr, status := kamrpc(t, args...)
@@ -68,6 +68,7 @@ func checkFails(t *testing.T, args []string, parts ...string) string {
 	return stderr
 }
 
+// serve starts a BINRPC server and returns its URI.
 func serve(t *testing.T, handler binrpctest.Handler) string {
 	t.Helper()
 	server := binrpctest.NewServer(handler)
@@ -75,7 +76,7 @@ func serve(t *testing.T, handler binrpctest.Handler) string {
 	return server.URI
 }
 
-// serveHTTP returns the URL of a server and a count of its requests.
+// serveHTTP starts an HTTP server, and returns its URL and the number of its requests.
 func serveHTTP(t *testing.T, handler http.HandlerFunc) (string, *atomic.Int32) {
 	t.Helper()
 	requests := &atomic.Int32{}
@@ -87,7 +88,7 @@ func serveHTTP(t *testing.T, handler http.HandlerFunc) (string, *atomic.Int32) {
 	return server.URL + "/RPC", requests
 }
 
-// echo answers with the method and its arguments.
+// echo replies with the method and its arguments.
 func echo(_ context.Context, call rpc.Call) ([]any, error) {
 	return []any{rpc.Members{{Name: "method", Value: call.Method}, {Name: "args", Value: fmt.Sprintf("%#v", call.Args)}}}, nil
 }
@@ -119,12 +120,12 @@ func TestArguments(t *testing.T) {
 		t.Errorf("-- before the method: status %d, %s", status, stdout)
 	}
 	checkFails(t, []string{"-u", uri, "echo", "d:x"}, `"d:x" is not a floating-point number`)
-	checkFails(t, []string{"-u", uri, unsafeMethod}, "unsafe to call")
+	checkFails(t, []string{"-u", uri, unsafeMethod}, "can crash Kamailio and is not called")
 	checkFails(t, []string{"-u", uri}, "required argument 'method' not provided")
 }
 
-// TestFlagsAfterTheMethodAreRefused shows that a call does not go to the default
-// socket because the flag that names another one comes too late.
+// TestFlagsAfterTheMethodAreRefused checks that a call does not go to the default socket
+// if the flag with another socket is after the method.
 func TestFlagsAfterTheMethodAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"-u", "tcp://127.0.0.1:1"}, {"1", "--uri=tcp://127.0.0.1:1"}, {"--help"}, {"-h"}, {"-t5s"}, {"--nosuch"}} {
@@ -132,9 +133,9 @@ func TestFlagsAfterTheMethodAreRefused(t *testing.T) {
 	}
 }
 
-// TestAtSignIsOrdinary names files that exist where kingpin would read flags and
-// arguments from them.
-func TestAtSignIsOrdinary(t *testing.T) {
+// TestAtSignIsAnOrdinaryCharacter has arguments that kingpin would replace by the lines of
+// a file.
+func TestAtSignIsAnOrdinaryCharacter(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "secret.txt")
 	if err := os.WriteFile(file, []byte("--version\nsecret\n"), 0o600); err != nil {
@@ -150,12 +151,12 @@ func TestAtSignIsOrdinary(t *testing.T) {
 	checkFails(t, []string{"-u", "@" + file, "echo"}, "--uri: ")
 }
 
-// hostile is text with everything that a terminal could act on.
+// hostile is a text with all kinds of characters that a terminal could act on.
 const hostile = "a\x1b[31m\x1b]0;title\a\x00\b\r\n\t\x7f\u009b31m\u0085\u202etxt\u2066\u200b\u200f\u2028\ufeff\U000e0041\u00adz"
 
-// TestNothingReachesTheTerminal has servers that put hostile text wherever they
-// can: in names, values and faults, over BINRPC and over HTTP.
-func TestNothingReachesTheTerminal(t *testing.T) {
+// TestOutputHasNoControlCharacters has servers with hostile text in names, values and
+// faults, over BINRPC and HTTP.
+func TestOutputHasNoControlCharacters(t *testing.T) {
 	t.Parallel()
 	object := map[string]any{hostile: hostile}
 	text, err := json.Marshal(object)
@@ -199,13 +200,13 @@ func TestNothingReachesTheTerminal(t *testing.T) {
 	stdout, _, _ := kamrpc(t, "-u", httpURI, "echo")
 	var got map[string]any
 	if err := json.Unmarshal([]byte(stdout), &got); err != nil || !reflect.DeepEqual(got, object) {
-		t.Errorf("%v: the JSON means %q, want %q, in %s", err, got, object, stdout)
+		t.Errorf("%v: the value of the JSON is %q, want %q, in %s", err, got, object, stdout)
 	}
 	checkFails(t, []string{"-u", binrpcURI, "fault"}, `fault 500: a\x1b[31m\x1b]0;title\a`)
 	checkFails(t, []string{"-u", "unix:/\x1b[31m", "echo"}, `[31m`)
 }
 
-// serveStatusLine returns the URL of a server whose status line is hostile.
+// serveStatusLine starts a server with a hostile status line, and returns its URL.
 func serveStatusLine(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -231,7 +232,7 @@ func checkPrintable(t *testing.T, text string) {
 	t.Helper()
 	for _, r := range text {
 		if r != '\n' && !unicode.IsPrint(r) {
-			t.Errorf("%U reaches the terminal in %q", r, text)
+			t.Errorf("the output has %U: %q", r, text)
 		}
 	}
 }
@@ -244,8 +245,9 @@ func mustJSON(value any) []byte {
 	return text
 }
 
-// TestCallsAreMadeOnce has servers that read a call and hang up, or answer what is
-// no reply: a call that changes something must not be repeated.
+// TestCallsAreMadeOnce has servers that read a call and close the connection, or send
+// something that is not a reply. The call must not be repeated, because it may change
+// something.
 func TestCallsAreMadeOnce(t *testing.T) {
 	t.Parallel()
 	unix := filepath.Join(t.TempDir(), "ctl")
@@ -267,14 +269,15 @@ func TestCallsAreMadeOnce(t *testing.T) {
 			}
 			checkFails(t, []string{"-u", target, "-t", "30s", "dlg.end_dlg"}, "call dlg.end_dlg of "+target)
 			if n := calls.Load(); n != 1 {
-				t.Errorf("%s, answer %q: the call was sent %d times", target, answer, n)
+				t.Errorf("%s, answer %q: the call was sent %d times, want 1", target, answer, n)
 			}
 			listener.Close()
 		}
 	}
 }
 
-// hangUp counts what it reads, once for each connection.
+// hangUp reads and counts one call of each connection, writes the answer, and closes the
+// connection.
 func hangUp(listener net.Listener, answer string, calls *atomic.Int32) {
 	for {
 		conn, err := listener.Accept()
@@ -300,12 +303,12 @@ func TestDatagramCallsAreMadeOnce(t *testing.T) {
 		defer conn.Close()
 		checkFails(t, []string{"-u", scheme + "://" + conn.LocalAddr().String(), "-t", "2s", "dlg.end_dlg"}, "call dlg.end_dlg of "+scheme, "no reply, use a --timeout above 2s")
 		if n := datagrams(t, conn); n != 1 {
-			t.Errorf("%s: the call was sent %d times", scheme, n)
+			t.Errorf("%s: the call was sent %d times, want 1", scheme, n)
 		}
 	}
 }
 
-// datagrams returns how many datagrams wait to be read from conn.
+// datagrams returns the number of datagrams that can be read from conn.
 func datagrams(t *testing.T, conn net.PacketConn) int {
 	t.Helper()
 	if _, err := conn.WriteTo([]byte("the end"), conn.LocalAddr()); err != nil {
@@ -323,7 +326,7 @@ func datagrams(t *testing.T, conn net.PacketConn) int {
 	}
 }
 
-// TestRedirectsAreRefused has a server that redirects a method to another one.
+// TestRedirectsAreRefused has a server that redirects calls to another server.
 func TestRedirectsAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect} {
@@ -336,7 +339,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 		})
 		checkFails(t, []string{"-u", uri, "core.kill"}, "redirect")
 		if reached.Load() != 0 || requests.Load() != 1 {
-			t.Errorf("%d: the other server got %d requests, the server itself %d", status, reached.Load(), requests.Load())
+			t.Errorf("status %d: %d requests, and %d to the other server, want 1 and 0", status, requests.Load(), reached.Load())
 		}
 	}
 }
