@@ -13,32 +13,44 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/fstest"
 	"time"
 )
 
 // small is the set that the archives of these tests have.
 var small = Set{
-	Name: "small", Suite: "bookworm", Packages: []string{"lab-hello"}, Programs: []string{"hello"}, DataDirs: []string{"kept"},
+	Name: "small", Suite: "trixie", Packages: []string{"lab-hello"}, Programs: []string{"hello"}, DataDirs: []string{"kept"},
 }
 
-// useArchives gives the machine a cache of its own and two archives in place of its own sources, which need no network.
-// Both have the suite; the one that is not Debian's has the newer package.
-func useArchives(t *testing.T) {
+// useSources makes apt read these sources, in the format of sources.list, in place of the machine's own, whose release is now
+// bookworm. The cache is empty.
+func useSources(t *testing.T, entries string) {
 	t.Helper()
-	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		t.Skip("needs dpkg-deb")
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		t.Skip("needs apt-get")
 	}
-	entries := "deb [trusted=yes] copy:" + newArchive(t, "Debian", "1") + " bookworm main\n" +
-		"deb [trusted=yes] copy:" + newArchive(t, "Other", "2") + " bookworm main\n"
-	machine := etc
-	t.Cleanup(func() { etc = machine })
-	etc = fstest.MapFS{"os-release": {Data: []byte(osRelease)}, "apt/sources.list": {Data: []byte(entries)}}
+	dir, own := t.TempDir(), osRelease
+	t.Cleanup(func() { osRelease = own })
+	osRelease = filepath.Join(dir, "os-release")
+	write(t, osRelease, "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n")
+	write(t, filepath.Join(dir, "sources.list"), entries)
+	write(t, filepath.Join(dir, "apt.conf"), `Dir::Etc::sourcelist "`+dir+`/sources.list"; Dir::Etc::sourceparts "/dev/null";
+Acquire::AllowInsecureRepositories "true"; APT::Get::AllowUnauthenticated "true";`)
+	t.Setenv("APT_CONFIG", filepath.Join(dir, "apt.conf"))
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 }
 
-// newArchive makes a package archive whose one package has a program that says the version, and a loader that just runs
-// what it is given.
+// useArchives makes apt read two archives, which need no network. Both have the suite; the one that is not Debian's has the
+// newer package. Other entries have no such suite.
+func useArchives(t *testing.T) {
+	t.Helper()
+	none := t.TempDir()
+	useSources(t, "deb copy:"+newArchive(t, "Debian", "1")+" bookworm contrib main # comment\n"+
+		"deb [arch=all] copy:"+newArchive(t, "Other", "2")+" bookworm main\n"+
+		"deb copy:"+none+" bookworm main\ndeb cdrom:[Debian GNU/Linux 12.0.0 _Bookworm_ - Official]/ bookworm main\n")
+}
+
+// newArchive makes a package archive whose one package has a program that prints the version, and a loader that just runs
+// its argument.
 func newArchive(t *testing.T, origin, version string) string {
 	t.Helper()
 	archive, pkg := t.TempDir(), t.TempDir()
@@ -57,31 +69,34 @@ func newArchive(t *testing.T, origin, version string) string {
 		t.Fatal(err)
 	}
 	index := fmt.Sprintf("%sFilename: hello.deb\nSize: %d\nSHA256: %x\n", control, len(content), sha256.Sum256(content))
-	write(t, filepath.Join(archive, "dists/bookworm/main/binary-all/Packages"), index)
-	write(t, filepath.Join(archive, "dists/bookworm/Release"), fmt.Sprintf(
-		"Origin: %s\nCodename: bookworm\nArchitectures: all\nComponents: main\nDate: Thu, 01 Jan 2026 00:00:00 UTC\n"+
+	write(t, filepath.Join(archive, "dists/trixie/main/binary-all/Packages"), index)
+	write(t, filepath.Join(archive, "dists/trixie/Release"), fmt.Sprintf(
+		"Origin: %s\nCodename: trixie\nArchitectures: all\nComponents: main\nDate: Thu, 01 Jan 2026 00:00:00 UTC\n"+
 			"SHA256:\n %x %d main/binary-all/Packages\n", origin, sha256.Sum256([]byte(index)), len(index)))
 	return archive
 }
 
 func write(t *testing.T, path, text string) {
 	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(text), 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// inCache names what the cache has of a set.
-func inCache(t *testing.T, set Set) []string {
+// dirOf returns the set's directory, whose parent exists.
+func dirOf(t *testing.T, set Set) string {
 	t.Helper()
 	dir, err := set.Dir()
-	if err != nil {
+	if err = errors.Join(err, os.MkdirAll(filepath.Dir(dir), 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	found, err := filepath.Glob(dir + "*")
+	return dir
+}
+
+// inCache returns the names that the cache has of a set.
+func inCache(t *testing.T, set Set) []string {
+	t.Helper()
+	found, err := filepath.Glob(dirOf(t, set) + "*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,6 +105,7 @@ func inCache(t *testing.T, set Set) []string {
 
 func TestUnpack(t *testing.T) {
 	useArchives(t)
+	write(t, dirOf(t, small)+".partial/root/usr/sbin/hello", "of a call that was killed")
 	var callers sync.WaitGroup
 	for range 3 {
 		callers.Go(func() {
@@ -105,41 +121,44 @@ func TestUnpack(t *testing.T) {
 	}
 	out, err := exec.CommandContext(t.Context(), program, "lab").Output()
 	if err != nil || string(out) != "hello 1 lab\n" {
-		t.Errorf("the unpacked program says %q, %v; want Debian's, version 1", out, err)
+		t.Errorf("the unpacked program prints %q, %v; want Debian's, version 1", out, err)
 	}
 	root, err := small.Root()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if data, err := os.ReadDir(filepath.Join(root, "usr/share")); err != nil || len(data) != 1 || data[0].Name() != "kept" {
-		t.Errorf("kept of usr/share: %v, %v", data, err)
+		t.Errorf("usr/share has %v, %v", data, err)
 	}
 	if found := inCache(t, small); len(found) != 2 { // the set and its lock
-		t.Errorf("left in the cache: %q", found)
+		t.Errorf("the cache has %q", found)
 	}
 }
 
-func TestUnpackClearsWhatWasInterrupted(t *testing.T) {
-	useArchives(t)
-	dir, err := small.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	write(t, filepath.Join(dir+".partial", "root/usr/sbin/hello"), "of a call that was killed")
-	if err := small.Unpack(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestUnpackFails(t *testing.T) {
-	useArchives(t)
-	none := Set{Name: "none", Suite: "bookworm", Packages: []string{"no-such-package"}}
-	err := none.Unpack(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "Unable to locate package no-such-package") {
-		t.Errorf("error %v, want one that quotes apt", err)
-	}
-	if found := inCache(t, none); len(found) != 1 {
-		t.Errorf("left in the cache: %q, want the lock alone", found)
+func TestUnpackErrors(t *testing.T) {
+	for _, test := range []struct{ name, entries, release, want string }{
+		{"no package", "deb copy:" + newArchive(t, "Debian", "1") + " bookworm main\n", "", "Unable to locate package no-such-package"},
+		{"no entry of the release", `deb http://mirror.example/debian bullseye main
+deb http://mirror.example/debian bookworm-updates main
+deb http://other.example/tools bookworm stable
+deb-src http://mirror.example/debian bookworm main
+`, "", "no entry for the release bookworm with the component main"},
+		{"another system", "", "ID=ubuntu\nPRETTY_NAME=Ubuntu\nVERSION_CODENAME=noble\n", "runs Ubuntu"},
+		{"no codename", "", "ID=debian\nPRETTY_NAME=sid\n", "no entry for the release none"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			useSources(t, test.entries)
+			if test.release != "" {
+				write(t, osRelease, test.release)
+			}
+			set := Set{Name: "none", Suite: "trixie", Packages: []string{"no-such-package"}}
+			if err := set.Unpack(t.Context()); err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("error %v, want one with %q", err, test.want)
+			}
+			if found := inCache(t, set); len(found) != 1 {
+				t.Errorf("the cache has %q, want the lock alone", found)
+			}
+		})
 	}
 }
 
@@ -147,23 +166,13 @@ func TestUnpackWithoutApt(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("PATH", t.TempDir())
 	if err := small.Unpack(t.Context()); err == nil || !strings.Contains(err.Error(), "needs a Debian machine with the packages apt and dpkg") {
-		t.Errorf("error %v does not say what is needed", err)
+		t.Errorf("error %v does not name the packages that are needed", err)
 	}
 }
 
 func TestUnpackWaitsForTheLock(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	if _, err := exec.LookPath("apt-get"); err != nil {
-		t.Skip("needs apt-get")
-	}
-	dir, err := small.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	unlock, err := lock(t.Context(), dir+".lock")
+	useSources(t, "")
+	unlock, err := lock(t.Context(), dirOf(t, small)+".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,17 +180,14 @@ func TestUnpackWaitsForTheLock(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := small.Unpack(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v, want that of a wait that was given up", err)
+		t.Errorf("error %v, want context.DeadlineExceeded", err)
 	}
 }
 
-func TestDirChangesWithTheSet(t *testing.T) {
-	t.Parallel()
+func TestDirDependsOnTheSet(t *testing.T) {
 	more := small
 	more.Packages = []string{"lab-hello", "more"}
-	a, errA := small.Dir()
-	b, errB := more.Dir()
-	if errA != nil || errB != nil || a == b {
-		t.Errorf("Dir of two sets = %q, %v and %q, %v", a, errA, b, errB)
+	if dir := dirOf(t, small); dir == dirOf(t, more) {
+		t.Errorf("two sets share the directory %s", dir)
 	}
 }
