@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// Listening matches the line in which programs that use Prometheus' exporter-toolkit say where they listen; its group is the
-// address.
-var Listening = regexp.MustCompile(`msg="Listening on" address=(\S+)`)
+// Listening matches the log line, as text or as JSON, in which programs that use Prometheus' exporter-toolkit report the address
+// they listen on; its group is the address.
+var Listening = regexp.MustCompile(`"?msg"?[=:]"Listening on",? ?"?address"?[=:]"?([^"\s]+)`)
 
 // Log is what a program says, for whoever waits for some of it: the Stdout or the Stderr of an [os/exec.Cmd], or both. It may
 // be used concurrently.

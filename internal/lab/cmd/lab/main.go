@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -25,17 +26,17 @@ const usage = `Usage:
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := status(ctx, command(ctx, os.Args[1:]))
-	stop() // not before: make repeats a SIGTERM, and a second one must not cut the ending short
+	stop() // only now: make sends SIGTERM twice, and the second one must not interrupt the end
 	os.Exit(code)
 }
 
-// status is the exit status, and says what went wrong unless the exporter said it already.
+// status returns the exit status for err, and prints err unless the exporter has printed it.
 func status(ctx context.Context, err error) int {
-	var exit exporterStatus
+	exit, isExit := errors.AsType[exporterStatus](err)
 	switch {
 	case err == nil, ctx.Err() != nil, errors.Is(err, flag.ErrHelp):
 		return 0
-	case errors.As(err, &exit):
+	case isExit:
 		return int(exit)
 	}
 	fmt.Fprintln(os.Stderr, "lab:", err)
@@ -53,42 +54,30 @@ func command(ctx context.Context, args []string) error {
 		return up(ctx, rest)
 	case "run":
 		if len(rest) == 0 {
-			return errors.New("run: name the exporter to run: see lab help")
+			return errors.New("run: the path of the exporter is missing: see lab help")
 		}
 		return run(ctx, systemSocket, rest[0], rest[1:])
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 		return nil
 	default:
-		return fmt.Errorf("no command %q: see lab help", name)
+		return fmt.Errorf("unknown command %q: see lab help", name)
 	}
 }
 
-// fetch puts all that the tests need into the cache.
+// fetch puts all that the tests need into the cache, and prints each path and how long it took.
 func fetch(ctx context.Context) error {
-	for _, suite := range lab.Suites() {
-		err := timed(func() (string, error) { return lab.Fetch(ctx, suite) })
+	for i, name := range slices.Concat(lab.Suites(), lab.Tools()) {
+		get, begin := lab.Fetch, time.Now()
+		if i >= len(lab.Suites()) {
+			get = lab.Tool
+		}
+		path, err := get(ctx, name)
 		if err != nil {
 			return err
 		}
+		fmt.Printf("%s (%.1f s)\n", path, time.Since(begin).Seconds())
 	}
-	for _, name := range lab.Tools() {
-		err := timed(func() (string, error) { return lab.Tool(ctx, name) })
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// timed prints what get found and how long it took.
-func timed(get func() (path string, err error)) error {
-	begin := time.Now()
-	path, err := get()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%s (%.1f s)\n", path, time.Since(begin).Seconds())
 	return nil
 }
 
