@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// Check has Debian suite's Kamailio check a configuration without starting it (kamailio -c). The configuration need not
-// say where the modules are. An error has what Kamailio prints.
+// Check makes Debian suite's Kamailio check a configuration without starting it (kamailio -c). The configuration need not have
+// the path of the modules. An error has Kamailio's output.
 func Check(ctx context.Context, suite, config string) error {
 	found, err := findInstall(ctx, suite)
 	if err != nil {

@@ -24,7 +24,7 @@ const (
 // Suites returns the Debian releases whose Kamailio the lab can start, oldest first.
 func Suites() []string { return []string{Bookworm, Trixie, Forky} }
 
-// tools are the programs beside Kamailio that tests use, and the Debian package of each.
+// tools are the other programs that tests use, and the Debian package of each.
 var tools = map[string]string{
 	"prometheus":               "prometheus",
 	"prometheus-node-exporter": "prometheus-node-exporter",
@@ -32,15 +32,15 @@ var tools = map[string]string{
 	"sipp":                     "sip-tester",
 }
 
-// An install is a Kamailio that can be run.
+// install describes a Kamailio that can be run.
 type install struct {
 	kamailio, kamcmd string // programs
 	modules          string // directory of the modules
 	tables           string // directory of empty db_text tables
 }
 
-// Fetch makes sure that Debian suite's Kamailio is in the user's cache and returns the directory there. Nothing is
-// installed and root is not needed; the first time, some 60 MB are downloaded.
+// Fetch puts Debian suite's Kamailio into the user's cache unless it is there, and returns its directory. Nothing is installed
+// and root is not needed. The first time, it downloads some 60 MB.
 func Fetch(ctx context.Context, suite string) (dir string, err error) {
 	set, err := kamailioSet(suite)
 	if err != nil {
@@ -58,15 +58,12 @@ func Fetched(suite string) bool {
 	if err != nil {
 		return false
 	}
-	dir, err := set.Dir()
-	if err != nil {
-		return false
-	}
+	dir, dirErr := set.Dir()
 	_, err = os.Stat(dir)
-	return err == nil
+	return dirErr == nil && err == nil
 }
 
-// Tool returns the path of a program that tests use beside Kamailio, fetched from Debian as Kamailio is: prometheus,
+// Tool returns the path of another program that tests use, fetched from Debian as Kamailio is: prometheus,
 // prometheus-node-exporter, promtool or sipp.
 func Tool(ctx context.Context, name string) (string, error) {
 	pkg, ok := tools[name]
@@ -85,7 +82,7 @@ func Tool(ctx context.Context, name string) (string, error) {
 	return set.Program(name)
 }
 
-// Tools names the programs that [Tool] gives.
+// Tools returns the names of the programs that [Tool] fetches.
 func Tools() []string { return slices.Sorted(maps.Keys(tools)) }
 
 func kamailioSet(suite string) (debian.Set, error) {
@@ -105,7 +102,7 @@ func kamailioSet(suite string) (debian.Set, error) {
 	}, nil
 }
 
-// findInstall finds the Kamailio to run: the one that the environment names, or else Debian's from the cache.
+// findInstall returns the Kamailio to run: the one that the environment names, or else Debian's from the cache.
 func findInstall(ctx context.Context, suite string) (install, error) {
 	if program := os.Getenv("KAMAILIO"); program != "" {
 		return namedInstall(program, os.Getenv("KAMAILIO_MODULES"))
@@ -116,7 +113,7 @@ func findInstall(ctx context.Context, suite string) (install, error) {
 	}
 	modules, err := filepath.Glob(filepath.Join(dir, "root/usr/lib/*/kamailio/modules"))
 	if err != nil || len(modules) != 1 {
-		return install{}, fmt.Errorf("expected one directory of Kamailio modules below %s, found %q: remove the directory to fetch it anew", dir, modules)
+		return install{}, fmt.Errorf("expected one directory of Kamailio modules below %s, found %q: remove the directory to fetch it again", dir, modules)
 	}
 	return install{
 		kamailio: filepath.Join(dir, "bin/kamailio"),
@@ -126,7 +123,7 @@ func findInstall(ctx context.Context, suite string) (install, error) {
 	}, nil
 }
 
-// namedInstall describes an installed Kamailio, whose files have the same places relative to each other as in Debian.
+// namedInstall describes an installed Kamailio, whose files have the same places relative to each other as in Debian's package.
 func namedInstall(program, modules string) (install, error) {
 	if modules == "" {
 		return install{}, errors.New("KAMAILIO is set but KAMAILIO_MODULES is not: set it to the directory that holds ctl.so, or unset both")

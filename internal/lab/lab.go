@@ -27,36 +27,36 @@ import (
 const (
 	loopback = "127.0.0.1"
 
-	// startTries is how often Start chooses other ports when it finds one taken.
+	// startTries is how often Start chooses other ports after it finds one taken.
 	startTries = 5
 	// startTimeout is how long a started Kamailio may take to answer; it takes half a second on an idle machine.
 	startTimeout = 30 * time.Second
-	// pollInterval is how often a starting Kamailio is asked whether it is there.
+	// pollInterval is the time between two checks whether a starting Kamailio answers.
 	pollInterval = 20 * time.Millisecond
-	// stopGrace is how long Kamailio may take to end. It needs some 20 ms, but a signal that meets it while it starts can
-	// leave it waiting for ever; there is nothing to save.
+	// stopGrace is how long Kamailio may take to end. It needs some 20 ms, but a signal during its start can leave it waiting
+	// without end; there is nothing to save.
 	stopGrace = time.Second
-	// maxSocketPath is the longest path of a unix socket: 108 bytes with the terminating zero.
+	// maxSocketPath is the length of the longest path of a unix socket: 108 bytes with the terminating zero.
 	maxSocketPath = 107
 )
 
-// Options say what Kamailio to start. The zero value is Debian bookworm's Kamailio 5.6 with most modules.
+// Options describe the Kamailio to start. The zero value is Debian bookworm's Kamailio 5.6 with most modules.
 type Options struct {
 	// Suite is the Debian release whose Kamailio runs, one of [Suites]; the default is [Bookworm]. The environment
 	// variables KAMAILIO (a program) and KAMAILIO_MODULES (its module directory) take precedence.
 	Suite string
-	// Minimal loads the fewest modules: ctl, kex, tm, sl, pv, textops and siputils. There is no dispatcher, no TLS, no
-	// JSON-RPC then, and only OPTIONS is answered with 200.
+	// Minimal loads the fewest modules: ctl, kex, tm, sl, pv, textops and siputils. Then there is no dispatcher, no TLS and no
+	// JSON-RPC, and only OPTIONS is answered with 200.
 	Minimal bool
 	// Destinations is the number of dispatcher destinations beyond the five fixed ones.
 	Destinations int
-	// NoDestinations leaves the dispatcher's list empty, which makes dispatcher.list fault.
+	// NoDestinations leaves the dispatcher's list empty, so that dispatcher.list replies with a fault.
 	NoDestinations bool
-	// SharedMemory is the size of Kamailio's shared memory in MiB. The default is 128. It is taken from the machine as it is used.
+	// SharedMemory is the size of Kamailio's shared memory in MiB. The default is 128. The machine provides it as it is used.
 	SharedMemory int
 	// UASPort is the UDP port that calls are relayed to. The default is a free port, where [Traffic] listens.
 	UASPort int
-	// Config is added to kamailio.cfg after the module parameters, so that it can add some or set them again.
+	// Config is added to kamailio.cfg after the module parameters, so that it can add to them or override them.
 	Config string
 }
 
@@ -74,11 +74,11 @@ type Kamailio struct {
 	cancel  context.CancelFunc
 }
 
-// errAddressInUse says that somebody else took a port after it was chosen.
+// errAddressInUse is the error if another program took a port after it was chosen.
 var errAddressInUse = errors.New("address already in use")
 
-// Start starts a Kamailio and returns once its ctl socket answers. As in [exec.CommandContext], ctx is the server's life:
-// when it ends, so does Kamailio. [Kamailio.Stop] has to be called in any case, to remove the directory.
+// Start starts a Kamailio and returns when its ctl socket answers. As in [exec.CommandContext], Kamailio ends when ctx ends.
+// [Kamailio.Stop] must be called in any case, to remove the directory.
 func Start(ctx context.Context, options Options) (*Kamailio, error) {
 	if options.Suite == "" {
 		options.Suite = Bookworm
@@ -87,17 +87,15 @@ func Start(ctx context.Context, options Options) (*Kamailio, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find a Kamailio: %w", err)
 	}
-	for range startTries {
-		var k *Kamailio
-		k, err = startOn(ctx, found, options)
+	for try := 1; ; try++ {
+		k, err := startOn(ctx, found, options)
 		if err == nil {
 			return k, nil
 		}
-		if !errors.Is(err, errAddressInUse) {
-			break
+		if !errors.Is(err, errAddressInUse) || try == startTries {
+			return nil, err
 		}
 	}
-	return nil, err
 }
 
 // StartTest starts a Kamailio that stops when the test ends. The test is skipped with -short, and shows the end of
@@ -141,19 +139,14 @@ func startOn(ctx context.Context, found install, options Options) (_ *Kamailio, 
 		if *port != 0 {
 			continue
 		}
-		if *port, err = freePort(); err != nil {
+		if *port, err = FreePort(); err != nil {
 			return nil, err
 		}
 	}
 	if err := k.writeFiles(); err != nil {
 		return nil, err
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err := k.launch(ctx); err != nil {
-		return nil, err
-	}
-	return k, nil
+	return k, k.Restart(ctx)
 }
 
 // launch starts the process and waits until it answers. The caller holds k.mu.
@@ -185,7 +178,8 @@ func (k *Kamailio) launch(ctx context.Context) error {
 	return nil
 }
 
-// awaitAnswer waits until the process answers, ends, or has taken too long.
+// awaitAnswer waits until the process answers over both ctl and SIP over TCP, ends, or has taken too long. Kamailio starts its
+// TCP processes last, and if it is told to end before it has started them all, it does not end.
 func (k *Kamailio) awaitAnswer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -200,22 +194,16 @@ func (k *Kamailio) awaitAnswer(ctx context.Context) error {
 			return fmt.Errorf("it does not answer: %w (%w)", ctx.Err(), last)
 		case <-poll.C:
 		}
-		if last = k.answers(ctx); last == nil {
+		if last = Answers(ctx, k.path("kamailio_ctl")); last == nil {
+			last = answersSIP(ctx, k.SIPAddr())
+		}
+		if last == nil {
 			return nil
 		}
 	}
 }
 
-// answers returns nil if both ctl and SIP over TCP answer. Kamailio starts its TCP processes last, and one that is told to
-// end before it has started them all never does.
-func (k *Kamailio) answers(ctx context.Context) error {
-	if err := Answers(ctx, k.path("kamailio_ctl")); err != nil {
-		return err
-	}
-	return answersSIP(ctx, k.SIPAddr())
-}
-
-// end ends the process, politely at first. The caller holds k.mu.
+// end ends the process if there is one. The caller holds k.mu.
 func (k *Kamailio) end() {
 	if k.process == nil {
 		return
@@ -235,8 +223,7 @@ func (k *Kamailio) Stop() error {
 	return nil
 }
 
-// Restart ends the server and starts it again at the same addresses; ctx is the new process's life. Its counters begin
-// anew.
+// Restart ends the server and starts it again at the same addresses, until ctx ends. Its counters start from zero.
 func (k *Kamailio) Restart(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -244,28 +231,28 @@ func (k *Kamailio) Restart(ctx context.Context) error {
 	return k.launch(ctx)
 }
 
-// Pause stops the server's processes where they are, so that it neither answers nor closes a connection, until
-// [Kamailio.Resume].
+// Pause suspends the server's processes, so that it neither answers nor closes a connection until [Kamailio.Resume].
 func (k *Kamailio) Pause() error { return k.signal(syscall.SIGSTOP) }
 
-// Resume lets a paused server go on.
+// Resume lets a paused server continue.
 func (k *Kamailio) Resume() error { return k.signal(syscall.SIGCONT) }
 
 func (k *Kamailio) signal(sig syscall.Signal) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	err := os.ErrProcessDone
 	select {
 	case <-k.process.Done():
-		return fmt.Errorf("send %v to Kamailio: %w", sig, os.ErrProcessDone)
 	default:
+		err = k.process.Signal(sig)
 	}
-	if err := k.process.Signal(sig); err != nil {
+	if err != nil {
 		return fmt.Errorf("send %v to Kamailio: %w", sig, err)
 	}
 	return nil
 }
 
-// Kamcmd calls an RPC method with Kamailio's own client and returns what it printed.
+// Kamcmd calls an RPC method with Kamailio's own client and returns its output.
 func (k *Kamailio) Kamcmd(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, k.install.kamcmd, append([]string{"-s", k.URI("unix")}, args...)...)
 	var stderr strings.Builder
@@ -277,8 +264,7 @@ func (k *Kamailio) Kamcmd(ctx context.Context, args ...string) (string, error) {
 	return string(out), nil
 }
 
-// URI is where ctl answers over a transport: unix, unixd (datagrams), tcp or udp. Any other name is a mistake in the
-// caller, and URI panics.
+// URI returns the URI of ctl over a transport: unix, unixd (datagrams), tcp or udp. It panics if the transport is another.
 func (k *Kamailio) URI(transport string) string {
 	switch transport {
 	case "unix":
@@ -291,16 +277,16 @@ func (k *Kamailio) URI(transport string) string {
 	panic(fmt.Sprintf("lab: no transport %q: there are unix, unixd, tcp and udp", transport))
 }
 
-// SIPAddr is the address, with port, where Kamailio speaks SIP over UDP and TCP, and HTTP.
+// SIPAddr returns the address, with port, where Kamailio speaks SIP over UDP and TCP, and HTTP.
 func (k *Kamailio) SIPAddr() string { return address(k.sipPort) }
 
-// TLSAddr is the address, with port, where Kamailio speaks SIP and HTTP over TLS.
+// TLSAddr returns the address, with port, where Kamailio speaks SIP and HTTP over TLS.
 func (k *Kamailio) TLSAddr() string { return address(k.tlsPort) }
 
-// UASAddr is the UDP address, with port, that Kamailio relays calls to.
+// UASAddr returns the UDP address, with port, that Kamailio relays calls to.
 func (k *Kamailio) UASAddr() string { return address(k.uasPort) }
 
-// JSONRPCURL is where Kamailio answers JSON-RPC over HTTP.
+// JSONRPCURL returns the URL at which Kamailio answers JSON-RPC over HTTP.
 func (k *Kamailio) JSONRPCURL() string { return "http://" + k.SIPAddr() + "/RPC" }
 
 // LogTail returns the last lines of Kamailio's log.
