@@ -30,7 +30,7 @@ func main() {
 	tuneRuntime()
 	cfg, err := config.Parse(os.Args[1:])
 	if err != nil {
-		cli.Fatal("kamailio_exporter", fmt.Errorf("%w, try --help", err))
+		cli.Fatal("kamailio_exporter", fmt.Errorf("%w; see --help", err))
 	}
 	logger := promslog.New(&cfg.Log)
 	slog.SetDefault(logger) // libraries may use package log

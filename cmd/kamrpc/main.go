@@ -11,12 +11,14 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
@@ -24,7 +26,7 @@ import (
 func main() {
 	app, o := newApp()
 	if err := cli.Parse(app, os.Args[1:]); err != nil {
-		cli.Fatal("kamrpc", fmt.Errorf("%w, try --help", err))
+		cli.Fatal("kamrpc", fmt.Errorf("%w; see --help", err))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, os.Stdout, o)
@@ -80,13 +82,20 @@ func run(ctx context.Context, out io.Writer, o *options) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	value, err := rpc.One(ctx, client, o.method, args...)
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
-		err = fmt.Errorf("no reply, use a --timeout above %v if Kamailio needs more time: %w", o.timeout, err)
-	}
 	if err != nil {
-		return fmt.Errorf("call %s of %s: %w", o.method, client.Target().Redacted(), err)
+		return fmt.Errorf("call %s of %s: %w%s", o.method, client.Target().Redacted(), err, hintOn(err, client.Target()))
 	}
 	return write(out, value)
+}
+
+// hintOn returns a clause that says what the user can do about an error, "" if there is nothing to say or it is about
+// settings that kamrpc does not have.
+func hintOn(err error, target dial.Target) string {
+	text := hint.For(err, target)
+	if text == "" || strings.Contains(string(text), "{auth}") || strings.Contains(string(text), "{methods}") {
+		return ""
+	}
+	return "; " + text.Text(func(key string) string { return "--" + key })
 }
 
 // write writes a reply to out as indented JSON.

@@ -301,7 +301,7 @@ func TestDatagramCallsAreMadeOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		checkFails(t, []string{"-u", scheme + "://" + conn.LocalAddr().String(), "-t", "2s", "dlg.end_dlg"}, "call dlg.end_dlg of "+scheme, "no reply, use a --timeout above 2s")
+		checkFails(t, []string{"-u", scheme + "://" + conn.LocalAddr().String(), "-t", "2s", "dlg.end_dlg"}, "call dlg.end_dlg of "+scheme, "raise --timeout")
 		if n := datagrams(t, conn); n != 1 {
 			t.Errorf("%s: the call was sent %d times, want 1", scheme, n)
 		}

@@ -153,13 +153,16 @@ func hintOnTimeout(target dial.Target) string {
 	case target.Protocol == dial.JSONRPC:
 		return "Kamailio did not reply in time: check that its configuration calls jsonrpc_dispatch() there, and whether it takes http or https. " +
 			"If Kamailio is only slow, raise {timeout}"
-	case target.Network == "tcp":
-		return `there was no BINRPC reply in time: check that this is the port of a socket of ctl, as in modparam("ctl", "binrpc", "tcp:127.0.0.1:2046"), and not one for SIP. ` +
-			"Try kamcmd core.uptime. If Kamailio is only slow, raise {timeout}"
+	case target.Network == "tcp" || target.Network == "udp":
+		return fmt.Sprintf(`there was no BINRPC reply in time: check that this is the port of a socket of ctl, as in modparam("ctl", "binrpc", "%s:127.0.0.1:2046"), and not one for SIP. `, target.Network) +
+			"Try " + tryCommand(target) + ". If Kamailio is only slow, raise {timeout}"
 	default:
-		return "Kamailio's ctl process did not reply in time: it is busy with an expensive RPC method, or Kamailio hangs. Try kamcmd core.uptime. If Kamailio is only slow, raise {timeout}"
+		return "Kamailio's ctl process did not reply in time: it is busy with an expensive RPC method, or Kamailio hangs. Try " + tryCommand(target) + ". If Kamailio is only slow, raise {timeout}"
 	}
 }
+
+// tryCommand returns a command that makes a cheap call.
+func tryCommand(target dial.Target) string { return "kamrpc -u " + target.Redacted() + " core.uptime" }
 
 // hintOnLostReply returns the hint for a reply that does not fit in a datagram.
 func hintOnLostReply(target dial.Target) string {
@@ -221,7 +224,7 @@ func hintOnPermission(target dial.Target) string {
 		return `set modparam("jsonrpcs", "dgram_mode", 0660) and modparam("jsonrpcs", "dgram_group", "kamailio") in Kamailio's configuration, and add the exporter's user to that group`
 	}
 	text := `ctl opens its sockets with mode 0600 by default: set modparam("ctl", "mode", 0660) in Kamailio's configuration, restart it, ` +
-		"and add the exporter's user to the group of the socket, which is the group that Kamailio runs as. " +
+		"add the exporter's user to the group of the socket, which is the group that Kamailio runs as, and restart the exporter. " +
 		"If Kamailio starts as root, ctl's parameter group can name another group, which must exist"
 	info, err := os.Stat(target.Address)
 	if err != nil {

@@ -68,7 +68,7 @@ func runLab(ctx context.Context, exporter string, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, k.Stop()) }()
-	fmt.Printf("Kamailio runs in %s, on loopback only, with a little SIP traffic.\n", k.Dir)
+	fmt.Printf("Kamailio runs in %s, on loopback only, with a little SIP traffic. Try: bin/kamrpc -u %s core.uptime\n", k.Dir, k.URI("unix"))
 
 	playing, cancel := context.WithCancel(ctx)
 	ended := make(chan error, 1)
