@@ -85,7 +85,7 @@ func TestErrorsAtTheStart(t *testing.T) {
 			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
 				t.Errorf("the exporter ended with %v, not with status 1", err)
 			}
-			checkHeading(t, "At the start", string(message))
+			checkHeading(t, "Errors at start", string(message))
 		})
 	}
 }
@@ -93,9 +93,9 @@ func TestErrorsAtTheStart(t *testing.T) {
 // checkScrape scrapes an exporter and looks up the error that it logs in the page.
 func checkScrape(t *testing.T, e *exporter) {
 	t.Helper()
-	title := "Nothing answered"
+	title := "Scraping Kamailio failed"
 	if strings.Contains(e.scrape(), "\nkamailio_up 1\n") {
-		title = "A part failed"
+		title = "Scraping Kamailio partly failed"
 	}
 	checkHeading(t, title, e.problem())
 }
