@@ -17,7 +17,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// Client is what calls a target's RPC methods; dial.Client is one.
+// Client calls the RPC methods of a target. dial.Client implements it.
 type Client interface {
 	// Stream sends calls and yields their replies; see [rpc.Client].
 	Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply]

@@ -18,7 +18,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
 
-// testRequests is how many requests are answered at once by default.
+// testRequests is the default of the maximum number of requests that are answered at the same time.
 const testRequests = 40
 
 // newTestHandler returns the handler of all pages for arguments of the command line.
