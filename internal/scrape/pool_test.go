@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
@@ -140,18 +139,18 @@ func TestCloseWaitsForThePoll(t *testing.T) {
 		target, log := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
 		source := &stubSource{started: make(chan struct{}), t: t}
 		target.sources = append(target.sources, source)
-		sets := make(chan *metric.Set)
+		got := make(chan string)
 		go func() {
 			set, release := target.Scrape(t.Context())
 			defer release()
-			sets <- set
+			got <- samples(set, "")
 		}()
 		<-source.started
 		start := time.Now()
 		closed := make(chan error)
 		go func() { closed <- target.Close() }()
-		if got := samples(<-sets, ""); got != "" {
-			t.Errorf("the scrape of a target that was closed has samples:\n%s", got)
+		if text := <-got; text != "" {
+			t.Errorf("the scrape of a target that was closed has samples:\n%s", text)
 		}
 		if err := <-closed; err != nil || !source.closed || time.Since(start) != time.Second {
 			t.Errorf("Close returned %v after %v, the source is closed: %t", err, time.Since(start), source.closed)
