@@ -41,6 +41,18 @@ func newGate(l limits) *gate {
 // enter waits for a place. It reports whether it got one before ctx was done; if so, the caller must call leave. Places go to
 // requests in the order of their arrival.
 func (g *gate) enter(ctx context.Context) bool {
+	if !g.takePlace(ctx) {
+		return false
+	}
+	if ctx.Err() != nil { // a scrape without any time would report that Kamailio is down
+		g.leave()
+		return false
+	}
+	return true
+}
+
+// takePlace waits for a place. If a place is free, it may return true although ctx is done.
+func (g *gate) takePlace(ctx context.Context) bool {
 	select {
 	case g.places <- struct{}{}:
 		return true

@@ -204,6 +204,22 @@ func TestClientThatDoesNotReadIsDisconnected(t *testing.T) {
 	}
 }
 
+// TestRequestWithoutTimeGetsNoPlace has a place become free when the time of the request has passed: a scrape without time would
+// have kamailio_up 0.
+func TestRequestWithoutTimeGetsNoPlace(t *testing.T) {
+	g := newGate(patientLimits(1))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		if g.enter(ctx) {
+			t.Fatal("a request without time got a place")
+		}
+	}
+	if !g.enter(t.Context()) {
+		t.Error("the place is not free")
+	}
+}
+
 // stubWriter is a client that reads everything. It records deadlines.
 type stubWriter struct {
 	header   http.Header
