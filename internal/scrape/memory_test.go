@@ -34,7 +34,7 @@ func TestMemoryIsReturnedAfterLargePoll(t *testing.T) {
 	if len(scheduled) != 1 || freed != 0 {
 		t.Fatalf("%d returns are scheduled, %d were done, want 1 and 0", len(scheduled), freed)
 	}
-	busy.count(metric.NewSet(), false)
+	busy.count(metric.NewSet(), summary{})
 	scheduled[0]()
 	if freed != 1 || idle.spare != nil || busy.spare == nil {
 		t.Errorf("%d returns; spare sets: %v of the idle target, want none, %v of the other one", freed, idle.spare, busy.spare)

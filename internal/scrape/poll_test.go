@@ -84,11 +84,9 @@ func TestPollContinuesAfterItsOnlyScraperGaveUp(t *testing.T) {
 				if took := time.Since(start); took != time.Second {
 					t.Errorf("the scrape took %v", took)
 				}
-				checkSamples(t, set,
-					"exporter_collector_success[core.uptime] 0",
+				checkSamples(t, set, // nothing has failed yet
 					"exporter_failed_scrapes[] 0",
 					"exporter_total_scrapes[] 0",
-					"up[] 0",
 				)
 				release()
 				time.Sleep(2 * time.Second) // the poll ends meanwhile
@@ -103,6 +101,30 @@ func TestPollContinuesAfterItsOnlyScraperGaveUp(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestScrapeThatGivesUpShowsTheFailuresOfTheLastPoll has scrapes give up before anything has arrived, and before the reply of
+// one method has. What failed in the last poll stays visible, and nothing else looks like a failure.
+func TestScrapeThatGivesUpShowsTheFailuresOfTheLastPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{answers: map[string]answer{}}
+		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "tm.stats")})
+		const prefixes = "kamailio_exporter_collector_success"
+		target.Scrape(t.Context()) // nothing arrives
+		if got, want := scrapeFor(t, target, time.Second, prefixes, "kamailio_up"), "exporter_collector_success[core.uptime] 0\nexporter_collector_success[tm.stats] 0\nup[] 0\n"; got != want {
+			t.Errorf("after a poll without a reply: samples\n%swant\n%s", got, want)
+		}
+		time.Sleep(time.Minute) // the poll ends meanwhile
+		synctest.Wait()
+		client.answers["core.uptime"] = uptimeAnswer
+		target.Scrape(t.Context()) // tm.stats does not arrive
+		slow := uptimeAnswer
+		slow.after = 2 * time.Second
+		client.answers["core.uptime"] = slow
+		if got, want := scrapeFor(t, target, time.Second, prefixes, "kamailio_up"), "exporter_collector_success[tm.stats] 0\n"; got != want {
+			t.Errorf("after a poll with one reply: samples\n%swant\n%s", got, want)
+		}
+	})
 }
 
 // TestScrapesThatGiveUpBetweenTwoRepliesShareASet has scrapes give up at different times.

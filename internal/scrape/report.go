@@ -41,6 +41,7 @@ type report struct {
 	mu     sync.Mutex
 	ended  int // number of polls
 	failed int // number of polls with a problem
+	last   lastPoll
 	skips  map[skipKey]*skipCount
 	budget lineBudget  // of log lines about dropped fields
 	spare  *metric.Set // for the next poll; may be nil
@@ -65,9 +66,24 @@ func newReport(name string, logger *slog.Logger) *report {
 	}
 }
 
-// samples returns the samples of a poll that is still running.
+// samples returns the samples of a poll that is still running. What is not known yet has the value of the last poll if that
+// failed, and no series otherwise: it must neither look like a failure nor hide one.
 func (r *report) samples(results []Result) *metric.Set {
-	set, _, _ := r.collect(results)
+	set, all := r.collect(results)
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	switch {
+	case all.answered:
+		set.Add(up, 1)
+	case last.ended && !last.answered:
+		set.Add(up, 0)
+	}
+	for _, collector := range all.pending {
+		if last.failed[collector] {
+			set.Add(collectorSuccess, 0, collector)
+		}
+	}
 	r.addCounters(set)
 	return set
 }
@@ -75,23 +91,45 @@ func (r *report) samples(results []Result) *metric.Set {
 // conclude counts a poll that has ended, logs its new problems, and returns its
 // samples.
 func (r *report) conclude(results []Result) *metric.Set {
-	set, answered, problems := r.collect(results)
-	r.count(set, len(problems) > 0)
-	r.log.add(problems, answered)
+	set, all := r.collect(results)
+	set.Add(up, value(all.answered))
+	r.count(set, all)
+	r.log.add(all.problems, all.answered)
 	r.addCounters(set)
 	return set
 }
 
-// collect returns a Set with the samples of all results.
-func (r *report) collect(results []Result) (set *metric.Set, answered bool, problems []problem) {
-	set = r.newSet()
+// collect returns a Set with the samples of all results, and their summary.
+func (r *report) collect(results []Result) (*metric.Set, summary) {
+	set := r.newSet()
+	var all summary
 	for _, result := range results {
-		ok, failed := result.AddTo(set)
-		answered = answered || ok
-		problems = append(problems, failed...)
+		one := result.AddTo(set)
+		all.answered = all.answered || one.answered
+		all.problems = append(all.problems, one.problems...)
+		all.pending = append(all.pending, one.pending...)
 	}
-	set.Add(up, value(answered))
-	return set, answered, problems
+	return set, all
+}
+
+// lastPoll is what a report remembers of the last poll that ended.
+type lastPoll struct {
+	ended    bool // there was one
+	answered bool
+	failed   map[string]bool // the collectors that failed; does not change
+}
+
+func newLastPoll(all summary) lastPoll {
+	last := lastPoll{ended: true, answered: all.answered}
+	for _, problem := range all.problems {
+		for _, collector := range problem.collectors {
+			if last.failed == nil {
+				last.failed = map[string]bool{}
+			}
+			last.failed[collector] = true
+		}
+	}
+	return last
 }
 
 // newSet returns an empty Set. It is the spare one if there is one, because that has
@@ -137,11 +175,12 @@ func value(condition bool) float64 {
 
 // count counts a poll that has ended and its dropped fields. The first dropped field of
 // each collector and reason is logged.
-func (r *report) count(set *metric.Set, failed bool) {
+func (r *report) count(set *metric.Set, all summary) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.last = newLastPoll(all)
 	r.ended++
-	if failed {
+	if len(all.problems) > 0 {
 		r.failed++
 	}
 	for _, skip := range set.Skips() {

@@ -13,24 +13,30 @@ import (
 // rpcResult has the replies that a Fetch of RPC methods got.
 type rpcResult struct {
 	outcome
+	over   bool // no more replies arrive
 	module *config.Module
 	target dial.Target
 }
 
 // AddTo implements Result. It passes each reply to its collector.
-func (r *rpcResult) AddTo(set *metric.Set) (answered bool, problems []problem) {
+func (r *rpcResult) AddTo(set *metric.Set) summary {
 	if r.err != nil {
-		return r.answered, r.addFailure(set)
+		return summary{answered: r.answered, problems: r.addFailure(set)}
 	}
 	failures := failures{}
+	var pending []string
 	before := r.start
 	for i := range r.jobs {
+		if j := &r.jobs[i]; !r.over && j.isPending() {
+			pending = append(pending, j.collector.Method)
+			continue
+		}
 		before = r.addJob(set, &r.jobs[i], before, failures)
 	}
 	if r.module.Settings.NoLegacySeries {
 		set.DropLegacy()
 	}
-	return r.answered, r.withHints(failures.problems())
+	return summary{r.answered, r.withHints(failures.problems()), pending}
 }
 
 // addFailure adds the samples of a poll that could not make any call.

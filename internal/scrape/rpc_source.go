@@ -90,7 +90,7 @@ func (s *rpcFetch) Result() (result Result, changes int) {
 			o.jobs[i].answers = slices.Clone(o.jobs[i].answers)
 		}
 	}
-	return &rpcResult{o, s.module, s.target}, s.changes
+	return &rpcResult{o, s.over, s.module, s.target}, s.changes
 }
 
 // update changes the outcome.
@@ -383,6 +383,11 @@ func (j *job) noSuchMethod() bool {
 		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
 		return !ok || !fault.NoSuchMethod()
 	})
+}
+
+// isPending reports whether a reply may still arrive.
+func (j *job) isPending() bool {
+	return !j.lost && slices.ContainsFunc(j.answers, func(answer collector.Answer) bool { return answer.Err == nil && answer.Received.IsZero() })
 }
 
 // answered reports whether a reply arrived.

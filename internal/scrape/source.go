@@ -26,8 +26,16 @@ type Fetch interface {
 
 // Result is the data of a Fetch at one time. It does not change.
 type Result interface {
-	// AddTo adds the samples to set. It reports whether Kamailio replied to a call, and returns the problems.
-	AddTo(set *metric.Set) (answered bool, problems []problem)
+	// AddTo adds the samples to set and returns a summary.
+	AddTo(set *metric.Set) summary
+}
+
+// summary is what a target's report needs to know about a Result.
+type summary struct {
+	answered bool // Kamailio replied to a call
+	problems []problem
+	// pending are the collectors whose replies may still arrive.
+	pending []string
 }
 
 // problem is an error with the collectors that failed because of it. It has no collectors if no call could be made.

@@ -20,7 +20,7 @@ type pageSource struct{ client *xhttpprom.Client }
 
 // Begin implements Source.
 func (s pageSource) Begin() Fetch {
-	return &pageFetch{client: s.client, result: pageResult{err: errOutOfTime}}
+	return &pageFetch{client: s.client}
 }
 
 // Close implements Source.
@@ -40,6 +40,7 @@ type pageFetch struct {
 
 // pageResult is the content of the page, or the error of getting it.
 type pageResult struct {
+	over bool // the page has arrived, or does not arrive
 	page xhttpprom.Page
 	took time.Duration
 	err  error
@@ -54,7 +55,7 @@ func (f *pageFetch) Run(ctx context.Context) {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.result = pageResult{page, time.Since(start), err}
+	f.result = pageResult{true, page, time.Since(start), err}
 	f.changes++
 }
 
@@ -66,7 +67,10 @@ func (f *pageFetch) Result() (result Result, changes int) {
 }
 
 // AddTo implements Result. It drops families with the name of one of the exporter's own families.
-func (r pageResult) AddTo(set *metric.Set) (answered bool, problems []problem) {
+func (r pageResult) AddTo(set *metric.Set) summary {
+	if !r.over {
+		return summary{pending: []string{pageCollector}}
+	}
 	set.Add(collectorSuccess, value(r.err == nil), pageCollector)
 	set.Add(collectorDuration, r.took.Seconds(), pageCollector)
 	out := set.Writer(pageCollector, 0)
@@ -81,9 +85,9 @@ func (r pageResult) AddTo(set *metric.Set) (answered bool, problems []problem) {
 		set.Merge(family)
 	}
 	if r.err == nil {
-		return false, nil
+		return summary{}
 	}
-	return false, []problem{{[]string{pageCollector}, r.err, hint.XHTTPProm}}
+	return summary{problems: []problem{{[]string{pageCollector}, r.err, hint.XHTTPProm}}}
 }
 
 // ownNames returns the names of all families except those of the routing script.
