@@ -67,7 +67,8 @@ func run(cfg *config.Config, logger *slog.Logger) error {
 	defer stop()
 	defer logHangups(logger)()
 	pool := scrape.NewPool(cfg, logger)
-	defer pool.Close() //nolint:errcheck // the program ends
+	defer pool.Close()                                          //nolint:errcheck // the program ends
+	defer context.AfterFunc(ctx, func() { _ = pool.Close() })() // so that scrapes under way end with what has arrived
 	handler, err := web.NewHandler(cfg.Web, pool, logger)
 	if err != nil {
 		return err

@@ -186,8 +186,8 @@ func (c *Collector) Collect(set *metric.Set, settings Settings, answers []Answer
 		case answer.Err == nil:
 			good = append(good, answer)
 		case c.hasNoRows(answer.Err):
-		case len(answers) == 1:
-			failed = append(failed, answer.Err)
+		case allFailedAlike(answers):
+			return answer.Err
 		default:
 			failed = append(failed, fmt.Errorf("%s: %w", answer.Call, answer.Err))
 		}
@@ -199,6 +199,13 @@ func (c *Collector) Collect(set *metric.Set, settings Settings, answers []Answer
 		failed = append(failed, c.verify(good))
 	}
 	return errors.Join(failed...)
+}
+
+// allFailedAlike reports whether all calls failed with the same error, as in an outage.
+func allFailedAlike(answers []Answer) bool {
+	return !slices.ContainsFunc(answers, func(answer Answer) bool {
+		return answer.Err == nil || answer.Err.Error() != answers[0].Err.Error()
+	})
 }
 
 func (c *Collector) hasNoRows(err error) bool {

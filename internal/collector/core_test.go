@@ -255,6 +255,33 @@ func TestSharedMemoryBelow4GiBIsSettled(t *testing.T) {
 	}
 }
 
+// TestSharedMemoryOfTwoServersIsNotMixed has Kamailio restart between the two calls, with other sizes of shared memory.
+func TestSharedMemoryOfTwoServersIsNotMixed(t *testing.T) {
+	for _, test := range []struct {
+		bytes   any
+		kib     int64
+		samples []string
+	}{
+		{int32(109051904), 65536, nil},     // 4200 MiB, then 64 MiB
+		{int32(64 << 20), 4200 << 10, nil}, // 64 MiB, then 4200 MiB
+		{int32(109051904), 8296 << 10, []string{"kamailio_core_shmmem_total 8.698986496e+09"}}, // the same modulo 4 GiB
+		{float64(64 << 20), 4200 << 10, []string{"kamailio_core_shmmem_total 6.7108864e+07"}},  // not cut
+	} {
+		answers := []Answer{
+			{Call: coreShmmem.Calls(Settings{})[0], Reply: reply(t, rpc.Members{{Name: "total", Value: test.bytes}})},
+			{Call: coreShmmem.Calls(Settings{})[1], Reply: reply(t, rpc.Members{{Name: "total", Value: test.kib}})},
+		}
+		set := metric.NewSet()
+		if err := coreShmmem.Collect(set, Settings{}, answers); err != nil && test.samples != nil {
+			t.Fatal(err)
+		}
+		checkSamples(t, samples(t, set), test.samples...)
+		if test.samples == nil && coreShmmem.Settled(answers) {
+			t.Errorf("%v bytes, %d KiB: the replies of two servers are settled", test.bytes, test.kib)
+		}
+	}
+}
+
 // TestSharedMemoryWithoutKiB has no reply in KiB. A value that may lack its upper 32 bits has no sample.
 func TestSharedMemoryWithoutKiB(t *testing.T) {
 	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: 109051904}, {Name: "free", Value: 8.0}, {Name: "fragments", Value: 3}}))

@@ -4,6 +4,9 @@
 package metric
 
 import (
+	"encoding/hex"
+	"hash/fnv"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -158,12 +161,15 @@ type Labels struct {
 
 func isLong(value string) bool { return len(value) > MaxLabelLength }
 
-// cutAll returns a copy of the values, in which those longer than MaxLabelLength are cut.
+// cutAll returns a copy of the values, in which those longer than MaxLabelLength are cut. A hash of the whole value at the end
+// of a cut one keeps different values different.
 func cutAll(values []string) []string {
 	values = slices.Clone(values)
 	for i, value := range values {
 		if isLong(value) {
-			values[i] = cut(value, MaxLabelLength)
+			hash := fnv.New32a()
+			_, _ = io.WriteString(hash, value) // never fails
+			values[i] = cut(value, MaxLabelLength-2*hash.Size()) + hex.EncodeToString(hash.Sum(nil))
 		}
 	}
 	return values

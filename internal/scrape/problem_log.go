@@ -159,7 +159,7 @@ const maxText = 300
 func printable(text string) string {
 	var b strings.Builder
 	length := 0
-	for _, c := range text {
+	for _, c := range strings.ReplaceAll(text, "\n", "; ") { // errors.Join puts one error on a line
 		if length == maxText {
 			b.WriteString("…")
 			break

@@ -31,7 +31,7 @@ func TestReleasedSetIsReused(t *testing.T) {
 		"exporter_collector_success[core.uptime] 0",
 		"exporter_failed_scrapes[] 1",
 		"exporter_total_scrapes[] 3",
-		"up[] 1",
+		"up[] 0",
 	)
 }
 

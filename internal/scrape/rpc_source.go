@@ -305,11 +305,11 @@ func sortForBatch(collectors []*collector.Collector) {
 func (s *rpcFetch) learn(chosen choice) {
 	s.update(func(o *outcome) {
 		switch {
+		case (chosen.guessed || asksCore(o.jobs)) && o.allUnknown():
+			o.err, o.answered, o.expected = hint.ErrNotKamailio, false, s.expected()
 		case !s.module.Auto:
 		case !chosen.guessed:
 			s.known = chosen.collectors
-		case o.allUnknown():
-			o.err, o.answered, o.expected = hint.ErrNotKamailio, false, s.expected()
 		default:
 			s.known = s.learned(o.jobs)
 		}
@@ -375,6 +375,11 @@ func isLate(ctx context.Context, err error) bool {
 // allUnknown reports whether the reply to every call is that there is no such method.
 func (o *outcome) allUnknown() bool {
 	return len(o.jobs) > 0 && !slices.ContainsFunc(o.jobs, func(j job) bool { return !j.noSuchMethod() })
+}
+
+// asksCore reports whether a method of Kamailio's core is called, which every Kamailio has.
+func asksCore(jobs []job) bool {
+	return slices.ContainsFunc(jobs, func(j job) bool { return strings.HasPrefix(j.collector.Method, "core.") })
 }
 
 // noSuchMethod reports whether the server replied that it does not have the method.

@@ -116,6 +116,8 @@ func checkURL(uri string) error {
 		return errors.New("the host is missing: use for example http://127.0.0.1:5060/RPC")
 	case u.Fragment != "":
 		return errors.New("a URL of a server has no #")
+	case u.Port() != "" && !isPort(u.Port()):
+		return errPort
 	}
 	return nil
 }
@@ -149,7 +151,7 @@ func checkHostPort(scheme, address string) error {
 	case err != nil:
 		return fmt.Errorf("the address must be host:port, for example %s://localhost:2049, or [address]:port for IPv6", scheme)
 	case !isPort(port):
-		return errors.New("the port must be a number from 1 to 65535")
+		return errPort
 	case host == "":
 		return fmt.Errorf("the host is missing: use for example %s://127.0.0.1:%s", scheme, port)
 	case host == "*":
@@ -159,6 +161,8 @@ func checkHostPort(scheme, address string) error {
 	}
 	return nil
 }
+
+var errPort = errors.New("the port must be a number from 1 to 65535")
 
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)

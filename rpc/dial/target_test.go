@@ -88,6 +88,8 @@ func TestParseTargetErrors(t *testing.T) {
 		{"http:/RPC", "the host is missing"},
 		{"https://host/RPC#x", "has no #"},
 		{"http://host:port/", "cannot be read"},
+		{"http://host:65536/RPC", "the port must be a number from 1 to 65535"},
+		{"https://host:0/RPC", "the port must be a number from 1 to 65535"},
 		{"jsonrpc+tcp://host", "must be host:port"},
 		{"jsonrpc+unixgram:rpc", "must start with a slash"},
 		{"unix:", "the path is missing"},
