@@ -280,6 +280,18 @@ func TestServerWithoutAnyKnownMethodIsDown(t *testing.T) {
 	}
 }
 
+// TestServerWithoutAMethodOfTheCoreIsDown names a method that every Kamailio has, and one that only some have.
+func TestServerWithoutAMethodOfTheCoreIsDown(t *testing.T) {
+	for method, want := range map[string]string{"core.uptime": "up[] 0\n", "tls.info": "up[] 1\n"} {
+		client := &script{answers: map[string]answer{method: {err: notFound}}}
+		target, _ := newTestTarget(t, client, testOptions{Named: named(t, method)})
+		want = "exporter_collector_success[" + method + "] 0\n" + want
+		if got := scrapeFor(t, target, time.Hour, "kamailio_exporter_collector", "kamailio_up"); got != want {
+			t.Errorf("%s: samples\n%swant\n%s", method, got, want)
+		}
+	}
+}
+
 // TestLargeMethodsAreCalledLast names methods in any order, together with settings that
 // add methods.
 func TestLargeMethodsAreCalledLast(t *testing.T) {
