@@ -1,5 +1,5 @@
-# Makes a Debian changelog (deb-changelog(5)) of what notes.awk prints. -v version, maintainer and date are those of its
-# first and last line. Lines have 80 bytes at most, so that lintian does not object.
+# Turns the output of notes.awk into a Debian changelog (deb-changelog(5)). The variables version, maintainer and date are for
+# its first and last line. Lines have at most 80 bytes, as lintian requires.
 BEGIN { printf "kamailio-exporter (%s) unstable; urgency=medium\n\n", version }
 
 /^[-#]/ || NF == 0 {

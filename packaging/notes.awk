@@ -1,6 +1,6 @@
-# Prints the newest section of CHANGELOG.md, without its heading, for the release of that version. Fails unless the heading
-# has the version in VERSION and, if -v tag=TAG names the tag of a release, the tag has it too and the heading has a date.
-# Run it in the repository's root directory: awk -f packaging/notes.awk CHANGELOG.md
+# Prints the newest section of CHANGELOG.md, without its heading, as the release notes. Fails if the version in the heading is
+# not that of VERSION. If -v tag=TAG is set, fails also if the tag has another version or the heading has no date.
+# Usage, in the repository's root directory: awk -f packaging/notes.awk CHANGELOG.md
 /^## / && section++ { exit }
 section && !/^## / { notes = notes $0 "\n" }
 /^## / { heading = $0 }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Starts the installed unit under a real systemd: systemd_test.sh WORK SYSTEMD, run by the test as root in mount, process,
-# host name and IPC namespaces of its own. The root of the file system is a copy of this machine's that nobody else sees
-# and that goes with the namespaces. What the service logs comes out on the standard output. SYSTEMD is a directory with
-# systemd and its libraries, for machines without one.
+# Starts the installed unit with a real systemd. Usage: systemd_test.sh WORK SYSTEMD, run by the test as root in new mount,
+# process, host name and IPC namespaces. The root file system is an overlay over this machine's, which exists only in these
+# namespaces. The log of the service is written to standard output. SYSTEMD is a directory with systemd and its libraries,
+# for machines without systemd.
 set -e
 work=$1
 mount -t tmpfs tmpfs "$work"
@@ -24,7 +24,7 @@ if [ ! -x lib/systemd/systemd ]; then
 	tar -C "$2" -c . | tar -x --keep-directory-symlink
 fi
 
-# No unit but the exporter's, so that nothing else of this machine starts.
+# Only the exporter's unit, so that no other service of this machine starts.
 mkdir -p units/kamailio_exporter.service.d
 cp usr/lib/systemd/system/kamailio_exporter.service units/
 for target in sysinit basic network shutdown; do
@@ -36,6 +36,6 @@ mkfifo log
 printf '[Service]\nStandardError=append:/log\nStandardOutput=append:/log\n' >units/kamailio_exporter.service.d/log.conf
 cat <>log &
 
-pivot_root . mnt # systemd gives the service a user namespace of its own, which the kernel refuses in a chroot
+pivot_root . mnt # not chroot, in which the kernel refuses the user namespace of the service
 exec env -i container=lxc PATH=/usr/sbin:/usr/bin:/sbin:/bin SYSTEMD_UNIT_PATH=/units \
 	sh -c 'umount -l /mnt && exec /lib/systemd/systemd --system --show-status=0'

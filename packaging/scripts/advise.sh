@@ -1,5 +1,5 @@
 #!/bin/sh
-# The first part of the script that each package runs after an installation and after an upgrade.
+# First part of the script that each package runs after an installation or an upgrade.
 set -e
 
 user=kamailio_exporter
@@ -9,7 +9,7 @@ socket=/run/kamailio/kamailio_ctl
 advise() {
 	if [ ! -S "$socket" ]; then
 		if ! getent group kamailio >/dev/null; then
-			echo "kamailio_exporter: there is no group kamailio yet. If Kamailio is to run on this machine, install it and then run"
+			echo "kamailio_exporter: there is no group kamailio. After installing Kamailio on this machine, run"
 			echo "    usermod --append --groups kamailio $user"
 		fi
 		return
@@ -19,7 +19,7 @@ advise() {
 	case "$mode" in
 	?[67]?) ;;
 	*)
-		echo "kamailio_exporter: Kamailio's control socket $socket has mode $mode, so the exporter may not connect. Add"
+		echo "kamailio_exporter: Kamailio's control socket $socket has mode $mode, so the exporter cannot connect. Add"
 		echo "    modparam(\"ctl\", \"mode\", 0660)"
 		echo "to Kamailio's configuration and restart Kamailio."
 		;;
@@ -27,7 +27,7 @@ advise() {
 	case " $(id -nG "$user") " in
 	*" $group "*) return ;;
 	esac
-	echo "kamailio_exporter: Kamailio's control socket $socket belongs to the group $group, which the exporter's user is not in."
+	echo "kamailio_exporter: Kamailio's control socket $socket belongs to the group $group. The exporter's user $user is not in this group."
 	if [ "$group" = root ]; then
 		echo "Add"
 		echo "    modparam(\"ctl\", \"group\", \"$user\")"

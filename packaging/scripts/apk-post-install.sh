@@ -1,7 +1,7 @@
 
-# Alpine's part: VERSION [OLD-VERSION].
+# Part for Alpine. Arguments: VERSION [OLD-VERSION].
 
-# Only a new user joins Kamailio's group: an administrator may have taken an old one out of it.
+# Only a new user is added to Kamailio's group, because an administrator may have removed an existing one from it.
 if ! id "$user" >/dev/null 2>&1; then
 	addgroup -S "$user"
 	adduser -S -D -H -h /nonexistent -s /sbin/nologin -G "$user" "$user"

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs before a removal. The user stays: the groups that an administrator put it into are settings.
+# Runs before a removal. The user is kept, because its groups are settings of the administrator.
 set -e
 
 if command -v rc-service >/dev/null; then
 	rc-service --ifstarted kamailio_exporter stop
-	rc-update --quiet --all delete kamailio_exporter || true # it may be in no runlevel
+	rc-update --quiet --all delete kamailio_exporter || true # fails if the service is in no runlevel
 fi

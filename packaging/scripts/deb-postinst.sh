@@ -1,10 +1,10 @@
 
-# Debian's part: configure [OLD-VERSION], or abort-* if dpkg gave up a removal or an upgrade, which changes nothing.
+# Part for Debian. Arguments: configure [OLD-VERSION], or abort-* after a failed removal or upgrade, which needs nothing.
 if [ "$1" != configure ]; then
 	exit 0
 fi
 
-# Only a new user joins Kamailio's group: an administrator may have taken an old one out of it.
+# Only a new user is added to Kamailio's group, because an administrator may have removed an existing one from it.
 if ! id "$user" >/dev/null 2>&1; then
 	adduser --quiet --system --group --home /nonexistent --no-create-home "$user"
 	if getent group kamailio >/dev/null; then
@@ -13,8 +13,8 @@ if ! id "$user" >/dev/null 2>&1; then
 fi
 advise
 
-# As Debian's own packages do: the first installation enables and starts the service; afterwards it stays as the
-# administrator left it, even through a removal and another installation.
+# As in Debian's own packages, the first installation enables and starts the service. Later installations keep the choice of
+# the administrator, also after a removal.
 deb-systemd-helper unmask kamailio_exporter.service >/dev/null
 if deb-systemd-helper --quiet was-enabled kamailio_exporter.service; then
 	deb-systemd-helper enable kamailio_exporter.service >/dev/null

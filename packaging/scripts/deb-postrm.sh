@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs after a removal (remove, then purge). The user stays until a purge: the groups that an administrator put it into are
-# settings.
+# Runs after a removal (remove) and after a purge (purge). The user is kept until a purge, because its groups are settings of
+# the administrator.
 set -e
 
 case "$1" in
@@ -12,7 +12,7 @@ remove)
 purge)
 	deb-systemd-helper purge kamailio_exporter.service kamailio_exporter.socket >/dev/null
 	if id kamailio_exporter >/dev/null 2>&1; then
-		userdel kamailio_exporter # and its group, which has the same name
+		userdel kamailio_exporter # also removes its group
 	fi
 	;;
 esac

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs before a removal (remove) and before an upgrade (upgrade), which does not stop the service.
+# Runs before a removal (remove) and before an upgrade (upgrade). An upgrade does not stop the service.
 set -e
 
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then

@@ -1,7 +1,7 @@
 
-# The rpm's part: the number of versions that are now installed, 1 for the first installation.
+# Part for rpm. Argument: number of installed versions, 1 after the first installation.
 
-# Only a new user joins Kamailio's group: an administrator may have taken an old one out of it.
+# Only a new user is added to Kamailio's group, because an administrator may have removed an existing one from it.
 if ! id "$user" >/dev/null 2>&1; then
 	useradd --system --user-group --home-dir /nonexistent --no-create-home --shell /usr/sbin/nologin "$user"
 	if getent group kamailio >/dev/null; then
@@ -10,7 +10,7 @@ if ! id "$user" >/dev/null 2>&1; then
 fi
 advise
 
-# As Fedora's and SUSE's own packages do: the distribution's presets decide whether a new service is enabled, and the
+# As in Fedora's and SUSE's own packages, the presets of the distribution decide whether a new service is enabled. The
 # administrator starts it.
 if ! command -v systemctl >/dev/null; then
 	exit 0

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs after a removal, with the number of versions that stay. The user stays: the groups that an administrator put it into
-# are settings.
+# Runs after a removal. Argument: number of versions that remain installed. The user is kept, because its groups are settings
+# of the administrator.
 set -e
 
 if [ "$1" = 0 ] && [ -d /run/systemd/system ]; then

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs before a removal, with the number of versions that stay: 0, or 1 in an upgrade, which does not stop the service.
+# Runs before a removal. Argument: number of versions that remain installed, 1 in an upgrade, which does not stop the service.
 set -e
 
 if [ "$1" != 0 ]; then
