@@ -49,7 +49,7 @@ func BenchmarkCollect(b *testing.B) {
 		{"dispatcher.list_short", dispatcherList, many, Settings{Short: []string{"dispatcher.list"}}},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
-			answers := []Answer{{Call: bench.collector.Calls(bench.settings)[0], Reply: bench.reply}}
+			answers := []Reply{{Call: bench.collector.Calls(bench.settings)[0], Reply: bench.reply}}
 			b.ReportAllocs()
 			samples := 0
 			set := metric.NewSet()

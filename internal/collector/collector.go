@@ -48,15 +48,15 @@ type Collector struct {
 	// again returns the calls of a second batch, if the replies to the first batch
 	// require one. The second batch replaces the first. nil means that there is
 	// never a second batch.
-	again func(Settings, []Answer) []rpc.Call
+	again func(Settings, []Reply) []rpc.Call
 	// collect turns the successful replies, at least one, into samples.
-	collect func(out *metric.Writer, settings Settings, answers []Answer)
+	collect func(out *metric.Writer, settings Settings, replies []Reply)
 	// settled reports whether the replies to all calls show that those after the
 	// first call are valid until Kamailio restarts; nil means that they never are.
-	settled func(answers []Answer) bool
+	settled func(replies []Reply) bool
 	// verify returns an error if successful replies are incomplete; nil means that
 	// they never are.
-	verify func(answers []Answer) error
+	verify func(replies []Reply) error
 	// noRows is the reason of the fault that the method sends if it has no data,
 	// "" if there is no such fault.
 	noRows string
@@ -85,18 +85,18 @@ type Settings struct {
 	NoLegacySeries bool
 }
 
-// Answer is a call and its reply.
-type Answer struct {
+// Reply is the outcome of a call, with the call.
+type Reply struct {
 	Call rpc.Call
 	rpc.Reply
 }
 
 // argument returns the call's i-th argument if it is a string, otherwise "".
-func (a *Answer) argument(i int) string {
-	if i >= len(a.Call.Args) {
+func (r *Reply) argument(i int) string {
+	if i >= len(r.Call.Args) {
 		return ""
 	}
-	text, _ := a.Call.Args[i].(string)
+	text, _ := r.Call.Args[i].(string)
 	return text
 }
 
@@ -164,32 +164,32 @@ func (c *Collector) Calls(settings Settings) []rpc.Call {
 
 // Again returns the calls of a second batch, whose replies replace those of the
 // first batch. Usually there are none.
-func (c *Collector) Again(settings Settings, answers []Answer) []rpc.Call {
+func (c *Collector) Again(settings Settings, replies []Reply) []rpc.Call {
 	if c.again == nil {
 		return nil
 	}
-	return c.again(settings, answers)
+	return c.again(settings, replies)
 }
 
 // Settled reports whether the replies to the calls after the first one are valid
 // until Kamailio restarts, so that these calls need not be made again.
-func (c *Collector) Settled(answers []Answer) bool { return c.settled != nil && c.settled(answers) }
+func (c *Collector) Settled(replies []Reply) bool { return c.settled != nil && c.settled(replies) }
 
 // Collect adds the samples of the replies to set. It returns an error if a call
 // failed, or if no sample could be made of a reply. The samples of the other
 // replies are added even then.
-func (c *Collector) Collect(set *metric.Set, settings Settings, answers []Answer) error {
-	var good []Answer
+func (c *Collector) Collect(set *metric.Set, settings Settings, replies []Reply) error {
+	var good []Reply
 	var failed []error
-	for _, answer := range answers {
+	for _, reply := range replies {
 		switch {
-		case answer.Err == nil:
-			good = append(good, answer)
-		case c.hasNoRows(answer.Err):
-		case allFailedAlike(answers):
-			return answer.Err
+		case reply.Err == nil:
+			good = append(good, reply)
+		case c.hasNoRows(reply.Err):
+		case allFailedAlike(replies):
+			return reply.Err
 		default:
-			failed = append(failed, fmt.Errorf("%s: %w", answer.Call, answer.Err))
+			failed = append(failed, fmt.Errorf("%s: %w", reply.Call, reply.Err))
 		}
 	}
 	if len(good) > 0 {
@@ -202,9 +202,9 @@ func (c *Collector) Collect(set *metric.Set, settings Settings, answers []Answer
 }
 
 // allFailedAlike reports whether all calls failed with the same error, as in an outage.
-func allFailedAlike(answers []Answer) bool {
-	return !slices.ContainsFunc(answers, func(answer Answer) bool {
-		return answer.Err == nil || answer.Err.Error() != answers[0].Err.Error()
+func allFailedAlike(replies []Reply) bool {
+	return !slices.ContainsFunc(replies, func(reply Reply) bool {
+		return reply.Err == nil || reply.Err.Error() != replies[0].Err.Error()
 	})
 }
 
@@ -216,14 +216,14 @@ func (c *Collector) hasNoRows(err error) bool {
 // collectSafely calls collect and returns an error if it panics. Replies are
 // untrusted input, and one that a collector does not expect must not stop the
 // other collectors.
-func (c *Collector) collectSafely(out *metric.Writer, settings Settings, answers []Answer) (err error) {
+func (c *Collector) collectSafely(out *metric.Writer, settings Settings, replies []Reply) (err error) {
 	defer func() {
 		if broken := recover(); broken != nil {
 			err = fmt.Errorf("the reply broke the collector, please report it: %v", broken)
 		}
 	}()
-	c.collect(out, settings, answers)
-	if out.Added() == 0 && (out.Skipped() > 0 || !slices.ContainsFunc(answers, hasRows)) {
+	c.collect(out, settings, replies)
+	if out.Added() == 0 && (out.Skipped() > 0 || !slices.ContainsFunc(replies, hasRows)) {
 		return errNothingRead
 	}
 	return nil
@@ -233,8 +233,8 @@ func (c *Collector) collectSafely(out *metric.Writer, settings Settings, answers
 var errNothingRead = errors.New("no sample could be made of the reply, whose format is unknown")
 
 // hasRows reports whether a reply is a list or a struct, which may be empty.
-func hasRows(answer Answer) bool {
-	kind := answer.Value.Kind()
+func hasRows(reply Reply) bool {
+	kind := reply.Value.Kind()
 	return kind == rpc.KindStruct || kind == rpc.KindArray
 }
 
@@ -320,16 +320,16 @@ func (f *field) addTo(out *metric.Writer, labels metric.Labels, v rpc.Value) {
 
 // each returns a collect function that handles replies one by one and needs no
 // settings.
-func each(collect func(*metric.Writer, rpc.Reply)) func(*metric.Writer, Settings, []Answer) {
-	return func(out *metric.Writer, _ Settings, answers []Answer) {
-		for _, answer := range answers {
-			collect(out, answer.Reply)
+func each(collect func(*metric.Writer, rpc.Reply)) func(*metric.Writer, Settings, []Reply) {
+	return func(out *metric.Writer, _ Settings, replies []Reply) {
+		for _, reply := range replies {
+			collect(out, reply.Reply)
 		}
 	}
 }
 
 // fields returns a collect function for replies that are one struct of numbers.
-func fields(all []field) func(*metric.Writer, Settings, []Answer) {
+func fields(all []field) func(*metric.Writer, Settings, []Reply) {
 	named := byName(all)
 	return each(func(out *metric.Writer, reply rpc.Reply) {
 		for member := range reply.Value.All() {

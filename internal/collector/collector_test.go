@@ -30,7 +30,7 @@ func reply(tb testing.TB, records ...any) rpc.Reply {
 func collect(t *testing.T, c *Collector, r rpc.Reply) ([]string, []metric.Skip) {
 	t.Helper()
 	set := metric.NewSet()
-	if err := c.Collect(set, Settings{}, []Answer{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
+	if err := c.Collect(set, Settings{}, []Reply{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
 		t.Fatal(err)
 	}
 	return samples(t, set), set.Skips()
@@ -116,7 +116,7 @@ func TestNegativeCountersAreDropped(t *testing.T) {
 				answer := golden.answer
 				answer.Value = reply(t, records(replaceNumbers(answer.Value, by.number, by.text))...).Value
 				set := metric.NewSet()
-				if err := golden.c.Collect(set, golden.settings, []Answer{answer}); err != nil && !errors.Is(err, errNothingRead) {
+				if err := golden.c.Collect(set, golden.settings, []Reply{answer}); err != nil && !errors.Is(err, errNothingRead) {
 					t.Fatal(err)
 				}
 				for _, family := range set.Families() {
@@ -135,7 +135,7 @@ type goldenAnswer struct {
 	name     string
 	c        *Collector
 	settings Settings
-	answer   Answer
+	answer   Reply
 }
 
 func goldenAnswers(t *testing.T) []goldenAnswer {
@@ -149,13 +149,13 @@ func goldenAnswers(t *testing.T) []goldenAnswer {
 		for _, file := range files {
 			name := strings.TrimSuffix(filepath.Base(file), ".binrpc")
 			c, args := collectorOf(name)
-			answer := Answer{Call: rpc.Call{Method: c.Method, Args: args}, Reply: readReply(t, file, when)}
+			answer := Reply{Call: rpc.Call{Method: c.Method, Args: args}, Reply: readReply(t, file, when)}
 			all = append(all, goldenAnswer{version + "/" + name, c, capturedSettings[name], answer})
 		}
 	}
 	for _, b := range built {
 		c, _ := collectorOf(b.method)
-		answer := Answer{Call: rpc.Call{Method: b.method}, Reply: reply(t, b.records...)}
+		answer := Reply{Call: rpc.Call{Method: b.method}, Reply: reply(t, b.records...)}
 		all = append(all, goldenAnswer{"built/" + b.method + "_" + b.name, c, b.settings, answer})
 	}
 	return all
@@ -233,8 +233,8 @@ func TestUnexpectedReplies(t *testing.T) {
 				t.Run(name+"/"+c.Method, func(t *testing.T) {
 					settings := Settings{Short: short, DialogProfiles: []DialogProfile{{"p", "v"}}, HtableKeys: []HtableKey{{"t", "k"}}}
 					set := metric.NewSet()
-					answer := Answer{Call: c.Calls(settings)[0], Reply: reply(t, records...)}
-					if err := c.Collect(set, settings, []Answer{answer}); err != nil && !errors.Is(err, errNothingRead) {
+					answer := Reply{Call: c.Calls(settings)[0], Reply: reply(t, records...)}
+					if err := c.Collect(set, settings, []Reply{answer}); err != nil && !errors.Is(err, errNothingRead) {
 						t.Error(err)
 					}
 					// An empty list means that there are no rooms or registrations.
@@ -252,7 +252,7 @@ func TestUnexpectedReplies(t *testing.T) {
 
 func TestPanicIsAnError(t *testing.T) {
 	c := &Collector{Method: "x", collect: each(func(*metric.Writer, rpc.Reply) { panic("bug") })}
-	if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t)}}); err == nil || !strings.Contains(err.Error(), "bug") {
+	if err := c.Collect(metric.NewSet(), Settings{}, []Reply{{Reply: reply(t)}}); err == nil || !strings.Contains(err.Error(), "bug") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -260,7 +260,7 @@ func TestPanicIsAnError(t *testing.T) {
 func TestReplyErrorsAreReturned(t *testing.T) {
 	fault := &rpc.Fault{Code: 500, Reason: "No Destination Sets"}
 	for _, c := range All {
-		err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: rpc.Reply{Err: fault}}})
+		err := c.Collect(metric.NewSet(), Settings{}, []Reply{{Reply: rpc.Reply{Err: fault}}})
 		if c == dispatcherList {
 			if err != nil {
 				t.Errorf("%s: error %v, want none for an empty list", c.Method, err)
@@ -334,7 +334,7 @@ func TestReplyCodes(t *testing.T) {
 // all methods that are ever called, and that none of these changes anything.
 func TestCollectorsCallOnlyTheirMethod(t *testing.T) {
 	settings := Settings{StatsGroups: []string{"script", "all", "x:y"}, Named: Methods()}
-	fault := []Answer{{Reply: rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "Internal error"}}}}
+	fault := []Reply{{Reply: rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "Internal error"}}}}
 	for _, c := range All {
 		for _, call := range slices.Concat(c.Calls(settings), c.Again(settings, fault)) {
 			if call.Method != c.Method && (c != statsFetch || call.Method != "stats.get_statistics") {
@@ -372,7 +372,7 @@ func TestUnreadableReplies(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := tmStats.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: reply(t, test.records...)}})
+			err := tmStats.Collect(metric.NewSet(), Settings{}, []Reply{{Reply: reply(t, test.records...)}})
 			if errors.Is(err, errNothingRead) != test.fails {
 				t.Errorf("error %v", err)
 			}

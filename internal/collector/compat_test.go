@@ -47,7 +47,7 @@ func TestSeriesOfVersion2(t *testing.T) {
 		for _, want := range v2Families {
 			c, settings := v2Collector(t, want.method)
 			set := metric.NewSet()
-			answer := Answer{Call: c.Calls(settings)[0], Reply: readReply(t, v2Capture(t, version, want.method), when)}
+			answer := Reply{Call: c.Calls(settings)[0], Reply: readReply(t, v2Capture(t, version, want.method), when)}
 			if err := c.Collect(set, settings, answersWith(t, c, answer)); err != nil {
 				t.Fatalf("%s %s: %v", version, want.method, err)
 			}

@@ -156,12 +156,12 @@ var coreShmmem = &Collector{
 	calls: func(Settings) []rpc.Call {
 		return []rpc.Call{{Method: "core.shmmem"}, {Method: "core.shmmem", Args: []any{shmmemKiB}}}
 	},
-	settled: func(answers []Answer) bool {
-		_, kib := shmmemReplies(answers)
+	settled: func(replies []Reply) bool {
+		_, kib := shmmemReplies(replies)
 		return isBelow4GiB(kib)
 	},
-	collect: func(out *metric.Writer, _ Settings, answers []Answer) {
-		bytes, kib := shmmemReplies(answers)
+	collect: func(out *metric.Writer, _ Settings, replies []Reply) {
+		bytes, kib := shmmemReplies(replies)
 		collectShmmem(out, bytes, kib)
 	},
 }
@@ -169,12 +169,12 @@ var coreShmmem = &Collector{
 // shmmemReplies returns the replies in bytes and in KiB. The latter does not exist
 // if its total is not that of the former, because Kamailio restarted between the
 // calls.
-func shmmemReplies(answers []Answer) (bytes, kib rpc.Value) {
-	for i := range answers {
-		if answers[i].argument(0) == shmmemKiB {
-			kib = answers[i].Value
+func shmmemReplies(replies []Reply) (bytes, kib rpc.Value) {
+	for i := range replies {
+		if replies[i].argument(0) == shmmemKiB {
+			kib = replies[i].Value
 		} else {
-			bytes = answers[i].Value
+			bytes = replies[i].Value
 		}
 	}
 	if isOtherTotal(bytes.Get("total"), kib.Get("total")) {

@@ -181,7 +181,7 @@ func TestFaultsOfUnusedFeatures(t *testing.T) {
 	}
 	for c, reason := range tests {
 		fault := &rpc.Fault{Code: 500, Reason: reason}
-		if err := c.Collect(metric.NewSet(), Settings{}, []Answer{{Reply: rpc.Reply{Err: fault}}}); err != nil {
+		if err := c.Collect(metric.NewSet(), Settings{}, []Reply{{Reply: rpc.Reply{Err: fault}}}); err != nil {
 			t.Errorf("%s: %v", c.Method, err)
 		}
 	}
@@ -211,7 +211,7 @@ func TestSharedMemoryOf4GiB(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			set := metric.NewSet()
-			err := coreShmmem.Collect(set, Settings{}, []Answer{
+			err := coreShmmem.Collect(set, Settings{}, []Reply{
 				{Call: coreShmmem.Calls(Settings{})[1], Reply: reply(t, rpc.Members{{Name: "total", Value: 4300800}, {Name: "free", Value: test.kib}})},
 				{Call: coreShmmem.Calls(Settings{})[0], Reply: reply(t, rpc.Members{{Name: "total", Value: int32(109051904)}, {Name: "free", Value: test.bytes}})},
 			})
@@ -237,7 +237,7 @@ func TestSharedMemoryBelow4GiBIsSettled(t *testing.T) {
 		{4<<20 - 1, true, []string{"kamailio_core_shmmem_free 3.221225472e+09"}},
 		{4 << 20, false, []string{"kamailio_core_shmmem_free 7.516192768e+09"}},
 	} {
-		answers := []Answer{
+		answers := []Reply{
 			{Call: coreShmmem.Calls(Settings{})[0], Reply: reply(t, rpc.Members{{Name: "free", Value: int32(3<<30 - 1<<32)}})},
 			{Call: coreShmmem.Calls(Settings{})[1], Reply: reply(t, rpc.Members{{Name: "total", Value: test.total}, {Name: "free", Value: 7 << 20}})},
 		}
@@ -267,7 +267,7 @@ func TestSharedMemoryOfTwoServersIsNotMixed(t *testing.T) {
 		{int32(109051904), 8296 << 10, []string{"kamailio_core_shmmem_total 8.698986496e+09"}}, // the same modulo 4 GiB
 		{float64(64 << 20), 4200 << 10, []string{"kamailio_core_shmmem_total 6.7108864e+07"}},  // not cut
 	} {
-		answers := []Answer{
+		answers := []Reply{
 			{Call: coreShmmem.Calls(Settings{})[0], Reply: reply(t, rpc.Members{{Name: "total", Value: test.bytes}})},
 			{Call: coreShmmem.Calls(Settings{})[1], Reply: reply(t, rpc.Members{{Name: "total", Value: test.kib}})},
 		}

@@ -80,10 +80,10 @@ var dlgProfileGetSize = &Collector{
 		}
 		return calls
 	},
-	collect: func(out *metric.Writer, _ Settings, answers []Answer) {
-		for _, answer := range answers {
-			if answer.Value.Kind() != rpc.KindArray {
-				dialogProfileSize.add(out, answer.Value, answer.argument(0), answer.argument(1))
+	collect: func(out *metric.Writer, _ Settings, replies []Reply) {
+		for _, reply := range replies {
+			if reply.Value.Kind() != rpc.KindArray {
+				dialogProfileSize.add(out, reply.Value, reply.argument(0), reply.argument(1))
 			}
 		}
 	},

@@ -52,7 +52,7 @@ func TestMissingProfileDoesNotAffectOthers(t *testing.T) {
 	calls := dlgProfileGetSize.Calls(Settings{DialogProfiles: []DialogProfile{{Name: "nosuch"}, {"trunk", "100"}}})
 	fault := &rpc.Fault{Code: 404, Reason: "Profile not found: nosuch"}
 	set := metric.NewSet()
-	err := dlgProfileGetSize.Collect(set, Settings{}, []Answer{
+	err := dlgProfileGetSize.Collect(set, Settings{}, []Reply{
 		{Call: calls[0], Reply: rpc.Reply{Err: fault}},
 		{Call: calls[1], Reply: reply(t, int32(-1))},
 	})

@@ -119,10 +119,10 @@ var dispatcherList = &Collector{
 	Metrics: slices.Concat([]*metric.Desc{dispatcherTarget, destinationState, destinationProbing, setDestinations},
 		descsOf(destinationFields), descsOf(destinationAttrs), descsOf(destinationLatency), descsOf(destinationRuntime)),
 	noRows: "No Destination Sets",
-	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
+	collect: func(out *metric.Writer, settings Settings, replies []Reply) {
 		short := slices.Contains(settings.Short, "dispatcher.list")
-		for _, answer := range answers {
-			collectSets(out, short, answer.Value)
+		for _, reply := range replies {
+			collectSets(out, short, reply.Value)
 		}
 	},
 }

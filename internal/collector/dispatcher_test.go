@@ -146,7 +146,7 @@ func TestShortFormOfDispatcherList(t *testing.T) {
 		return rpc.Members{{Name: "URI", Value: uri}, {Name: "FLAGS", Value: flags}, {Name: "PRIORITY", Value: 1}}
 	}
 	set := metric.NewSet()
-	err := dispatcherList.Collect(set, Settings{Short: []string{"dispatcher.list"}}, []Answer{{Reply: reply(t, destinations(5,
+	err := dispatcherList.Collect(set, Settings{Short: []string{"dispatcher.list"}}, []Reply{{Reply: reply(t, destinations(5,
 		destination("sip:a", "AP"), destination("sip:a", "AP"), destination("sip:b", "AX"),
 		destination("sip:c", "IP"), destination("sip:d", "TP"), destination("sip:e", "??"),
 	))}})
@@ -170,7 +170,7 @@ func TestShortFormOfDispatcherList(t *testing.T) {
 func TestStatesWithoutDestinations(t *testing.T) {
 	count := func(set rpc.Members) []string {
 		out := metric.NewSet()
-		_ = dispatcherList.Collect(out, Settings{Short: []string{"dispatcher.list"}}, []Answer{{Reply: reply(t, set)}})
+		_ = dispatcherList.Collect(out, Settings{Short: []string{"dispatcher.list"}}, []Reply{{Reply: reply(t, set)}})
 		return samples(t, out)
 	}
 	checkSamples(t, count(destinations(5, rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: "AP"}})),

@@ -64,7 +64,7 @@ func TestGolden(t *testing.T) {
 				continue
 			}
 			t.Run(version+"/"+name, func(t *testing.T) {
-				answer := Answer{Call: rpc.Call{Method: c.Method, Args: args}, Reply: readReply(t, file, when)}
+				answer := Reply{Call: rpc.Call{Method: c.Method, Args: args}, Reply: readReply(t, file, when)}
 				checkReply(t, c, capturedSettings[name], answer, filepath.Join("testdata", version, name+".prom"))
 			})
 		}
@@ -81,7 +81,7 @@ func TestGoldenBuilt(t *testing.T) {
 			if c == nil || b.source == "" {
 				t.Fatal("the collector or the source is missing")
 			}
-			answer := Answer{Call: rpc.Call{Method: b.method}, Reply: reply(t, b.records...)}
+			answer := Reply{Call: rpc.Call{Method: b.method}, Reply: reply(t, b.records...)}
 			if calls := c.Calls(b.settings); len(calls) > 0 {
 				answer.Call = calls[0]
 			}
@@ -125,7 +125,7 @@ func collectorOf(name string) (found *Collector, args []any) {
 	return found, args
 }
 
-func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, golden string) {
+func checkReply(t *testing.T, c *Collector, settings Settings, answer Reply, golden string) {
 	t.Helper()
 	set := metric.NewSet()
 	if err := c.Collect(set, settings, answersWith(t, c, answer)); err != nil {
@@ -143,17 +143,17 @@ func checkReply(t *testing.T, c *Collector, settings Settings, answer Answer, go
 }
 
 // answersWith returns a reply and, for core.shmmem, the reply with the same numbers in KiB, which its collector needs.
-func answersWith(t *testing.T, c *Collector, answer Answer) []Answer {
+func answersWith(t *testing.T, c *Collector, answer Reply) []Reply {
 	t.Helper()
 	if c != coreShmmem {
-		return []Answer{answer}
+		return []Reply{answer}
 	}
 	var kib rpc.Members
 	for member := range answer.Value.All() {
 		bytes, _ := number(member, true)
 		kib = append(kib, rpc.Member{Name: member.Name(), Value: int64(bytes) >> 10})
 	}
-	return []Answer{answer, {Call: rpc.Call{Method: c.Method, Args: []any{"k"}}, Reply: reply(t, kib)}}
+	return []Reply{answer, {Call: rpc.Call{Method: c.Method, Args: []any{"k"}}, Reply: reply(t, kib)}}
 }
 
 func readReply(tb testing.TB, file string, when time.Time) rpc.Reply {

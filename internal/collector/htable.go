@@ -125,13 +125,13 @@ var htableGet = &Collector{
 		}
 		return calls
 	},
-	collect: func(out *metric.Writer, _ Settings, answers []Answer) {
-		for _, answer := range answers {
-			v := answer.Value.Get("item").Get("value")
+	collect: func(out *metric.Writer, _ Settings, replies []Reply) {
+		for _, reply := range replies {
+			v := reply.Value.Get("item").Get("value")
 			if !v.Exists() {
 				continue
 			}
-			key := HtableKey{answer.argument(0), answer.argument(1)}
+			key := HtableKey{reply.argument(0), reply.argument(1)}
 			value, ok := numberOrText(v)
 			if !ok {
 				out.Skip(metric.NotANumber, "$sht("+key.String()+")") // its value may be a secret

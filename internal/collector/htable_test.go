@@ -77,7 +77,7 @@ func TestHtableValues(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			set := metric.NewSet()
 			call := htableGet.Calls(Settings{HtableKeys: []HtableKey{{"t", "k"}}})[0]
-			err := htableGet.Collect(set, Settings{}, []Answer{{Call: call, Reply: test.reply}})
+			err := htableGet.Collect(set, Settings{}, []Reply{{Call: call, Reply: test.reply}})
 			if (err != nil && !errors.Is(err, errNothingRead)) != test.fails {
 				t.Errorf("error %v", err)
 			}

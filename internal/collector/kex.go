@@ -70,13 +70,13 @@ var pkgStats = &Collector{
 	Auto:    true,
 	Short:   true,
 	Metrics: append(descsOf(pkgFields), pkgRoleDescs()...),
-	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
-		for _, answer := range answers {
+	collect: func(out *metric.Writer, settings Settings, replies []Reply) {
+		for _, reply := range replies {
 			if slices.Contains(settings.Short, "pkg.stats") {
-				collectRoles(out, answer.Value)
+				collectRoles(out, reply.Value)
 				continue
 			}
-			collectProcesses(out, answer.Value)
+			collectProcesses(out, reply.Value)
 		}
 	},
 }

@@ -38,7 +38,7 @@ func TestProcessesWithoutValues(t *testing.T) {
 
 func TestPkgByRole(t *testing.T) {
 	set := metric.NewSet()
-	err := pkgStats.Collect(set, Settings{Short: []string{"pkg.stats"}}, []Answer{{Reply: reply(t,
+	err := pkgStats.Collect(set, Settings{Short: []string{"pkg.stats"}}, []Reply{{Reply: reply(t,
 		pkgOf(1, 1000, 7000, "udp receiver child=0 sock=127.0.0.1:5060"),
 		pkgOf(2, int32(-1), "much", "udp receiver child=1 sock=127.0.0.1:5060"),
 		pkgOf(3, 1500, 6500, "udp receiver child=2 sock=127.0.0.1:5060"),
@@ -69,8 +69,8 @@ func TestPkgByRole(t *testing.T) {
 func TestPkgByRoleGolden(t *testing.T) {
 	for version, when := range captured {
 		set := metric.NewSet()
-		answer := Answer{Reply: readReply(t, filepath.Join("testdata", version, "pkg.stats.binrpc"), when)}
-		if err := pkgStats.Collect(set, Settings{Short: []string{"pkg.stats"}}, []Answer{answer}); err != nil {
+		answer := Reply{Reply: readReply(t, filepath.Join("testdata", version, "pkg.stats.binrpc"), when)}
+		if err := pkgStats.Collect(set, Settings{Short: []string{"pkg.stats"}}, []Reply{answer}); err != nil {
 			t.Fatal(err)
 		}
 		checkGolden(t, filepath.Join("testdata", version, "pkg.stats_short.prom"), exposition(t, set))

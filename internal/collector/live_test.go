@@ -27,14 +27,14 @@ func live(t *testing.T, uri string, c *Collector, settings Settings) ([]string, 
 	}
 	defer client.Close()
 	calls := c.Calls(settings)
-	answers := make([]Answer, len(calls))
+	answers := make([]Reply, len(calls))
 	for i, reply := range client.Do(t.Context(), calls...) {
-		answers[i] = Answer{calls[i], reply}
+		answers[i] = Reply{calls[i], reply}
 	}
 	if calls := c.Again(settings, answers); len(calls) > 0 {
-		answers = make([]Answer, len(calls))
+		answers = make([]Reply, len(calls))
 		for i, reply := range client.Do(t.Context(), calls...) {
-			answers[i] = Answer{calls[i], reply}
+			answers[i] = Reply{calls[i], reply}
 		}
 	}
 	set := metric.NewSet()

@@ -104,7 +104,7 @@ func TestFaultsThatAreNotFailures(t *testing.T) {
 		for _, reason := range []string{test.reason, "Server error"} {
 			set := metric.NewSet()
 			fault := &rpc.Fault{Code: 500, Reason: reason}
-			err := test.c.Collect(set, Settings{}, []Answer{{Reply: rpc.Reply{Err: fault}}})
+			err := test.c.Collect(set, Settings{}, []Reply{{Reply: rpc.Reply{Err: fault}}})
 			if errors.Is(err, fault) != (reason != test.reason) || len(set.Families()) > 0 {
 				t.Errorf("%s: %s: error %v, %d families", test.c.Method, reason, err, len(set.Families()))
 			}

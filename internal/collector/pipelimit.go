@@ -38,10 +38,10 @@ var plList = &Collector{
 	Large:   true,
 	Short:   true,
 	Metrics: append([]*metric.Desc{plPipes, plPipeInfo}, descsOf(plPipeFields)...),
-	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
+	collect: func(out *metric.Writer, settings Settings, replies []Reply) {
 		pipes := map[string]float64{}
-		for _, answer := range answers {
-			for pipe := range answer.Value.Rows() {
+		for _, reply := range replies {
+			for pipe := range reply.Value.Rows() {
 				texts, ok := keys(out, pipe, "algorithm", "name")
 				if !ok {
 					continue

@@ -98,7 +98,7 @@ func TestRowsWithoutKey(t *testing.T) {
 	for _, test := range tests {
 		collectRows := func(rows ...any) ([]string, []metric.Skip) {
 			set := metric.NewSet()
-			err := test.c.Collect(set, test.settings, []Answer{{Reply: reply(t, test.reply(rows...)...)}})
+			err := test.c.Collect(set, test.settings, []Reply{{Reply: reply(t, test.reply(rows...)...)}})
 			if err != nil && !errors.Is(err, errNothingRead) {
 				t.Fatal(err)
 			}

@@ -26,10 +26,10 @@ var siptraceStatus = &Collector{
 // enabled returns a function that reads a reply that is Enabled or Disabled.
 func enabled(desc *metric.Desc) func(*metric.Writer, rpc.Reply) {
 	return func(out *metric.Writer, reply rpc.Reply) {
-		for answer := range reply.Value.Rows() {
-			switch answer.Text() {
+		for reply := range reply.Value.Rows() {
+			switch reply.Text() {
 			case "Enabled", "Disabled":
-				out.Add(desc, is(answer.Text() == "Enabled"))
+				out.Add(desc, is(reply.Text() == "Enabled"))
 			default:
 				out.Skip(metric.BadValue, "neither Enabled nor Disabled")
 			}

@@ -61,8 +61,8 @@ var statsFetch = &Collector{
 // stats.fetch did not fit in ctl's buffer: one for all statistics and, since they
 // may not fit either, one for each group. The reply for a group that Kamailio does
 // not have is empty and not a fault.
-func getStatistics(settings Settings, answers []Answer) []rpc.Call {
-	if !refused(answers) {
+func getStatistics(settings Settings, replies []Reply) []rpc.Call {
+	if !refused(replies) {
 		return nil
 	}
 	groups := statisticGroups()
@@ -80,20 +80,20 @@ func getStatistics(settings Settings, answers []Answer) []rpc.Call {
 }
 
 // refused reports whether Kamailio has the method but sent a fault.
-func refused(answers []Answer) bool {
-	return slices.ContainsFunc(answers, func(answer Answer) bool {
-		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
+func refused(replies []Reply) bool {
+	return slices.ContainsFunc(replies, func(reply Reply) bool {
+		fault, ok := errors.AsType[*rpc.Fault](reply.Err)
 		return ok && fault.Code >= 500 && !fault.NoSuchMethod()
 	})
 }
 
-func collectStatistics(out *metric.Writer, settings Settings, answers []Answer) {
-	if answers[0].Call.Method == getStatisticsMethod {
-		collectStatisticLines(out, settings, answers)
+func collectStatistics(out *metric.Writer, settings Settings, replies []Reply) {
+	if replies[0].Call.Method == getStatisticsMethod {
+		collectStatisticLines(out, settings, replies)
 		return
 	}
-	for _, answer := range answers {
-		for member := range answer.Value.All() {
+	for _, reply := range replies {
+		for member := range reply.Value.All() {
 			unsigned, err := strconv.ParseUint(member.Text(), 10, 64)
 			switch {
 			case !isStatisticName(member.Name()):
@@ -109,10 +109,10 @@ func collectStatistics(out *metric.Writer, settings Settings, answers []Answer) 
 
 // collectStatisticLines reads the reply with the lines of all statistics and, if it
 // may be incomplete, the replies of the groups.
-func collectStatisticLines(out *metric.Writer, settings Settings, answers []Answer) {
+func collectStatisticLines(out *metric.Writer, settings Settings, replies []Reply) {
 	seen := map[string]bool{}
-	for _, answer := range answers {
-		for line := range answer.Value.Rows() {
+	for _, reply := range replies {
+		for line := range reply.Value.Rows() {
 			match := statisticLine.FindStringSubmatch(line.Text())
 			if match == nil {
 				out.Skip(metric.BadValue, otherForm)
@@ -129,7 +129,7 @@ func collectStatisticLines(out *metric.Writer, settings Settings, answers []Answ
 				collectStatistic(out, settings, name, int64(unsigned))
 			}
 		}
-		if answer.argument(0) == allStatistics && !cutShort(answer.Value) {
+		if reply.argument(0) == allStatistics && !cutShort(reply.Value) {
 			return
 		}
 	}
@@ -141,15 +141,15 @@ var ErrCutShort = errors.New("the reply fills ctl's buffer and may lack lines")
 
 // verifyStatistics returns an error if the reply of a group may be incomplete, or
 // if there are no lines at all, since every Kamailio has statistics.
-func verifyStatistics(answers []Answer) error {
-	for _, answer := range answers {
-		if answer.Call.Method != getStatisticsMethod {
+func verifyStatistics(replies []Reply) error {
+	for _, reply := range replies {
+		if reply.Call.Method != getStatisticsMethod {
 			continue
 		}
-		cut, all := cutShort(answer.Value), answer.argument(0) == allStatistics
+		cut, all := cutShort(reply.Value), reply.argument(0) == allStatistics
 		switch {
-		case all && answer.Value.Len() == 0, !all && cut:
-			return fmt.Errorf("%w: %s", ErrCutShort, answer.Call)
+		case all && reply.Value.Len() == 0, !all && cut:
+			return fmt.Errorf("%w: %s", ErrCutShort, reply.Call)
 		case all && !cut:
 			return nil
 		}

@@ -217,7 +217,7 @@ func TestStatsFetchValue(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			set := metric.NewSet()
 			settings := Settings{Named: test.named, StatsGroups: test.groups}
-			if err := statsFetch.Collect(set, settings, []Answer{{Reply: reply(t, all)}}); err != nil {
+			if err := statsFetch.Collect(set, settings, []Reply{{Reply: reply(t, all)}}); err != nil {
 				t.Fatal(err)
 			}
 			var got []string
@@ -263,7 +263,7 @@ func TestGetStatisticsCalls(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			settings := Settings{StatsGroups: []string{"script", "all", "own:level", "own:size", "tcp", "mine:"}}
-			calls := statsFetch.Again(settings, []Answer{{Reply: rpc.Reply{Err: test.err}}})
+			calls := statsFetch.Again(settings, []Reply{{Reply: rpc.Reply{Err: test.err}}})
 			if !test.again {
 				if len(calls) > 0 {
 					t.Errorf("unexpected second batch: %v", calls)
@@ -287,9 +287,9 @@ func TestGetStatisticsCalls(t *testing.T) {
 }
 
 // statisticLines returns a reply of stats.get_statistics.
-func statisticLines(t *testing.T, group string, lines ...any) Answer {
+func statisticLines(t *testing.T, group string, lines ...any) Reply {
 	t.Helper()
-	return Answer{Call: rpc.Call{Method: "stats.get_statistics", Args: []any{group}}, Reply: reply(t, lines...)}
+	return Reply{Call: rpc.Call{Method: "stats.get_statistics", Args: []any{group}}, Reply: reply(t, lines...)}
 }
 
 // linesOf returns n lines of 29 bytes, each of which takes 32 bytes in ctl's buffer.
@@ -304,7 +304,7 @@ func linesOf(group string, n int) []any {
 // TestStatisticLines has a complete reply with all statistics, so that those of groups are not used, and malformed lines.
 func TestStatisticLines(t *testing.T) {
 	set := metric.NewSet()
-	err := statsFetch.Collect(set, Settings{}, []Answer{
+	err := statsFetch.Collect(set, Settings{}, []Reply{
 		statisticLines(t, "all", "tcp:established = 3", "script:my = calls: = 4", "tmx:rpl_absorbed = 18446744073709547189",
 			"core:fwd_requests = 18446744073709551615", "uac:regactive = 18446744073709551611", "none", "script: = 5", "script:x = 99999999999999999999", 7),
 		statisticLines(t, "tcp:", "tcp:established = 4"),
@@ -341,7 +341,7 @@ func TestStatisticLinesThatFillTheBuffer(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			set := metric.NewSet()
-			err := statsFetch.Collect(set, Settings{}, []Answer{
+			err := statsFetch.Collect(set, Settings{}, []Reply{
 				statisticLines(t, "all", linesOf("script", test.all)...),
 				statisticLines(t, "tcp:", "tcp:established = 3"),
 				statisticLines(t, "script:", linesOf("script", test.script)...),
@@ -397,7 +397,7 @@ func TestWrongStatisticsHaveNoFamily(t *testing.T) {
 		checkSkips(t, skips)
 
 		set := metric.NewSet()
-		if err := statsFetch.Collect(set, Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{name}}, []Answer{{Reply: r}}); err != nil {
+		if err := statsFetch.Collect(set, Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{name}}, []Reply{{Reply: r}}); err != nil {
 			t.Fatal(err)
 		}
 		group, short, _ := strings.Cut(name, ".")

@@ -31,8 +31,8 @@ func TestTwins(t *testing.T) {
 func TestNoLegacyStatistics(t *testing.T) {
 	settings := Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"all"}, NoLegacySeries: true}
 	set := metric.NewSet()
-	answer := Answer{Reply: reply(t, rpc.Members{{Name: "core.rcv_requests", Value: "1"}, {Name: "script.my", Value: "2"}})}
-	if err := statsFetch.Collect(set, settings, []Answer{answer}); err != nil {
+	answer := Reply{Reply: reply(t, rpc.Members{{Name: "core.rcv_requests", Value: "1"}, {Name: "script.my", Value: "2"}})}
+	if err := statsFetch.Collect(set, settings, []Reply{answer}); err != nil {
 		t.Fatal(err)
 	}
 	checkSamples(t, samples(t, set),

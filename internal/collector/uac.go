@@ -69,10 +69,10 @@ var uacRegDump = &Collector{
 	Short:   true,
 	Metrics: []*metric.Desc{registrationUp, registrationDisabled, registrationRemaining, registrationInfo, registrations},
 	noRows:  "Not enabled", // the module is loaded for other functions
-	collect: func(out *metric.Writer, settings Settings, answers []Answer) {
+	collect: func(out *metric.Writer, settings Settings, replies []Reply) {
 		short := slices.Contains(settings.Short, "uac.reg_dump")
-		for _, answer := range answers {
-			collectRegistrations(out, short, answer.Value)
+		for _, reply := range replies {
+			collectRegistrations(out, short, reply.Value)
 		}
 	},
 }

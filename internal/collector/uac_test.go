@@ -89,7 +89,7 @@ func TestRegistrationStates(t *testing.T) {
 func checkRegistrationCounts(t *testing.T, r rpc.Reply, state string, complete bool) {
 	t.Helper()
 	set := metric.NewSet()
-	if err := uacRegDump.Collect(set, Settings{Short: []string{"uac.reg_dump"}}, []Answer{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
+	if err := uacRegDump.Collect(set, Settings{Short: []string{"uac.reg_dump"}}, []Reply{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
 		t.Fatal(err)
 	}
 	var want []string
@@ -122,7 +122,7 @@ func TestSecretsAreNotExported(t *testing.T) {
 		}
 		for _, short := range [][]string{nil, {"uac.reg_dump"}} {
 			set := metric.NewSet()
-			if err := uacRegDump.Collect(set, Settings{Short: short}, []Answer{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
+			if err := uacRegDump.Collect(set, Settings{Short: short}, []Reply{{Reply: r}}); err != nil && !errors.Is(err, errNothingRead) {
 				t.Fatal(err)
 			}
 			all := string(exposition(t, set)) + fmt.Sprintf("%+v", set.Skips())

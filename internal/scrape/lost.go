@@ -80,8 +80,8 @@ func (l lostReplies) update(o *outcome) {
 
 // timedOut reports whether a reply did not arrive in time.
 func (j *job) timedOut() bool {
-	for _, answer := range j.answers {
-		if answer.Received.IsZero() && (answer.Err == nil || errors.Is(answer.Err, rpc.ErrNoDatagram) || hint.IsTimeout(answer.Err)) {
+	for _, reply := range j.replies {
+		if reply.Received.IsZero() && (reply.Err == nil || errors.Is(reply.Err, rpc.ErrNoDatagram) || hint.IsTimeout(reply.Err)) {
 			return true
 		}
 	}

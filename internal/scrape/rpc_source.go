@@ -43,14 +43,14 @@ type rpcSource struct {
 	lost  lostReplies
 	// settled has the replies that are valid until Kamailio restarts. They came over the connection with the number
 	// connection.
-	settled    map[*collector.Collector][]collector.Answer
+	settled    map[*collector.Collector][]collector.Reply
 	connection uint64
 }
 
 func newRPCSource(client Client, target dial.Target, module *config.Module) *rpcSource {
 	named := slices.Clone(module.Named)
 	sortForBatch(named)
-	return &rpcSource{client: client, target: target, module: module, named: named, lost: lostReplies{}, settled: map[*collector.Collector][]collector.Answer{}}
+	return &rpcSource{client: client, target: target, module: module, named: named, lost: lostReplies{}, settled: map[*collector.Collector][]collector.Reply{}}
 }
 
 // Begin implements Source.
@@ -87,7 +87,7 @@ func (s *rpcFetch) Result() (result Result, changes int) {
 	if !s.over { // replies that arrive later must not change the result
 		o.jobs = slices.Clone(o.jobs)
 		for i := range o.jobs {
-			o.jobs[i].answers = slices.Clone(o.jobs[i].answers)
+			o.jobs[i].replies = slices.Clone(o.jobs[i].replies)
 		}
 	}
 	return &rpcResult{o, s.over, s.module, s.target}, s.changes
@@ -115,9 +115,9 @@ type outcome struct {
 // not arrived yet is zero.
 type job struct {
 	collector *collector.Collector
-	answers   []collector.Answer
+	replies   []collector.Reply
 	// settled are replies of an earlier poll that are still valid. Their calls are not made.
-	settled []collector.Answer
+	settled []collector.Reply
 	// guessed is true if the method is not named and the server did not list its
 	// methods.
 	guessed bool
@@ -129,9 +129,9 @@ type job struct {
 }
 
 func newJob(c *collector.Collector, calls []rpc.Call) job {
-	j := job{collector: c, answers: make([]collector.Answer, len(calls))}
+	j := job{collector: c, replies: make([]collector.Reply, len(calls))}
 	for i, call := range calls {
-		j.answers[i].Call = call
+		j.replies[i].Call = call
 	}
 	return j
 }
@@ -191,7 +191,7 @@ func (s *rpcFetch) addSecondBatch() (second []int) {
 			if j.lost {
 				continue
 			}
-			calls := j.collector.Again(s.module.Settings, j.answers)
+			calls := j.collector.Again(s.module.Settings, j.replies)
 			if j.settled != nil && s.client.Connection() != s.connection { // Kamailio may have restarted since
 				calls = j.collector.Calls(s.module.Settings)
 			}
@@ -207,12 +207,12 @@ func (s *rpcFetch) addSecondBatch() (second []int) {
 
 // batch makes the calls of these jobs in one batch.
 func (s *rpcFetch) batch(ctx context.Context, jobs []int) {
-	type place struct{ job, answer int }
+	type place struct{ job, reply int }
 	var calls []rpc.Call
 	var places []place
 	for _, i := range jobs {
-		for k, answer := range s.outcome.jobs[i].answers { // without mu: only this goroutine writes to it
-			call := answer.Call
+		for k, reply := range s.outcome.jobs[i].replies { // without mu: only this goroutine writes to it
+			call := reply.Call
 			call.Idempotent = true // collectors only read
 			calls = append(calls, call)
 			places = append(places, place{i, k})
@@ -221,7 +221,7 @@ func (s *rpcFetch) batch(ctx context.Context, jobs []int) {
 	for i, reply := range s.client.Stream(ctx, calls...) {
 		reply.Err = withShortReason(reply.Err)
 		s.update(func(o *outcome) {
-			o.jobs[places[i].job].answers[places[i].answer].Reply = reply
+			o.jobs[places[i].job].replies[places[i].reply].Reply = reply
 			o.answered = o.answered || !reply.Received.IsZero()
 		})
 	}
@@ -326,8 +326,8 @@ func (s *rpcSource) settle(jobs []job) {
 		return
 	}
 	for _, j := range jobs {
-		if len(j.answers) > 1 && j.collector.Settled(j.answers) {
-			s.settled[j.collector] = slices.Clone(j.answers[1:]) // without the memory of the first reply
+		if len(j.replies) > 1 && j.collector.Settled(j.replies) {
+			s.settled[j.collector] = slices.Clone(j.replies[1:]) // without the memory of the first reply
 		}
 	}
 }
@@ -384,15 +384,15 @@ func asksCore(jobs []job) bool {
 
 // noSuchMethod reports whether the server replied that it does not have the method.
 func (j *job) noSuchMethod() bool {
-	return !slices.ContainsFunc(j.answers, func(answer collector.Answer) bool {
-		fault, ok := errors.AsType[*rpc.Fault](answer.Err)
+	return !slices.ContainsFunc(j.replies, func(reply collector.Reply) bool {
+		fault, ok := errors.AsType[*rpc.Fault](reply.Err)
 		return !ok || !fault.NoSuchMethod()
 	})
 }
 
 // isPending reports whether a reply may still arrive.
 func (j *job) isPending() bool {
-	return !j.lost && slices.ContainsFunc(j.answers, func(answer collector.Answer) bool { return answer.Err == nil && answer.Received.IsZero() })
+	return !j.lost && slices.ContainsFunc(j.replies, func(reply collector.Reply) bool { return reply.Err == nil && reply.Received.IsZero() })
 }
 
 // answered reports whether a reply arrived.
@@ -400,22 +400,22 @@ func (j *job) answered() bool { return !j.lastReceived().IsZero() }
 
 // inTime returns the replies with their calls. A reply that did not arrive in time has
 // an error.
-func (j *job) inTime() []collector.Answer {
-	answers := slices.Concat(j.answers, j.settled)
-	for i, answer := range answers {
-		if answer.Err == nil && answer.Received.IsZero() || outOfTime(answer.Err) {
-			answers[i].Err = errOutOfTime
+func (j *job) inTime() []collector.Reply {
+	replies := slices.Concat(j.replies, j.settled)
+	for i, reply := range replies {
+		if reply.Err == nil && reply.Received.IsZero() || outOfTime(reply.Err) {
+			replies[i].Err = errOutOfTime
 		}
 	}
-	return answers
+	return replies
 }
 
 // lastReceived returns when the last reply arrived, the zero time if none did.
 func (j *job) lastReceived() time.Time {
 	var last time.Time
-	for _, answer := range j.answers {
-		if answer.Received.After(last) {
-			last = answer.Received
+	for _, reply := range j.replies {
+		if reply.Received.After(last) {
+			last = reply.Received
 		}
 	}
 	return last
