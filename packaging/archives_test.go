@@ -3,278 +3,148 @@
 package packaging
 
 import (
-	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
 	"debug/buildinfo"
-	"debug/elf"
-	"debug/macho"
-	"debug/pe"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 )
 
-// platforms are the platforms of the release, each with a check of its programs.
-var platforms = []struct {
-	os, arch, arm string
-	isFor         func([]byte) error
-}{
-	{"linux", "amd64", "", isELF(elf.EM_X86_64, elf.ELFCLASS64, elf.ELFDATA2LSB, elf.ELFOSABI_NONE)},
-	{"linux", "arm64", "", isELF(elf.EM_AARCH64, elf.ELFCLASS64, elf.ELFDATA2LSB, elf.ELFOSABI_NONE)},
-	{"linux", "arm", "7", isELF(elf.EM_ARM, elf.ELFCLASS32, elf.ELFDATA2LSB, elf.ELFOSABI_NONE)},
-	{"linux", "386", "", isELF(elf.EM_386, elf.ELFCLASS32, elf.ELFDATA2LSB, elf.ELFOSABI_NONE)},
-	{"linux", "ppc64le", "", isELF(elf.EM_PPC64, elf.ELFCLASS64, elf.ELFDATA2LSB, elf.ELFOSABI_NONE)},
-	{"linux", "s390x", "", isELF(elf.EM_S390, elf.ELFCLASS64, elf.ELFDATA2MSB, elf.ELFOSABI_NONE)},
-	{"linux", "riscv64", "", isELF(elf.EM_RISCV, elf.ELFCLASS64, elf.ELFDATA2LSB, elf.ELFOSABI_NONE)},
-	{"darwin", "amd64", "", isMachO(macho.CpuAmd64)},
-	{"darwin", "arm64", "", isMachO(macho.CpuArm64)},
-	{"freebsd", "amd64", "", isELF(elf.EM_X86_64, elf.ELFCLASS64, elf.ELFDATA2LSB, elf.ELFOSABI_FREEBSD)},
-	{"freebsd", "arm64", "", isELF(elf.EM_AARCH64, elf.ELFCLASS64, elf.ELFDATA2LSB, elf.ELFOSABI_FREEBSD)},
-	{"windows", "amd64", "", isPE(pe.IMAGE_FILE_MACHINE_AMD64)},
-	{"windows", "arm64", "", isPE(pe.IMAGE_FILE_MACHINE_ARM64)},
+// platform is a platform of the release: Go's names, the names that each kind of package has for the architecture, and what
+// file(1) prints of a program.
+type platform struct{ os, arch, arm, deb, rpm, apk, file string }
+
+var platforms = []platform{
+	{"linux", "amd64", "", "amd64", "x86_64", "x86_64", `^ELF 64-bit LSB .*x86-64.*\(SYSV\), statically linked`},
+	{"linux", "arm64", "", "arm64", "aarch64", "aarch64", `^ELF 64-bit LSB .*aarch64.*\(SYSV\), statically linked`},
+	{"linux", "arm", "7", "armhf", "armv7hl", "armv7", `^ELF 32-bit LSB .*ARM, EABI5.*\(SYSV\), statically linked`},
+	{"linux", "386", "", "i386", "i386", "x86", `^ELF 32-bit LSB .*80386.*\(SYSV\), statically linked`},
+	{"linux", "ppc64le", "", "ppc64el", "ppc64le", "ppc64le", `^ELF 64-bit LSB .*64-bit PowerPC.*\(SYSV\), statically linked`},
+	{"linux", "s390x", "", "s390x", "s390x", "s390x", `^ELF 64-bit MSB .*S/390.*\(SYSV\), statically linked`},
+	{"linux", "riscv64", "", "riscv64", "riscv64", "riscv64", `^ELF 64-bit LSB .*RISC-V.*\(SYSV\), statically linked`},
+	{"darwin", "amd64", "", "", "", "", `^Mach-O 64-bit x86_64 executable`},
+	{"darwin", "arm64", "", "", "", "", `^Mach-O 64-bit arm64 executable`},
+	{"freebsd", "amd64", "", "", "", "", `^ELF 64-bit LSB .*x86-64.*\(FreeBSD\), statically linked`},
+	{"freebsd", "arm64", "", "", "", "", `^ELF 64-bit LSB .*aarch64.*\(FreeBSD\), statically linked`},
+	{"windows", "amd64", "", "", "", "", `^PE32\+ .*x86-64`},
+	{"windows", "arm64", "", "", "", "", `^PE32\+ .*Aarch64`},
 }
 
-func isELF(machine elf.Machine, class elf.Class, data elf.Data, abi elf.OSABI) func([]byte) error {
-	return func(program []byte) error {
-		file, err := elf.NewFile(bytes.NewReader(program))
-		if err != nil {
-			return err
-		}
-		if file.Machine != machine || file.Class != class || file.Data != data || file.OSABI != abi {
-			return fmt.Errorf("it is for %v", file.FileHeader)
-		}
-		if libraries, err := file.ImportedLibraries(); err != nil || len(libraries) > 0 {
-			return fmt.Errorf("it needs the libraries %q, %w", libraries, err)
-		}
-		return nil
-	}
-}
-
-func isMachO(cpu macho.Cpu) func([]byte) error {
-	return func(program []byte) error {
-		file, err := macho.NewFile(bytes.NewReader(program))
-		if err == nil && file.Cpu != cpu {
-			err = fmt.Errorf("it is for %v", file.Cpu)
-		}
-		return err
-	}
-}
-
-func isPE(machine uint16) func([]byte) error {
-	return func(program []byte) error {
-		file, err := pe.NewFile(bytes.NewReader(program))
-		if err == nil && file.Machine != machine {
-			err = fmt.Errorf("it is for machine %#x", file.Machine)
-		}
-		return err
-	}
-}
-
-// member is a file in an archive.
-type member struct {
-	header  *tar.Header
-	content []byte
-}
-
-// members reads a tar, compressed by gzip in one piece or in several, such as an apk's.
-func members(t *testing.T, path string) map[string]member {
+// suffix returns the version and the platform as names of files have them.
+func (p platform) suffix(t *testing.T) string {
 	t.Helper()
-	unzipped, err := gzip.NewReader(bytes.NewReader(contents(t, path)))
-	if err != nil {
-		t.Fatalf("%s: %v", path, err)
+	suffix := "-" + wantedStamp(t).version + "." + p.os + "-" + p.arch
+	if p.arm != "" {
+		suffix += "v" + p.arm
 	}
-	found := make(map[string]member)
-	for archive := tar.NewReader(unzipped); ; {
-		header, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return found
-		}
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		content, err := io.ReadAll(archive)
-		if err != nil {
-			t.Fatalf("%s: %v", path, err)
-		}
-		found[header.Name] = member{header, content}
+	return suffix
+}
+
+// thisPlatform returns the platform of this machine.
+func thisPlatform(t *testing.T) platform {
+	t.Helper()
+	i := slices.IndexFunc(platforms, func(p platform) bool { return p.os == "linux" && p.arch == runtime.GOARCH })
+	if i < 0 {
+		t.Skip("SKIPPED: the release has nothing for this machine")
 	}
+	return platforms[i]
+}
+
+// unpack unpacks the archive or the apk of the release that matches a pattern, and returns the directory.
+func unpack(t *testing.T, pattern string) string {
+	t.Helper()
+	dir := t.TempDir()
+	output(t, "tar", "--warning=no-unknown-keyword", "-xzf", only(t, pattern), "-C", dir)
+	return dir
 }
 
 func TestArchives(t *testing.T) {
-	want := wantedStamp(t)
-	archives, err := filepath.Glob(filepath.Join(dist(t), "*.tar.gz"))
-	if err != nil || len(archives) != len(platforms) {
+	if archives, err := filepath.Glob(filepath.Join(dist(t), "*.tar.gz")); err != nil || len(archives) != len(platforms) {
 		t.Errorf("archives %q, %v; want %d", archives, err, len(platforms))
 	}
 	for _, p := range platforms {
-		name := fmt.Sprintf("kamailio_exporter-%s.%s-%s", want.version, p.os, p.arch)
-		suffix := ""
-		if p.arm != "" {
-			name += "v" + p.arm
-		}
-		if p.os == "windows" {
-			suffix = ".exe"
-		}
 		t.Run(p.os+"-"+p.arch, func(t *testing.T) {
-			found := members(t, only(t, name+".tar.gz"))
+			name, exe := "kamailio_exporter"+p.suffix(t), ""
+			if p.os == "windows" {
+				exe = ".exe"
+			}
 			files := map[string]string{
-				"LICENSE":                   "../LICENSE",
-				"kamailio_exporter.default": "kamailio_exporter.default",
-				"kamailio_exporter.service": "systemd/kamailio_exporter.service",
-				"kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
+				"/LICENSE":                   "../LICENSE",
+				"/kamailio_exporter.default": "kamailio_exporter.default",
+				"/kamailio_exporter.service": "systemd/kamailio_exporter.service",
+				"/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
+				"/kamailio_exporter" + exe:   "",
+				"/kamrpc" + exe:              "",
 			}
 			for _, document := range documents(t) {
-				files[document] = "../" + document
+				files["/"+document] = "../" + document
 			}
-			checkFiles(t, found, name, files, "kamailio_exporter"+suffix, "kamrpc"+suffix)
-			unpacked := make(map[string][]byte)
-			for path, m := range found {
-				unpacked[path] = m.content
-			}
-			checkLinks(t, unpacked, name)
-			for _, program := range []string{"kamailio_exporter", "kamrpc"} {
-				content := found[name+"/"+program+suffix].content
-				checkProgram(t, content, program, p.os, p.arch, p.arm, want)
-				if err := p.isFor(content); err != nil {
-					t.Errorf("%s: %v", program, err)
+			dir := filepath.Join(unpack(t, name+".tar.gz"), name)
+			checkTree(t, dir, files, p)
+			checkLinks(t, dir)
+			for line := range strings.Lines(output(t, "tar", "-tvzf", only(t, name+".tar.gz"))) {
+				fields := strings.Fields(line) // mode, owner, size, date, time, path
+				mode := "-rw-r--r--"
+				if files[strings.TrimPrefix(fields[5], name)] == "" {
+					mode = "-rwxr-xr-x"
 				}
-				checkBillOfMaterials(t, only(t, program+strings.TrimPrefix(name, "kamailio_exporter")+".cdx.json"), content)
+				if fields[0] != mode || fields[1] != "root/root" {
+					t.Errorf("mode and owner of %s, want %s root/root", line, mode)
+				}
+			}
+			for _, program := range []string{"kamailio_exporter", "kamrpc"} {
+				path := filepath.Join(dir, program+exe)
+				if kind := output(t, "file", "--brief", path); !regexp.MustCompile(p.file).MatchString(kind) {
+					t.Errorf("%s is %s", program, kind)
+				}
+				checkBillOfMaterials(t, only(t, program+p.suffix(t)+".cdx.json"), path)
 			}
 		})
 	}
 }
 
-// checkFiles checks that an archive has these files and programs in one directory, and nothing else.
-func checkFiles(t *testing.T, found map[string]member, dir string, files map[string]string, programs ...string) {
+// checkTree checks that a directory has these files and no others. Each is a copy of another one, or a program of the platform.
+func checkTree(t *testing.T, dir string, files map[string]string, p platform) {
 	t.Helper()
-	names := slices.Concat(slices.Collect(maps.Keys(files)), programs)
-	for i, name := range names {
-		names[i] = dir + "/" + name
-	}
-	slices.Sort(names)
-	if got := slices.Sorted(maps.Keys(found)); !slices.Equal(got, names) {
-		t.Fatalf("it has %q, want %q", got, names)
-	}
-	for name, m := range found {
-		mode := int64(0o644)
-		if slices.Contains(programs, filepath.Base(name)) {
-			mode = 0o755
-		}
-		if m.header.Mode != mode || m.header.Uname != "root" || m.header.Gname != "root" {
-			t.Errorf("%s: mode %o, owner %s:%s", name, m.header.Mode, m.header.Uname, m.header.Gname)
-		}
+	found := strings.Fields(output(t, "find", dir, "-not", "-type", "d", "-printf", `/%P\n`))
+	slices.Sort(found)
+	if want := slices.Sorted(maps.Keys(files)); !slices.Equal(found, want) {
+		t.Fatalf("it has %q, want %q", found, want)
 	}
 	for name, source := range files {
-		sameFile(t, name, found[dir+"/"+name].content, source)
+		if source == "" {
+			checkProgram(t, dir+name, p)
+		} else {
+			output(t, "cmp", dir+name, source)
+		}
 	}
 }
 
 // checkProgram checks the build information and the stamp of a program.
-func checkProgram(t *testing.T, program []byte, name, goos, goarch, goarm string, want stamp) {
+func checkProgram(t *testing.T, path string, p platform) {
 	t.Helper()
-	info, err := buildinfo.Read(bytes.NewReader(program))
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
-	settings := make(map[string]string)
-	for _, s := range info.Settings {
-		settings[s.Key] = s.Value
-	}
-	wanted := map[string]string{"GOOS": goos, "GOARCH": goarch, "GOARM": goarm, "CGO_ENABLED": "0", "-trimpath": "true"}
-	for key, value := range wanted {
-		if settings[key] != value {
-			t.Errorf("%s: %s=%s, want %s", name, key, settings[key], value)
-		}
-	}
-	if !strings.HasSuffix(info.Path, "/cmd/"+name) {
-		t.Errorf("%s is %s", name, info.Path)
-	}
-	if name != "kamailio_exporter" {
-		return // kamrpc has no version
-	}
-	for _, part := range []string{want.version, want.revision, want.date} {
-		if !bytes.Contains(program, []byte(part)) {
-			t.Errorf("%s does not have %s in it", name, part)
-		}
-	}
-}
-
-func TestVersion(t *testing.T) {
-	want := wantedStamp(t)
-	said := output(t, exporter(t), "--version")
-	for _, part := range []string{
-		"kamailio_exporter, version " + want.version + " (branch: " + want.branch + ", revision: " + want.revision + ")",
-		"build date:       " + want.date,
-	} {
-		if !strings.Contains(said, part) {
-			t.Errorf("--version does not say %q:\n%s", part, said)
-		}
-	}
-}
-
-// exporter unpacks this machine's exporter from its archive and returns its path.
-func exporter(t *testing.T) string {
-	t.Helper()
-	arch := runtime.GOARCH
-	if arch == "arm" {
-		arch += "v7"
-	}
-	name := fmt.Sprintf("kamailio_exporter-%s.linux-%s", wantedStamp(t).version, arch)
-	path := filepath.Join(t.TempDir(), "kamailio_exporter")
-	content := members(t, only(t, name+".tar.gz"))[name+"/kamailio_exporter"].content
-	if err := os.WriteFile(path, content, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
-func TestChecksums(t *testing.T) {
-	sums := make(map[string]string)
-	for line := range strings.Lines(string(contents(t, filepath.Join(dist(t), "sha256sums.txt")))) {
-		sum, name, _ := strings.Cut(strings.TrimSpace(line), "  ")
-		sums[name] = sum
-	}
-	entries, err := os.ReadDir(dist(t))
+	info, err := buildinfo.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, entry := range entries {
-		if !isReleased(entry) {
-			continue
-		}
-		sum := sha256.Sum256(contents(t, filepath.Join(dist(t), entry.Name())))
-		if sums[entry.Name()] != hex.EncodeToString(sum[:]) {
-			t.Errorf("%s has sum %x, sha256sums.txt says %q", entry.Name(), sum, sums[entry.Name()])
-		}
-		delete(sums, entry.Name())
+	name, want := strings.TrimSuffix(filepath.Base(path), ".exe"), wantedStamp(t)
+	lines := []string{"/cmd/" + name + "\n", "\tGOOS=" + p.os + "\n", "\tGOARCH=" + p.arch + "\n", "\tCGO_ENABLED=0\n", "\t-trimpath=true\n"}
+	if p.arm != "" {
+		lines = append(lines, "\tGOARM="+p.arm+"\n")
 	}
-	if len(sums) > 0 {
-		t.Errorf("sha256sums.txt has sums of files that do not exist: %v", sums)
+	wantWords(t, path, info.String(), lines)
+	if name == "kamailio_exporter" { // kamrpc has no version
+		wantWords(t, path, string(contents(t, path)), []string{want.version, want.revision, want.date})
 	}
-}
-
-// isReleased reports whether a file in dist is for users.
-func isReleased(entry fs.DirEntry) bool {
-	return slices.ContainsFunc([]string{".tar.gz", ".deb", ".rpm", ".apk", ".cdx.json"}, func(suffix string) bool {
-		return strings.HasSuffix(entry.Name(), suffix)
-	})
 }
 
 // checkBillOfMaterials compares a document with the build information of the program. It must have no time and no serial
 // number, which would differ in each build.
-func checkBillOfMaterials(t *testing.T, path string, program []byte) {
+func checkBillOfMaterials(t *testing.T, path, program string) {
 	t.Helper()
 	var document struct {
 		BOMFormat, SerialNumber string
@@ -287,7 +157,7 @@ func checkBillOfMaterials(t *testing.T, path string, program []byte) {
 	if document.BOMFormat != "CycloneDX" || document.SerialNumber != "" || document.Metadata.Timestamp != "" {
 		t.Errorf("%s: format %q, serial number %q, time %q", path, document.BOMFormat, document.SerialNumber, document.Metadata.Timestamp)
 	}
-	info, err := buildinfo.Read(bytes.NewReader(program))
+	info, err := buildinfo.ReadFile(program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -301,5 +171,30 @@ func checkBillOfMaterials(t *testing.T, path string, program []byte) {
 	}
 	if !maps.Equal(listed, wanted) {
 		t.Errorf("%s lists %v, want %v", path, listed, wanted)
+	}
+}
+
+// exporter unpacks this machine's exporter from its archive and returns its path.
+func exporter(t *testing.T) string {
+	t.Helper()
+	name := "kamailio_exporter" + thisPlatform(t).suffix(t)
+	return filepath.Join(unpack(t, name+".tar.gz"), name, "kamailio_exporter")
+}
+
+func TestVersion(t *testing.T) {
+	want := wantedStamp(t)
+	wantWords(t, "--version", output(t, exporter(t), "--version"), []string{
+		"kamailio_exporter, version " + want.version + " (branch: " + want.branch + ", revision: " + want.revision + ")",
+		"build date:       " + want.date,
+	})
+}
+
+func TestChecksums(t *testing.T) {
+	shell := func(script string) string {
+		return output(t, "sh", "-e", "-c", "cd \"$0\"; export LC_ALL=C; "+script, dist(t))
+	}
+	released := shell("ls *.tar.gz *.deb *.rpm *.apk *.cdx.json | sort | sed 's/$/: OK/'")
+	if checked := shell("sha256sum --check sha256sums.txt | sort"); checked != released {
+		t.Errorf("sha256sum --check prints\n%s\nwant\n%s", checked, released)
 	}
 }

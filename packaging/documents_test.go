@@ -3,6 +3,7 @@
 package packaging
 
 import (
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -30,28 +31,20 @@ func documents(t *testing.T) []string {
 // pageLink matches the target of a link or of a picture in a page.
 var pageLink = regexp.MustCompile(`\]\(([^)#\s]+)[^)]*\)`)
 
-// checkLinks follows the links from README.md in dir to other files, and from there on. found has the contents of all files
-// by path.
-func checkLinks(t *testing.T, found map[string][]byte, dir string) {
+// checkLinks follows the links from README.md in dir to other files, and from there on.
+func checkLinks(t *testing.T, dir string) {
 	t.Helper()
-	directories := make(map[string]bool)
-	for name := range found {
-		for parent := path.Dir(name); parent != "." && parent != "/"; parent = path.Dir(parent) {
-			directories[parent] = true
-		}
-	}
 	seen := make(map[string]bool)
-	for pages := []string{path.Join(dir, "README.md")}; len(pages) > 0; pages = pages[1:] {
-		for _, match := range pageLink.FindAllSubmatch(found[pages[0]], -1) {
-			target := path.Join(path.Dir(pages[0]), string(match[1]))
-			if strings.Contains(string(match[1]), "://") || seen[target] {
+	for pages := []string{"README.md"}; len(pages) > 0; pages = pages[1:] {
+		for _, match := range pageLink.FindAllStringSubmatch(string(contents(t, filepath.Join(dir, pages[0]))), -1) {
+			target := path.Join(path.Dir(pages[0]), match[1])
+			if strings.Contains(match[1], "://") || seen[target] {
 				continue
 			}
 			seen[target] = true
-			if _, ok := found[target]; !ok && !directories[target] {
-				t.Errorf("%s links to %s, which does not exist", pages[0], match[1])
-			}
-			if path.Ext(target) == ".md" {
+			if _, err := os.Stat(filepath.Join(dir, target)); err != nil {
+				t.Errorf("%s links to %s: %v", pages[0], match[1], err)
+			} else if path.Ext(target) == ".md" {
 				pages = append(pages, target)
 			}
 		}

@@ -11,13 +11,13 @@ import (
 	"testing"
 )
 
-// undo has what puts the machine back. Whoever holds it is changing the machine.
+// undo has the steps that restore the machine. It is locked while something changes the machine.
 var undo struct {
 	sync.Mutex
 	steps []func()
 }
 
-// onEnd does f when the test ends, as t.Cleanup does, and also when somebody interrupts it.
+// onEnd calls f when the test ends, as t.Cleanup does, and also when it is interrupted.
 func onEnd(t *testing.T, f func()) {
 	t.Helper()
 	var once sync.Once
@@ -28,12 +28,12 @@ func onEnd(t *testing.T, f func()) {
 	t.Cleanup(step)
 }
 
-// endInterrupted puts the machine back when somebody interrupts the tests, and ends them.
+// endInterrupted waits for an interrupt, restores the machine and ends the tests.
 func endInterrupted() {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	<-interrupts
-	undo.Lock() // for good: nothing more is to be done to the machine
+	undo.Lock() // not unlocked: nothing may change the machine any more
 	for _, step := range slices.Backward(undo.steps) {
 		done := make(chan struct{})
 		go func() { // a step that fails ends its goroutine

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// TestNotes shows what a release publishes of CHANGELOG.md, and that it refuses a tag that does not match.
+// TestNotes checks the release notes from CHANGELOG.md, and that a tag that does not match is refused.
 func TestNotes(t *testing.T) {
 	script, err := filepath.Abs("notes.awk")
 	if err != nil {

@@ -3,8 +3,6 @@
 package packaging
 
 import (
-	"bytes"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,31 +18,20 @@ const docDir = "/usr/share/doc/kamailio-exporter"
 // packaged returns the files of each package with their sources in this directory. Programs have the source "".
 func packaged(t *testing.T) map[string]string {
 	t.Helper()
-	files := maps.Clone(packagedAlways)
+	files := map[string]string{
+		"/etc/default/kamailio_exporter":                    "kamailio_exporter.default",
+		"/usr/bin/kamailio_exporter":                        "",
+		"/usr/bin/kamrpc":                                   "",
+		"/usr/lib/systemd/system/kamailio_exporter.service": "systemd/kamailio_exporter.service",
+		"/usr/lib/systemd/system/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
+		docDir + "/LICENSE":                                 "../LICENSE",
+		docDir + "/copyright":                               "../LICENSE",
+		"/usr/share/man/man1/kamailio_exporter.1.gz":        "../bin/package/kamailio_exporter.1.gz",
+		"/usr/share/man/man1/kamrpc.1.gz":                   "../bin/package/kamrpc.1.gz",
+	}
 	for _, document := range documents(t) {
 		files[docDir+"/"+document] = "../" + document
 	}
-	return files
-}
-
-var packagedAlways = map[string]string{
-	"/etc/default/kamailio_exporter":                    "kamailio_exporter.default",
-	"/usr/bin/kamailio_exporter":                        "",
-	"/usr/bin/kamrpc":                                   "",
-	"/usr/lib/systemd/system/kamailio_exporter.service": "systemd/kamailio_exporter.service",
-	"/usr/lib/systemd/system/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
-	docDir + "/LICENSE":                                 "../LICENSE",
-	docDir + "/copyright":                               "../LICENSE",
-	"/usr/share/man/man1/kamailio_exporter.1.gz":        "../bin/package/kamailio_exporter.1.gz",
-	"/usr/share/man/man1/kamrpc.1.gz":                   "../bin/package/kamrpc.1.gz",
-}
-
-// debPackaged returns the files of the deb with their sources.
-func debPackaged(t *testing.T) map[string]string {
-	t.Helper()
-	files := packaged(t)
-	files[docDir+"/changelog.gz"] = "../bin/package/changelog.gz"
-	files["/usr/share/lintian/overrides/kamailio-exporter"] = "lintian-overrides"
 	return files
 }
 
@@ -54,86 +41,35 @@ func postInstall(t *testing.T, part string) string {
 	return string(contents(t, "scripts/advise.sh")) + string(contents(t, "scripts/"+part))
 }
 
-type packageArch struct{ goarch, goarm, deb, rpm, apk string }
-
-// packageArches are the names that each kind of package has for the architectures.
-var packageArches = []packageArch{
-	{"amd64", "", "amd64", "x86_64", "x86_64"},
-	{"arm64", "", "arm64", "aarch64", "aarch64"},
-	{"arm", "7", "armhf", "armv7hl", "armv7"},
-	{"386", "", "i386", "i386", "x86"},
-	{"ppc64le", "", "ppc64el", "ppc64le", "ppc64le"},
-	{"s390x", "", "s390x", "s390x", "s390x"},
-	{"riscv64", "", "riscv64", "riscv64", "riscv64"},
-}
-
-// debArch is Debian's name for this machine's architecture.
-func debArch(t *testing.T) string {
-	t.Helper()
-	return strings.TrimSpace(output(t, "dpkg", "--print-architecture"))
+// eachPackage runs a test for each platform that has packages.
+func eachPackage(t *testing.T, test func(t *testing.T, p platform)) {
+	dist(t)
+	for _, p := range platforms {
+		if p.deb != "" {
+			t.Run(p.arch, func(t *testing.T) { test(t, p) })
+		}
+	}
 }
 
 func TestDebs(t *testing.T) {
-	want := wantedStamp(t)
-	for _, arch := range packageArches {
-		t.Run(arch.deb, func(t *testing.T) {
-			deb := only(t, "*_"+arch.deb+".deb")
-			field := func(name string) string { return strings.TrimSpace(output(t, "dpkg-deb", "-f", deb, name)) }
-			version := strings.Replace(want.version, "-", "~", 1)
-			if field("Package") != "kamailio-exporter" || field("Version") != version || field("Architecture") != arch.deb {
-				t.Errorf("it is %s %s for %s, want kamailio-exporter %s for %s", field("Package"), field("Version"), field("Architecture"), version, arch.deb)
-			}
-			root := filepath.Join(t.TempDir(), "root")
-			output(t, "dpkg-deb", "-R", deb, root)
-			control := filepath.Join(root, "DEBIAN")
-			if got := string(contents(t, filepath.Join(control, "conffiles"))); got != "/etc/default/kamailio_exporter\n" {
-				t.Errorf("conffiles are %q", got)
-			}
-			if got := string(contents(t, filepath.Join(control, "postinst"))); got != postInstall(t, "deb-postinst.sh") {
-				t.Errorf("postinst is\n%s", got)
-			}
-			for _, script := range []string{"prerm", "postrm"} {
-				sameFile(t, script, contents(t, filepath.Join(control, script)), "scripts/deb-"+script+".sh")
-			}
-			if err := os.RemoveAll(control); err != nil {
-				t.Fatal(err)
-			}
-			found := readTree(t, root)
-			checkPackaged(t, found, debPackaged(t), arch.goarch, arch.goarm, want)
-			checkLinks(t, found, docDir)
-		})
-	}
-}
-
-// readTree reads all files below a directory.
-func readTree(t *testing.T, root string) map[string][]byte {
-	t.Helper()
-	found := make(map[string][]byte)
-	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
-		if err == nil && !entry.IsDir() {
-			found[strings.TrimPrefix(path, root)] = contents(t, path)
-		}
-		return err
+	files := packaged(t)
+	files[docDir+"/changelog.gz"] = "../bin/package/changelog.gz"
+	files["/usr/share/lintian/overrides/kamailio-exporter"] = "lintian-overrides"
+	eachPackage(t, func(t *testing.T, p platform) {
+		deb := only(t, "*_"+p.deb+".deb")
+		version := strings.Replace(wantedStamp(t).version, "-", "~", 1)
+		wantText(t, "the head", output(t, "dpkg-deb", "-W", "--showformat=${Package} ${Version} ${Architecture}", deb),
+			"kamailio-exporter "+version+" "+p.deb)
+		control, root := t.TempDir(), t.TempDir()
+		output(t, "dpkg-deb", "-e", deb, control)
+		wantText(t, "conffiles", string(contents(t, control+"/conffiles")), "/etc/default/kamailio_exporter\n")
+		wantText(t, "postinst", string(contents(t, control+"/postinst")), postInstall(t, "deb-postinst.sh"))
+		output(t, "cmp", control+"/prerm", "scripts/deb-prerm.sh")
+		output(t, "cmp", control+"/postrm", "scripts/deb-postrm.sh")
+		output(t, "dpkg-deb", "-x", deb, root)
+		checkTree(t, root, files, p)
+		checkLinks(t, root+docDir)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
-// checkPackaged checks that a package has these files and nothing else.
-func checkPackaged(t *testing.T, found map[string][]byte, wanted map[string]string, goarch, goarm string, want stamp) {
-	t.Helper()
-	if got, want := slices.Sorted(maps.Keys(found)), slices.Sorted(maps.Keys(wanted)); !slices.Equal(got, want) {
-		t.Fatalf("it has %q, want %q", got, want)
-	}
-	for name, source := range wanted {
-		if source == "" {
-			checkProgram(t, found[name], filepath.Base(name), "linux", goarch, goarm, want)
-		} else {
-			sameFile(t, name, found[name], source)
-		}
-	}
 }
 
 var rpmTools = debian.Set{Name: "rpm", Packages: []string{"rpm"}, Programs: []string{"rpm"}}
@@ -148,91 +84,70 @@ func rpm(t *testing.T, args ...string) string {
 
 func TestRPMs(t *testing.T) {
 	version := strings.Replace(wantedStamp(t).version, "-", "~", 1)
-	var files strings.Builder
-	modes := make(map[string]string)
+	lines := []string{docDir + "/LICENSE  l--------- root root"} // nfpm sets no mode for a symbolic link, and Linux uses none
 	for name := range packaged(t) {
-		modes[name] = "-rw-r--r--"
-		if filepath.Dir(name) == "/usr/bin" {
-			modes[name] = "-rwxr-xr-x"
-		}
-	}
-	modes[docDir+"/LICENSE"] = "l---------" // nfpm sets no mode for a symbolic link, and Linux uses none
-	for _, dir := range []string{"", "/docs", "/docs/images", "/packaging", "/packaging/kubernetes"} {
-		modes[docDir+dir] = "drwxr-xr-x"
-	}
-	for _, name := range slices.Sorted(maps.Keys(modes)) {
-		flags := ""
-		if filepath.Dir(name) == "/etc/default" {
-			flags = "cn" // a configuration file that an upgrade does not replace
-		}
-		files.WriteString(name + " " + flags + " " + modes[name] + " root root\n")
-	}
-	for _, arch := range packageArches {
-		t.Run(arch.rpm, func(t *testing.T) {
-			file := only(t, "*."+arch.rpm+".rpm")
-			for format, want := range map[string]string{
-				"%{NAME} %{VERSION} %{ARCH}": "kamailio-exporter " + version + " " + arch.rpm,
-				`[%{FILENAMES} %{FILEFLAGS:fflags} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]`: files.String(),
-				"%{POSTIN}":    postInstall(t, "rpm-post.sh"),
-				"%{PREUN}":     string(contents(t, "scripts/rpm-preun.sh")),
-				"%{POSTUN}":    string(contents(t, "scripts/rpm-postun.sh")),
-				"%{BUILDHOST}": "localhost",
-			} {
-				if got := rpm(t, "-qp", "--qf", format, file); strings.TrimSpace(got) != strings.TrimSpace(want) {
-					t.Errorf("%s is\n%s\nwant\n%s", format, got, want)
-				}
+		switch filepath.Dir(name) {
+		case "/usr/bin":
+			lines = append(lines, name+"  -rwxr-xr-x root root")
+		case "/etc/default": // c and n: a configuration file that an upgrade does not replace
+			lines = append(lines, name+" cn -rw-r--r-- root root")
+		default:
+			if name != docDir+"/LICENSE" {
+				lines = append(lines, name+"  -rw-r--r-- root root")
 			}
-		})
+		}
 	}
+	for _, dir := range []string{"", "/docs", "/docs/images", "/packaging", "/packaging/kubernetes"} {
+		lines = append(lines, docDir+dir+"  drwxr-xr-x root root")
+	}
+	slices.Sort(lines)
+	eachPackage(t, func(t *testing.T, p platform) {
+		for format, want := range map[string]string{
+			"%{NAME} %{VERSION} %{ARCH}": "kamailio-exporter " + version + " " + p.rpm,
+			`[%{FILENAMES} %{FILEFLAGS:fflags} %{FILEMODES:perms} %{FILEUSERNAME} %{FILEGROUPNAME}\n]`: strings.Join(lines, "\n"),
+			"%{POSTIN}":    postInstall(t, "rpm-post.sh"),
+			"%{PREUN}":     string(contents(t, "scripts/rpm-preun.sh")),
+			"%{POSTUN}":    string(contents(t, "scripts/rpm-postun.sh")),
+			"%{BUILDHOST}": "localhost",
+		} {
+			wantText(t, format, rpm(t, "-qp", "--qf", format, only(t, "*."+p.rpm+".rpm")), want)
+		}
+	})
 }
 
 func TestAPKs(t *testing.T) {
-	want := wantedStamp(t)
-	wanted := packaged(t)
-	delete(wanted, docDir+"/LICENSE") // not a regular file
-	wanted["/etc/init.d/kamailio_exporter"] = "openrc/kamailio_exporter"
-	for _, arch := range packageArches {
-		t.Run(arch.apk, func(t *testing.T) {
-			found := make(map[string][]byte)
-			scripts := make(map[string][]byte)
-			for name, m := range members(t, only(t, "*_pre_"+arch.apk+".apk")) {
-				switch {
-				case strings.HasPrefix(name, "."):
-					scripts[name] = m.content
-				case m.header.FileInfo().Mode().IsRegular():
-					found["/"+name] = m.content
-				}
+	files := packaged(t)
+	files["/etc/init.d/kamailio_exporter"] = "openrc/kamailio_exporter"
+	eachPackage(t, func(t *testing.T, p platform) {
+		root := unpack(t, "*_pre_"+p.apk+".apk")
+		text := func(name string) string { return string(contents(t, filepath.Join(root, name))) }
+		wantText(t, ".post-install", text(".post-install"), postInstall(t, "apk-post-install.sh"))
+		wantText(t, ".post-upgrade", text(".post-upgrade"), postInstall(t, "apk-post-install.sh"))
+		wantText(t, ".pre-deinstall", text(".pre-deinstall"), string(contents(t, "scripts/apk-pre-deinstall.sh")))
+		wantWords(t, ".PKGINFO", text(".PKGINFO"), []string{"pkgname = kamailio-exporter\n", "arch = " + p.apk + "\n"})
+		for _, name := range []string{".post-install", ".post-upgrade", ".pre-deinstall", ".PKGINFO"} {
+			if err := os.Remove(filepath.Join(root, name)); err != nil {
+				t.Error(err)
 			}
-			checkPackaged(t, found, wanted, arch.goarch, arch.goarm, want)
-			for _, script := range []string{".post-install", ".post-upgrade"} {
-				if got := string(scripts[script]); got != postInstall(t, "apk-post-install.sh") {
-					t.Errorf("%s is\n%s", script, got)
-				}
-			}
-			sameFile(t, ".pre-deinstall", scripts[".pre-deinstall"], "scripts/apk-pre-deinstall.sh")
-			for _, line := range []string{"pkgname = kamailio-exporter\n", "arch = " + arch.apk + "\n"} {
-				if !bytes.Contains(scripts[".PKGINFO"], []byte(line)) {
-					t.Errorf(".PKGINFO does not have %q:\n%s", line, scripts[".PKGINFO"])
-				}
-			}
-		})
-	}
+		}
+		checkTree(t, root, files, p)
+	})
 }
 
 var shellcheck = debian.Set{Name: "shellcheck", Packages: []string{"shellcheck"}, Programs: []string{"shellcheck"}}
 
 func TestShellScripts(t *testing.T) {
 	check := tool(t, shellcheck, "shellcheck")
-	scripts, err := filepath.Glob("scripts/*.sh")
-	if err != nil || len(scripts) == 0 {
-		t.Fatalf("scripts %q, %v", scripts, err)
-	}
-	for _, script := range scripts {
-		if text := string(contents(t, script)); !strings.HasPrefix(text, "#!") { // advise.sh precedes it
-			script = filepath.Join(t.TempDir(), filepath.Base(script))
-			writeFile(t, script, postInstall(t, filepath.Base(script)))
+	for _, pattern := range []string{"scripts/*.sh", "*.sh", "../internal/lab/debian/*.sh"} {
+		scripts, err := filepath.Glob(pattern)
+		if err != nil || len(scripts) == 0 {
+			t.Errorf("scripts %s: %q, %v", pattern, scripts, err)
 		}
-		if filepath.Base(script) != "advise.sh" {
+		for _, script := range scripts {
+			if name := filepath.Base(script); name == "deb-postinst.sh" || strings.HasSuffix(name, "-post.sh") || name == "apk-post-install.sh" {
+				script = filepath.Join(t.TempDir(), name)
+				writeFile(t, script, postInstall(t, name))
+			}
 			output(t, check, "--shell=sh", script)
 		}
 	}

@@ -1,10 +1,9 @@
 //go:build linux
 
-// Package packaging is what makes packages of the exporter. Its tests look inside what make release-snapshot made.
+// Package packaging has the files for packages of the exporter. Its tests check the release that make release-snapshot made.
 package packaging
 
 import (
-	"bytes"
 	"context"
 	"flag"
 	"os"
@@ -25,16 +24,16 @@ var (
 // stepTimeout bounds each program that the tests run.
 const stepTimeout = 5 * time.Minute
 
-// dist is the directory of the release. Without it, as in make test, the test is skipped.
+// dist returns the directory of the release. Without one, as in make test, the test is skipped.
 func dist(t *testing.T) string {
 	t.Helper()
 	if *distFlag == "" {
-		t.Skip("looks inside a release: run make test-release")
+		t.Skip("checks a release: run make test-release")
 	}
 	return *distFlag
 }
 
-// only is the one file of the release that matches a pattern.
+// only returns the one file of the release that matches a pattern.
 func only(t *testing.T, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dist(t), pattern))
@@ -44,7 +43,7 @@ func only(t *testing.T, pattern string) string {
 	return found[0]
 }
 
-// output runs a program, which must end well, and returns what it says on either output.
+// output runs a program, which must succeed, and returns its output and errors.
 func output(t *testing.T, name string, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), stepTimeout) // a cleanup runs programs too
@@ -56,7 +55,7 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// tool is the path of a program of a Debian package, which is fetched as the lab fetches Kamailio.
+// tool returns the path of a program of a Debian package, which is fetched as the lab fetches Kamailio.
 func tool(t *testing.T, set debian.Set, name string) string {
 	t.Helper()
 	if testing.Short() {
@@ -73,22 +72,19 @@ func tool(t *testing.T, set debian.Set, name string) string {
 	return path
 }
 
-// stamp is what each program of the release must say of itself.
+// stamp is the build information that each exporter of the release must have.
 type stamp struct{ version, revision, branch, date string }
 
 func wantedStamp(t *testing.T) stamp {
 	t.Helper()
-	git := func(args ...string) string { return strings.TrimSpace(output(t, "git", args...)) }
-	seconds := git("log", "-1", "--format=%cI")
-	date, err := time.Parse(time.RFC3339, seconds)
-	if err != nil {
-		t.Fatal(err)
+	git := func(args ...string) string {
+		return strings.TrimSpace(output(t, "env", append([]string{"TZ=UTC0", "git"}, args...)...))
 	}
 	return stamp{
 		version:  strings.TrimSpace(string(contents(t, "../VERSION"))) + "-pre",
 		revision: git("rev-parse", "HEAD"),
 		branch:   git("rev-parse", "--abbrev-ref", "HEAD"),
-		date:     date.UTC().Format(time.RFC3339),
+		date:     git("log", "-1", "--format=%cd", "--date=format-local:%Y-%m-%dT%H:%M:%SZ"),
 	}
 }
 
@@ -101,10 +97,25 @@ func contents(t *testing.T, path string) []byte {
 	return content
 }
 
-// sameFile checks that a file of the release is one of this repository, byte by byte.
-func sameFile(t *testing.T, name string, got []byte, source string) {
+// wantText compares a text with the wanted one, but for spaces around them.
+func wantText(t *testing.T, what, got, want string) {
 	t.Helper()
-	if !bytes.Equal(got, contents(t, source)) {
-		t.Errorf("%s is not %s", name, source)
+	if strings.TrimSpace(got) != strings.TrimSpace(want) {
+		t.Errorf("%s is\n%s\nwant\n%s", what, got, want)
+	}
+}
+
+// wantWords checks that a text has all wanted words, and none of those that are not wanted.
+func wantWords(t *testing.T, what, text string, wanted []string, unwanted ...string) {
+	t.Helper()
+	for _, word := range wanted {
+		if !strings.Contains(text, word) {
+			t.Errorf("%s: no %q in\n%.4000s", what, word, text)
+		}
+	}
+	for _, word := range unwanted {
+		if strings.Contains(text, word) {
+			t.Errorf("%s: there is %q in\n%.4000s", what, word, text)
+		}
 	}
 }
