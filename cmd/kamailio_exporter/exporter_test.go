@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -39,9 +40,6 @@ type exporter struct {
 	log     *child.Log
 	ended   chan struct{}
 }
-
-// listening matches the line of the log with the address, in both formats.
-var listening = regexp.MustCompile(`"?msg"?[=:]"Listening on",? ?"?address"?[=:]"?([^"\s]+)`)
 
 // logPatience is the maximum time to wait for a line of the log.
 const logPatience = 30 * time.Second
@@ -92,7 +90,7 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 			t.Logf("the exporter's log:\n%s", e.log)
 		}
 	})
-	address, err := e.log.Await(listening, e.ended, logPatience)
+	address, err := e.log.Await(child.Listening, e.ended, logPatience)
 	if err != nil {
 		t.Fatal("the exporter: ", err)
 	}
@@ -120,6 +118,25 @@ func (e *exporter) get(path string, headers ...string) (*http.Response, []byte) 
 		e.t.Fatal(err)
 	}
 	return response, body
+}
+
+// getFamilies gets the metrics in protobuf and returns the families by name.
+func (e *exporter) getFamilies() map[string]*dto.MetricFamily {
+	e.t.Helper()
+	response, body := e.get("/metrics", "Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
+	decoder := expfmt.NewDecoder(bytes.NewReader(body), expfmt.ResponseFormat(response.Header))
+	found := map[string]*dto.MetricFamily{}
+	for {
+		family := &dto.MetricFamily{}
+		err := decoder.Decode(family)
+		if errors.Is(err, io.EOF) {
+			return found
+		}
+		if err != nil {
+			e.t.Fatal(err)
+		}
+		found[family.GetName()] = family
+	}
 }
 
 // page has the samples of a scrape, by name and labels in the form of the text format.

@@ -3,10 +3,8 @@
 package main
 
 import (
-	"context"
 	"encoding/pem"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -15,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -30,44 +27,34 @@ var lostOverJSON = []string{"kamailio_ctl_", "kamailio_ratelimit_", "kamailio_dn
 // be the same, and their values between those of two scrapes over BINRPC. Gauges can
 // change in between, so there are several tries.
 func TestLiveJSONRPC(t *testing.T) {
-	t.Parallel()
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			port := freePort(t)
-			config := fmt.Sprintf(`modparam("jsonrpcs", "dgram_socket", "udp:127.0.0.1:%d")`, port)
-			if suite != lab.Bookworm { // since 6.0, jsonrpcs has tcp_socket
-				config = fmt.Sprintf(`modparam("jsonrpcs", "tcp_socket", "tcp:127.0.0.1:%d")`, port)
-			}
-			k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20, Config: config})
-			uris := []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+udp://127.0.0.1:%d", port)}
-			if suite != lab.Bookworm {
-				uris = []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+tcp://127.0.0.1:%d", port),
-					"jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")}
-			}
-			binrpc := start(t, "-u", k.URI("unix"))
-			for _, uri := range uris {
-				checkSameSeries(t, binrpc, start(t, "-u", uri))
-			}
-		})
-	}
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		port := freePort(t)
+		config := fmt.Sprintf(`modparam("jsonrpcs", "dgram_socket", "udp:127.0.0.1:%d")`, port)
+		if suite != lab.Bookworm { // since 6.0, jsonrpcs has tcp_socket
+			config = fmt.Sprintf(`modparam("jsonrpcs", "tcp_socket", "tcp:127.0.0.1:%d")`, port)
+		}
+		k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20, Config: config})
+		uris := []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+udp://127.0.0.1:%d", port)}
+		if suite != lab.Bookworm {
+			uris = []string{k.JSONRPCURL(), fmt.Sprintf("jsonrpc+tcp://127.0.0.1:%d", port),
+				"jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")}
+		}
+		binrpc := start(t, "-u", k.URI("unix"))
+		for _, uri := range uris {
+			checkSameSeries(t, binrpc, start(t, "-u", uri))
+		}
+	})
 }
 
 func freePort(t *testing.T) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := lab.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		t.Fatalf("the address is a %T", listener.Addr())
-	}
-	return address.Port
+	return port
 }
 
-// checkSameSeries compares the series of two exporters; see TestLiveJSONRPC.
 func checkSameSeries(t *testing.T, binrpc, jsonrpc *exporter) {
 	t.Helper()
 	var wrong []string
@@ -136,40 +123,32 @@ func TestLiveHTTPConfig(t *testing.T) {
 
 // TestLiveUserMetrics gets the metrics of the lab's routing script.
 func TestLiveUserMetrics(t *testing.T) {
-	t.Parallel()
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			k := lab.StartTest(t, lab.Options{Suite: suite})
-			ctx, cancel := context.WithCancel(t.Context())
-			var traffic sync.WaitGroup
-			traffic.Go(func() { _ = lab.Traffic(ctx, k) })
-			defer traffic.Wait()
-			defer cancel()
-			e := start(t, "-u", k.URI("unix"), "--kamailio.xhttp-prom-url", "http://"+k.SIPAddr()+"/metrics")
-			const calls = `kamailio_lab_calls_total{method="INVITE",result="relayed"}`
-			p := e.scrape()
-			for deadline := time.Now().Add(time.Minute); p[calls] < 2 && time.Now().Before(deadline); {
-				p = e.scrape()
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite})
+		lab.StartTraffic(t, k)
+		e := start(t, "-u", k.URI("unix"), "--kamailio.xhttp-prom-url", "http://"+k.SIPAddr()+"/metrics")
+		const calls = `kamailio_lab_calls_total{method="INVITE",result="relayed"}`
+		p := e.scrape()
+		for deadline := time.Now().Add(time.Minute); p[calls] < 2 && time.Now().Before(deadline); {
+			p = e.scrape()
+		}
+		if p[calls] < 2 {
+			t.Errorf("%s is %v", calls, p[calls])
+		}
+		p.check(t, `kamailio_exporter_collector_success{collector="xhttp_prom"}`, 1)
+		p.check(t, "kamailio_lab_level", 1.5)
+		_, body := e.get("/metrics")
+		for _, want := range []string{
+			"# TYPE kamailio_lab_seconds histogram",
+			`kamailio_lab_seconds_bucket{method="INVITE",le="1"} `,
+			`kamailio_lab_seconds_sum{method="INVITE"} `,
+			"# TYPE kamailio_lab_calls_total counter",
+		} {
+			if !strings.Contains(string(body), want) {
+				t.Errorf("the page lacks %s", want)
 			}
-			if p[calls] < 2 {
-				t.Errorf("%s is %v", calls, p[calls])
-			}
-			p.check(t, `kamailio_exporter_collector_success{collector="xhttp_prom"}`, 1)
-			p.check(t, "kamailio_lab_level", 1.5)
-			_, body := e.get("/metrics")
-			for _, want := range []string{
-				"# TYPE kamailio_lab_seconds histogram",
-				`kamailio_lab_seconds_bucket{method="INVITE",le="1"} `,
-				`kamailio_lab_seconds_sum{method="INVITE"} `,
-				"# TYPE kamailio_lab_calls_total counter",
-			} {
-				if !strings.Contains(string(body), want) {
-					t.Errorf("the page lacks %s", want)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func pemOf(certificate []byte) string {

@@ -44,19 +44,15 @@ modparam("tm", "retr_timer2", 60000)
 // TestLiveSIP runs SIPp as callers, gateways and phones. It checks all series that change,
 // and by how much. No other series may change.
 func TestLiveSIP(t *testing.T) {
-	t.Parallel()
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			k := lab.StartTest(t, lab.Options{Suite: suite, Config: quiet})
-			e := start(t, "-u", k.URI("unix"), "-m", "auto,dlg.stats_active", "--kamailio.htable-keys", "calls=>total",
-				"--kamailio.dialog-profiles", "all,trunk:trunk-a,trunk:trunk-b,trunk:trunk-c")
-			t.Run("calls", func(t *testing.T) { testCalls(t, k, e.within(t)) })
-			t.Run("refused calls", func(t *testing.T) { testRefusedCalls(t, k, e.within(t)) })
-			t.Run("registrations", func(t *testing.T) { testRegistrations(t, k, e.within(t)) })
-			t.Run("options", func(t *testing.T) { testOptions(t, k, e.within(t)) })
-		})
-	}
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite, Config: quiet})
+		e := start(t, "-u", k.URI("unix"), "-m", "auto,dlg.stats_active", "--kamailio.htable-keys", "calls=>total",
+			"--kamailio.dialog-profiles", "all,trunk:trunk-a,trunk:trunk-b,trunk:trunk-c")
+		t.Run("calls", func(t *testing.T) { testCalls(t, k, e.within(t)) })
+		t.Run("refused calls", func(t *testing.T) { testRefusedCalls(t, k, e.within(t)) })
+		t.Run("registrations", func(t *testing.T) { testRegistrations(t, k, e.within(t)) })
+		t.Run("options", func(t *testing.T) { testOptions(t, k, e.within(t)) })
+	})
 }
 
 // testCalls checks the series during calls and after their end.
@@ -64,7 +60,7 @@ func testCalls(t *testing.T, k *lab.Kamailio, e *exporter) {
 	const calls = 15
 	startGateway(t, k, "gateway.xml")
 	before := e.scrape()
-	port := freeUDPPort(t)
+	port := freePort(t)
 	caller := startSIPp(t, "caller.xml", append(clientOf(k, calls),
 		"-inf", sippFile(t, "trunks.csv"), "-p", strconv.Itoa(port), "-cid_str", "%u@caller")...)
 	invited := page{
@@ -189,43 +185,39 @@ func answered(method string, n float64) page {
 // TestLiveSIPGateway starts and stops a gateway of the dispatcher. The other gateway of its
 // set is never running.
 func TestLiveSIPGateway(t *testing.T) {
-	t.Parallel()
 	const config = `
 modparam("dispatcher", "ds_ping_interval", 1)
 modparam("tm", "fr_timer", 2000)
 ` // by default, a ping times out after half a minute
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			k := lab.StartTest(t, lab.Options{Suite: suite, Config: config})
-			long := start(t, "-u", k.URI("unix"), "-m", "dispatcher.list")
-			short := start(t, "-u", k.URI("unix"), "-m", "dispatcher.list", "--kamailio.short", "dispatcher.list")
-			gateway, other := destination{"gw1", k.UASAddr()}, destination{"", "127.0.0.1:5071"}
-			timeouts, latency := gateway.series("timeouts_total", ""), gateway.series("latency_max_seconds", "")
-			up := func(p page) bool { return p.hasDestination(gateway, "active") && p.hasDestination(other, "inactive") }
-			down := func(lost float64) func(page) bool { // with at least this number of lost pings
-				return func(p page) bool {
-					return p.hasDestination(gateway, "inactive") && p.hasDestination(other, "inactive") && p[timeouts] >= lost
-				}
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite, Config: config})
+		long := start(t, "-u", k.URI("unix"), "-m", "dispatcher.list")
+		short := start(t, "-u", k.URI("unix"), "-m", "dispatcher.list", "--kamailio.short", "dispatcher.list")
+		gateway, other := destination{"gw1", k.UASAddr()}, destination{"", "127.0.0.1:5071"}
+		timeouts, latency := gateway.series("timeouts_total", ""), gateway.series("latency_max_seconds", "")
+		up := func(p page) bool { return p.hasDestination(gateway, "active") && p.hasDestination(other, "inactive") }
+		down := func(lost float64) func(page) bool { // with at least this number of lost pings
+			return func(p page) bool {
+				return p.hasDestination(gateway, "inactive") && p.hasDestination(other, "inactive") && p[timeouts] >= lost
 			}
+		}
 
-			first := long.await("a gateway that is down from the start", down(1))
-			first.check(t, latency, 0)
-			short.await("none up and two down", func(p page) bool { return p.hasSet(0, 2) })
+		first := long.await("a gateway that is down from the start", down(1))
+		first.check(t, latency, 0)
+		short.await("none up and two down", func(p page) bool { return p.hasSet(0, 2) })
 
-			running := startGateway(t, k, "gateway.xml")
-			second := long.await("the gateway to come up", up)
-			if second[latency] < 0.025 || second[latency] > patience.Seconds() { // gateway.xml takes 0.03 s
-				t.Errorf("the maximum latency is %v s", second[latency])
-			}
-			short.await("one up and one down", func(p page) bool { return p.hasSet(1, 1) })
+		running := startGateway(t, k, "gateway.xml")
+		second := long.await("the gateway to come up", up)
+		if second[latency] < 0.025 || second[latency] > patience.Seconds() { // gateway.xml takes 0.03 s
+			t.Errorf("the maximum latency is %v s", second[latency])
+		}
+		short.await("one up and one down", func(p page) bool { return p.hasSet(1, 1) })
 
-			running.stop()
-			third := long.await("the gateway to go down", down(second[timeouts]+1))
-			short.await("none up and two down again", func(p page) bool { return p.hasSet(0, 2) })
-			t.Logf("maximum latency %v s, lost pings %v, %v, %v", third[latency], first[timeouts], second[timeouts], third[timeouts])
-		})
-	}
+		running.stop()
+		third := long.await("the gateway to go down", down(second[timeouts]+1))
+		short.await("none up and two down again", func(p page) bool { return p.hasSet(0, 2) })
+		t.Logf("maximum latency %v s, lost pings %v, %v, %v", third[latency], first[timeouts], second[timeouts], third[timeouts])
+	})
 }
 
 // destination is a destination of the dispatcher in set 1.
@@ -452,19 +444,4 @@ func sippFile(t *testing.T, name string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// freeUDPPort returns a free UDP port below the range of ephemeral ports.
-func freeUDPPort(t *testing.T) int {
-	t.Helper()
-	for range 100 {
-		port := 10000 + rand.IntN(20000)
-		conn, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err == nil {
-			conn.Close()
-			return port
-		}
-	}
-	t.Fatal("no free UDP port was found")
-	return 0
 }

@@ -46,18 +46,17 @@ func TestLiveStatisticsGroups(t *testing.T) {
 // TestLiveStatisticsLargerThanBuffer has replies of stats.fetch that do not fit in ctl's buffer: a small one, or the default
 // one with many statistics of the routing script.
 func TestLiveStatisticsLargerThanBuffer(t *testing.T) {
-	t.Parallel()
 	var many strings.Builder
 	for i := range 400 {
 		fmt.Fprintf(&many, "modparam(\"statistics\", \"variable\", \"my_statistic_%d\")\n", i)
 	}
-	for _, suite := range suites {
+	lab.EachSuite(t, func(t *testing.T, suite string) {
 		for name, config := range map[string]string{
 			"small":      `modparam("ctl", "binrpc_struct_max_body_size", 5)`,
 			"very small": `modparam("ctl", "binrpc_struct_max_body_size", 1)`,
 			"many":       many.String(),
 		} {
-			t.Run(suite+"/"+name, func(t *testing.T) {
+			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				k := lab.StartTest(t, lab.Options{Suite: suite, Config: config})
 				e := start(t, "-u", k.URI("unix"))
@@ -73,43 +72,39 @@ func TestLiveStatisticsLargerThanBuffer(t *testing.T) {
 				}
 			})
 		}
-	}
+	})
 }
 
 // TestLiveNoLegacySeries checks that the flag drops the series of v0 to v2 with a preferred one on the page, and no others.
 func TestLiveNoLegacySeries(t *testing.T) {
-	t.Parallel()
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			k := lab.StartTest(t, lab.Options{Suite: suite})
-			has := func(args ...string) map[string]bool {
-				names := map[string]bool{}
-				for series := range start(t, append([]string{"-u", k.URI("unix")}, args...)...).scrape() {
-					name, _, _ := strings.Cut(series, "{")
-					names[name] = true
-				}
-				return names
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite})
+		has := func(args ...string) map[string]bool {
+			names := map[string]bool{}
+			for series := range start(t, append([]string{"-u", k.URI("unix")}, args...)...).scrape() {
+				name, _, _ := strings.Cut(series, "{")
+				names[name] = true
 			}
-			all, without := has(), has("--no-kamailio.legacy-series")
-			dropped := 0
-			for _, c := range collector.All {
-				for _, desc := range c.Metrics {
-					drop := desc.Legacy && all[desc.Preferred]
-					if all[desc.Name] && drop {
-						dropped++
-					}
-					if without[desc.Name] != (all[desc.Name] && !drop) {
-						t.Errorf("the page has %s: %t with the flag, %t without", desc.Name, without[desc.Name], all[desc.Name])
-					}
+			return names
+		}
+		all, without := has(), has("--no-kamailio.legacy-series")
+		dropped := 0
+		for _, c := range collector.All {
+			for _, desc := range c.Metrics {
+				drop := desc.Legacy && all[desc.Preferred]
+				if all[desc.Name] && drop {
+					dropped++
+				}
+				if without[desc.Name] != (all[desc.Name] && !drop) {
+					t.Errorf("the page has %s: %t with the flag, %t without", desc.Name, without[desc.Name], all[desc.Name])
 				}
 			}
-			if dropped < 15 {
-				t.Errorf("%d families are dropped, want at least 15", dropped)
-			}
-			if only := has("--no-kamailio.legacy-series", "-m", "core.shmmem"); !only["kamailio_core_shmmem_free"] {
-				t.Error("kamailio_core_shmmem_free is dropped, although the page has no preferred series")
-			}
-		})
-	}
+		}
+		if dropped < 15 {
+			t.Errorf("%d families are dropped, want at least 15", dropped)
+		}
+		if only := has("--no-kamailio.legacy-series", "-m", "core.shmmem"); !only["kamailio_core_shmmem_free"] {
+			t.Error("kamailio_core_shmmem_free is dropped, although the page has no preferred series")
+		}
+	})
 }

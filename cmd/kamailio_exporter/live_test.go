@@ -3,9 +3,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -23,37 +21,27 @@ import (
 	"testing"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
-
-// suites are the Debian releases of the Kamailio versions to test.
-var suites = lab.Suites()
 
 // TestLiveTransports scrapes a Kamailio with all modules of the lab over each kind of socket. All methods of auto succeed, and
 // no field of a reply is dropped.
 func TestLiveTransports(t *testing.T) {
-	t.Parallel()
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			k := lab.StartTest(t, lab.Options{Suite: suite})
-			for _, transport := range []string{"unix", "unixd", "tcp", "udp"} {
-				t.Run(transport, func(t *testing.T) {
-					e := start(t, "-u", k.URI(transport))
-					for range 2 {
-						p := e.scrape()
-						p.check(t, "kamailio_up", 1)
-						p.checkAllSucceeded(t)
-						p.check(t, "kamailio_core_shmmem_total", 128<<20)
-						p.check(t, `kamailio_dispatcher_list_target{flags="AX",setid="1",uri="sip:127.0.0.1:5071"}`, 1)
-					}
-				})
-			}
-		})
-	}
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite})
+		for _, transport := range []string{"unix", "unixd", "tcp", "udp"} {
+			t.Run(transport, func(t *testing.T) {
+				e := start(t, "-u", k.URI(transport))
+				for range 2 {
+					p := e.scrape()
+					p.check(t, "kamailio_up", 1)
+					p.checkAllSucceeded(t)
+					p.check(t, "kamailio_core_shmmem_total", 128<<20)
+					p.check(t, `kamailio_dispatcher_list_target{flags="AX",setid="1",uri="sip:127.0.0.1:5071"}`, 1)
+				}
+			})
+		}
+	})
 }
 
 // checkAllSucceeded checks that no scrape and no collector failed, and that no field was dropped.
@@ -329,31 +317,23 @@ func (p *slowProxy) pass(t *testing.T, client net.Conn, slow bool) {
 // and after the scrape: its value must be between the two. A gauge can leave that range
 // during a scrape, so there are several tries. A wrong metric fails in all of them.
 func TestLiveSeriesEqualThoseOfKamcmd(t *testing.T) {
-	t.Parallel()
 	methods := []string{"tm.stats", "sl.stats", "core.shmmem", "core.uptime", "core.info", "core.tcp_info",
 		"tls.info", "dlg.stats_active", "dmq.list_nodes", "dispatcher.list"}
-	for _, suite := range suites {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20})
-			ctx, cancel := context.WithCancel(t.Context())
-			var traffic sync.WaitGroup
-			traffic.Go(func() { _ = lab.Traffic(ctx, k) })
-			defer traffic.Wait()
-			defer cancel()
-			e := start(t, "-u", k.URI("unix"), "-m", strings.Join(methods, ","))
-			var wrong []string
-			for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-				before := readKamcmd(t, k, methods)
-				p := e.scrape()
-				after := readKamcmd(t, k, methods)
-				if wrong = p.outside(before, after); len(wrong) == 0 && p["kamailio_tm_stats_total_total"] > 20 {
-					return
-				}
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20})
+		lab.StartTraffic(t, k)
+		e := start(t, "-u", k.URI("unix"), "-m", strings.Join(methods, ","))
+		var wrong []string
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
+			before := readKamcmd(t, k, methods)
+			p := e.scrape()
+			after := readKamcmd(t, k, methods)
+			if wrong = p.outside(before, after); len(wrong) == 0 && p["kamailio_tm_stats_total_total"] > 20 {
+				return
 			}
-			t.Errorf("the page differs from kamcmd:\n%s", strings.Join(wrong, "\n"))
-		})
-	}
+		}
+		t.Errorf("the page differs from kamcmd:\n%s", strings.Join(wrong, "\n"))
+	})
 }
 
 // outside returns the series whose values are not between two readings, and the readings
@@ -588,31 +568,6 @@ func TestLivePromtool(t *testing.T) {
 	}
 }
 
-// TestSystemdSocket passes a listening socket to the exporter, as systemd does.
-func TestSystemdSocket(t *testing.T) {
-	t.Parallel()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, ok := listener.(*net.TCPListener)
-	if !ok {
-		t.Fatalf("the listener is a %T", listener)
-	}
-	file, err := tcp.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "/bin/sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" "$@"`,
-		os.Args[0], "--web.systemd-socket", "-u", noKamailio)
-	cmd.Env = append(os.Environ(), asExporter+"=1", "GORACE=atexit_sleep_ms=0")
-	cmd.ExtraFiles = []*os.File{file}
-	e := startCommand(t, cmd)
-	listener.Close()
-	e.scrape().check(t, "kamailio_up", 0)
-}
-
 // TestLiveCreatedTimestamps gets the page in protobuf, which has the start time of
 // counters.
 func TestLiveCreatedTimestamps(t *testing.T) {
@@ -623,25 +578,8 @@ func TestLiveCreatedTimestamps(t *testing.T) {
 	if since := float64(time.Now().Unix()) - start; since < 0 || since > 600 {
 		t.Errorf("Kamailio started %v s ago", since)
 	}
-	response, body := e.get("/metrics", "Accept", "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited")
-	decoder := expfmt.NewDecoder(bytes.NewReader(body), expfmt.ResponseFormat(response.Header))
-	found := false
-	for {
-		var family dto.MetricFamily
-		if err := decoder.Decode(&family); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if family.GetName() != "kamailio_tm_stats_created_total" {
-			continue
-		}
-		found = true
-		if created := family.GetMetric()[0].GetCounter().GetCreatedTimestamp(); float64(created.GetSeconds()) != start {
-			t.Errorf("the counter was created at %v, Kamailio started at %v", created, start)
-		}
-	}
-	if !found {
-		t.Error("the counter is missing")
+	counter := e.getFamilies()["kamailio_tm_stats_created_total"].GetMetric()[0].GetCounter()
+	if created := counter.GetCreatedTimestamp(); float64(created.GetSeconds()) != start {
+		t.Errorf("the counter was created at %v, Kamailio started at %v", created, start)
 	}
 }

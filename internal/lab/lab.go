@@ -120,6 +120,18 @@ func StartTest(tb testing.TB, options Options) *Kamailio {
 	return k
 }
 
+// EachSuite runs a test in parallel with each of [Suites].
+func EachSuite(t *testing.T, test func(t *testing.T, suite string)) {
+	t.Helper()
+	t.Parallel()
+	for _, suite := range Suites() {
+		t.Run(suite, func(t *testing.T) {
+			t.Parallel()
+			test(t, suite)
+		})
+	}
+}
+
 // startOn starts the found Kamailio on ports that are free now.
 func startOn(ctx context.Context, found install, options Options) (_ *Kamailio, err error) {
 	dir, err := os.MkdirTemp("", "kl") // short, and not a test's own: see maxSocketPath

@@ -20,17 +20,6 @@ import (
 	"time"
 )
 
-// eachSuite runs a test with each Debian release's Kamailio, in parallel.
-func eachSuite(t *testing.T, test func(t *testing.T, suite string)) {
-	t.Parallel()
-	for _, suite := range Suites() {
-		t.Run(suite, func(t *testing.T) {
-			t.Parallel()
-			test(t, suite)
-		})
-	}
-}
-
 func kamcmd(t *testing.T, k *Kamailio, args ...string) string {
 	t.Helper()
 	out, err := k.Kamcmd(t.Context(), args...)
@@ -74,7 +63,7 @@ func checkOutput(t *testing.T, k *Kamailio, wanted map[string]string) {
 
 func TestFull(t *testing.T) {
 	versions := map[string]string{Bookworm: "kamailio 5.6", Trixie: "kamailio 6.0", Forky: "kamailio 6.1"}
-	eachSuite(t, func(t *testing.T, suite string) {
+	EachSuite(t, func(t *testing.T, suite string) {
 		k := StartTest(t, Options{Suite: suite, Destinations: 60})
 		checkOutput(t, k, map[string]string{
 			"core.version": versions[suite], "uac.reg_dump": "socket: udp:" + k.SIPAddr(), "dmq.list_nodes": "",
@@ -176,7 +165,7 @@ func TestUnknownTransport(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	eachSuite(t, func(t *testing.T, suite string) {
+	EachSuite(t, func(t *testing.T, suite string) {
 		checkOutput(t, StartTest(t, Options{Suite: suite, Minimal: true}), map[string]string{
 			"tm.stats": "current", "dispatcher.list": "error: 500 - command dispatcher.list not found",
 		})
@@ -258,7 +247,7 @@ func TestContextEndsKamailio(t *testing.T) {
 }
 
 func TestTraffic(t *testing.T) {
-	eachSuite(t, func(t *testing.T, suite string) {
+	EachSuite(t, func(t *testing.T, suite string) {
 		k := StartTest(t, Options{Suite: suite})
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)

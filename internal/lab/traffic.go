@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 )
 
@@ -46,6 +47,20 @@ func Traffic(ctx context.Context, k *Kamailio) error {
 	err = errors.Join(uas.Close(), uac.Close())
 	running.Wait()
 	return err
+}
+
+// StartTraffic runs [Traffic] until the test ends.
+func StartTraffic(tb testing.TB, k *Kamailio) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- Traffic(ctx, k) }()
+	tb.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			tb.Error(err)
+		}
+	})
 }
 
 func udpAddr(port int) *net.UDPAddr { return &net.UDPAddr{IP: net.ParseIP(loopback), Port: port} }
