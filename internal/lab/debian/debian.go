@@ -15,7 +15,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
@@ -73,43 +72,24 @@ func (s Set) Unpack(ctx context.Context) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := s.unpack(ctx, dir); err != nil {
+	if err := s.run(ctx, dir); err != nil {
 		return fmt.Errorf("unpack Debian %s's %s: %w", s.Suite, s.Name, err)
 	}
 	return nil
 }
 
-func (s Set) unpack(ctx context.Context, dir string) error {
-	for _, tool := range []string{"apt-get", "apt-config", "dpkg-deb"} {
+// run runs unpackScript when it has the lock of dir, which the kernel releases if the script dies. An error has the last lines of
+// the output.
+func (s Set) run(ctx context.Context, dir string) error {
+	for _, tool := range []string{"apt-get", "apt-config", "dpkg-deb", "flock"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Errorf("%w: this needs a Debian machine with the packages apt and dpkg", err)
+			return fmt.Errorf("%w: this needs a Debian machine with the packages apt, dpkg and util-linux", err)
 		}
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o750); err != nil {
 		return fmt.Errorf("make the cache directory: %w", err)
 	}
-	unlock, err := lock(ctx, dir+".lock")
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if _, err := os.Stat(dir); err == nil {
-		return nil // another program was faster
-	}
-	partial := dir + ".partial"
-	if err := os.RemoveAll(partial); err != nil { // of a call that was killed
-		return fmt.Errorf("clear the cache: %w", err)
-	}
-	defer os.RemoveAll(partial) //nolint:errcheck // the next call clears what this one cannot
-	if err := s.run(ctx, partial); err != nil {
-		return err
-	}
-	return os.Rename(partial, dir)
-}
-
-// run runs unpackScript. An error has the last lines of its output.
-func (s Set) run(ctx context.Context, dir string) error {
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", unpackScript, "unpack.sh", dir, osRelease)
+	cmd := exec.CommandContext(ctx, "flock", "--no-fork", dir+".lock", "/bin/sh", "-c", unpackScript, "unpack.sh", dir, osRelease)
 	cmd.Env = os.Environ()
 	for name, words := range map[string][]string{
 		"suite": {s.Suite}, "packages": s.Packages, "programs": s.Programs, "libs": s.LibDirs, "data": s.DataDirs,
@@ -128,29 +108,4 @@ func (s Set) run(ctx context.Context, dir string) error {
 		return errors.Join(fmt.Errorf("%w; its output ends:\n%s", err, strings.Join(lines[max(0, len(lines)-10):], "\n")), ctx.Err())
 	}
 	return nil
-}
-
-// lock waits until this program alone holds the lock file. The kernel releases the lock if the program dies.
-func lock(ctx context.Context, path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // a path in our own cache
-	if err != nil {
-		return nil, fmt.Errorf("open the cache's lock: %w", err)
-	}
-	unlock = func() { _ = f.Close() }
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return unlock, nil
-		}
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			select {
-			case <-time.After(100 * time.Millisecond):
-				continue
-			case <-ctx.Done():
-				err = ctx.Err()
-			}
-		}
-		unlock()
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
 }

@@ -7,11 +7,13 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -34,7 +36,7 @@ func useSources(t *testing.T, entries string) {
 	write(t, osRelease, "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n")
 	write(t, filepath.Join(dir, "sources.list"), entries)
 	write(t, filepath.Join(dir, "apt.conf"), `Dir::Etc::sourcelist "`+dir+`/sources.list"; Dir::Etc::sourceparts "/dev/null";
-Acquire::AllowInsecureRepositories "true"; APT::Get::AllowUnauthenticated "true";`)
+Acquire::http::Proxy::127.0.0.1 "DIRECT"; Acquire::AllowInsecureRepositories "true"; APT::Get::AllowUnauthenticated "true";`)
 	t.Setenv("APT_CONFIG", filepath.Join(dir, "apt.conf"))
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 }
@@ -165,22 +167,47 @@ deb-src http://mirror.example/debian bookworm main
 func TestUnpackWithoutApt(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	t.Setenv("PATH", t.TempDir())
-	if err := small.Unpack(t.Context()); err == nil || !strings.Contains(err.Error(), "needs a Debian machine with the packages apt and dpkg") {
+	if err := small.Unpack(t.Context()); err == nil || !strings.Contains(err.Error(), "needs a Debian machine with the packages apt, dpkg and util-linux") {
 		t.Errorf("error %v does not name the packages that are needed", err)
 	}
 }
 
 func TestUnpackWaitsForTheLock(t *testing.T) {
 	useSources(t, "")
-	unlock, err := lock(t.Context(), dirOf(t, small)+".lock")
+	file, err := os.Create(dirOf(t, small) + ".lock")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer unlock()
+	defer file.Close()
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := small.Unpack(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error %v, want context.DeadlineExceeded", err)
+	}
+}
+
+func TestUnpackInterrupted(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	useSources(t, "deb http://"+listener.Addr().String()+"/debian bookworm main\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		if _, err := listener.Accept(); err != nil {
+			t.Error(err)
+		}
+	}()
+	if err := small.Unpack(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if found := inCache(t, small); len(found) != 1 {
+		t.Errorf("the cache has %q, want the lock alone", found)
 	}
 }
 

@@ -4,9 +4,13 @@
 # directory that have libraries too) and $data (directories of usr/share to keep); and $suite, a Debian release.
 # usage: unpack.sh DIR OS-RELEASE
 set -eu
-mkdir -p "$1/root" "$1/bin" "$1/work/lists/partial" "$1/work/archives/partial"
-cd "$1"
-work=$PWD/work
+[ ! -d "$1" ] || exit 0 # another program was faster
+partial=$1.partial
+work=$partial/work
+trap 'rm -rf "$partial"' EXIT
+trap 'trap "" TERM; kill 0; wait; exit 1' TERM # a shell runs it at once while it waits for a job
+rm -rf "$partial" # of a call that was killed
+mkdir -p "$partial/root" "$partial/bin" "$work/lists/partial" "$work/archives/partial"
 
 fail() {
 	echo "$*" >&2
@@ -49,11 +53,13 @@ Pin-Priority: -1
 END
 : >"$work/status"
 export APT_CONFIG="$work/apt.conf" LC_ALL=C.UTF-8
-apt-get -qq update || : # archives that are not Debian's may not have the suite; if Debian's fails, so does the next command
+apt-get -qq update &
+wait "$!" || : # archives that are not Debian's may not have the suite; if Debian's fails, so does the next command
 # shellcheck disable=SC2086 # a list
-apt-get -qq --yes --no-install-recommends --download-only install $packages
+apt-get -qq --yes --no-install-recommends --download-only install $packages &
+wait "$!"
 for archive in "$work"/archives/*.deb; do
-	dpkg-deb -x "$archive" root
+	dpkg-deb -x "$archive" "$partial/root"
 done
 rm -rf "$work"
 
@@ -65,7 +71,7 @@ one() { # prints the one path of its arguments that exists
 
 # A wrapper runs a program with the loader and the libraries of the packages: those of the machine may be of another
 # release. It finds them by its own place, as DIR is renamed when all is done.
-cd root
+cd "$partial/root"
 for program in $programs; do
 	path=$(one ./*bin/"$program" ./usr/*bin/"$program")
 	loader=$(one ./lib/*-linux-gnu*/ld-linux*.so.* ./usr/lib/*-linux-gnu*/ld-linux*.so.*)
@@ -82,3 +88,4 @@ for entry in usr/share/*; do # documentation, translations and web pages are mos
 	*) rm -rf "$entry" ;;
 	esac
 done
+mv -T "$partial" "$1"
