@@ -398,16 +398,23 @@ func (j *job) isPending() bool {
 // answered reports whether a reply arrived.
 func (j *job) answered() bool { return !j.lastReceived().IsZero() }
 
-// inTime returns the replies with their calls. A reply that did not arrive in time has
-// an error.
+// inTime returns the replies, with an error for those that did not arrive in time. They must not be changed.
 func (j *job) inTime() []collector.Reply {
+	if len(j.settled) == 0 && !slices.ContainsFunc(j.replies, isLateReply) {
+		return j.replies
+	}
 	replies := slices.Concat(j.replies, j.settled)
-	for i, reply := range replies {
-		if reply.Err == nil && reply.Received.IsZero() || outOfTime(reply.Err) {
+	for i := range replies {
+		if isLateReply(replies[i]) {
 			replies[i].Err = errOutOfTime
 		}
 	}
 	return replies
+}
+
+// isLateReply reports whether a reply did not arrive in time.
+func isLateReply(reply collector.Reply) bool {
+	return reply.Err == nil && reply.Received.IsZero() || outOfTime(reply.Err)
 }
 
 // lastReceived returns when the last reply arrived, the zero time if none did.
