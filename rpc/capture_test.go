@@ -14,17 +14,17 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-// differ are the calls to which Kamailio does not send the same over BINRPC and
-// over JSON-RPC.
+// differ matches the captures of calls for which Kamailio sends different data over
+// BINRPC and over JSON-RPC.
 var differ = regexp.MustCompile(`/(` + strings.Join([]string{
-	`ctl\..*`,                    // have no answer over JSON-RPC
-	`dns\.mem_info`, `rl\.stats`, // keep only their last record there
-	`core\.tcp_list`,                     // lists the connection of the call
-	`mod\.(mem_)?stats_.*`, `tm\.list.*`, // list what is in memory at the moment
+	`ctl\..*`,                    // refused or empty over JSON-RPC
+	`dns\.mem_info`, `rl\.stats`, // only the last record over JSON-RPC
+	`core\.tcp_list`,                     // contains the connection of the call
+	`mod\.(mem_)?stats_.*`, `tm\.list.*`, // the contents of memory change between the calls
 }, `|`) + `)\.binrpc$`)
 
-// TestPlainIsTheSameOverBothTransports compares the replies to the same call, a
-// moment apart. Numbers may have changed by then.
+// TestPlainIsTheSameOverBothTransports compares the replies to two equal calls, one after
+// the other. Numbers may differ.
 func TestPlainIsTheSameOverBothTransports(t *testing.T) {
 	paths, err := filepath.Glob("binrpc/testdata/captures/*/*.binrpc")
 	if err != nil || len(paths) == 0 {
@@ -56,14 +56,14 @@ func TestPlainIsTheSameOverBothTransports(t *testing.T) {
 	}
 	for _, version := range []string{"5.6.3", "6.0.1", "6.1.5"} {
 		if compared[version] < 50 {
-			t.Errorf("%d replies of Kamailio %s were compared, want 50 at least", compared[version], version)
+			t.Errorf("%d replies of Kamailio %s were compared, want at least 50", compared[version], version)
 		}
 	}
 }
 
 var digits = regexp.MustCompile(`[0-9]+`)
 
-// withoutNumbers replaces all numbers, in texts too, by one.
+// withoutNumbers replaces all numbers, including those in texts, by 1.
 func withoutNumbers(plain any) any {
 	switch plain := plain.(type) {
 	case int, float64:
@@ -82,8 +82,9 @@ func withoutNumbers(plain any) any {
 	return plain
 }
 
-// checkNothingIsLost compares the numbers of scalar values in a value, in its plain
-// form, and in its JSON as a program reads it that keeps one member of each name.
+// checkNothingIsLost checks that the plain form of a value, and its JSON, have as many
+// scalar values as the value. The JSON is parsed by a parser that keeps one member of each
+// name.
 func checkNothingIsLost(t *testing.T, name string, v rpc.Value) {
 	t.Helper()
 	text, err := json.Marshal(v)
@@ -96,10 +97,10 @@ func checkNothingIsLost(t *testing.T, name string, v rpc.Value) {
 	}
 	want := scalars(v)
 	if got := plainScalars(v.Plain()); got != want {
-		t.Errorf("%s: the plain form has %d values of %d", name, got, want)
+		t.Errorf("%s: the plain form has %d of %d values", name, got, want)
 	}
 	if got := plainScalars(read); got != want {
-		t.Errorf("%s: JSON has %d values of %d", name, got, want)
+		t.Errorf("%s: JSON has %d of %d values", name, got, want)
 	}
 }
 
@@ -131,8 +132,8 @@ func plainScalars(plain any) int {
 	return n
 }
 
-// TestJSONOfANamedList has the list of destinations, of which Kamailio sends an
-// array of objects over JSON-RPC, come out as that.
+// TestJSONOfANamedList checks that the JSON of a list of named values is an array of
+// objects, as Kamailio sends it over JSON-RPC.
 func TestJSONOfANamedList(t *testing.T) {
 	const list = `[{"DEST":{"URI":"sip:a"}},{"DEST":{"URI":"sip:b"}}]`
 	for name, targets := range map[string]string{

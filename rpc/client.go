@@ -10,20 +10,20 @@ import (
 
 // Call is one RPC method with its arguments.
 type Call struct {
-	// Method is the full name of the method, such as "core.uptime".
+	// Method is the full name of the method, for example "core.uptime".
 	Method string
-	// Args are the arguments in order, as Go values of the kinds that [ValueOf]
-	// takes. Kamailio is strict about types: "dispatcher.oclist" takes the integer
-	// 1 and refuses the string "1".
+	// Args contains the arguments in order, as Go values of the types that
+	// [ValueOf] accepts. Kamailio checks types: "dispatcher.oclist" accepts the
+	// integer 1 and refuses the string "1".
 	Args []any
-	// Idempotent says that the call may be sent again when a connection fails
-	// before its reply has arrived: Kamailio may then carry it out twice. Set it
-	// for calls that only read. A call without it is never sent again once any byte
+	// Idempotent allows a client to send the call again if the connection fails
+	// before the reply has arrived. Kamailio may then execute it twice, so set it
+	// only for calls that read. Without it, a call is not sent again after any byte
 	// of its request was written.
 	Idempotent bool
 }
 
-// String returns the call as one would type it after kamcmd, for logs.
+// String returns the method and the arguments, separated by spaces, for logs.
 func (c Call) String() string {
 	var b strings.Builder
 	b.WriteString(c.Method)
@@ -33,53 +33,56 @@ func (c Call) String() string {
 	return b.String()
 }
 
-// Reply is the outcome of one Call.
+// Reply is the result of one Call.
 type Reply struct {
-	// Value is what Kamailio answered: the record itself if there is one record,
-	// an Array of the records if there are none or several (the wire does not tell
-	// one record from a list of one; see [Value.Rows]). It is the zero Value if Err
-	// is set.
+	// Value is the value that Kamailio returned: the record itself if the reply has
+	// one record, an Array of the records if it has none or several. One record and
+	// a list of one record are encoded in the same way; see [Value.Rows]. Value is
+	// the zero Value if Err is not nil.
 	Value Value
-	// Err is nil, or why there is no value: a [*Fault] if Kamailio refused the
-	// call, another error if no usable reply arrived.
+	// Err is nil if there is a value. It is a [*Fault] if Kamailio refused the call,
+	// and another error if no valid reply arrived.
 	Err error
-	// Received is when the last byte of the reply was read, a fault included; zero
-	// if none arrived.
+	// Received is the time at which the last byte of the reply was read. A fault is
+	// a reply too. Received is the zero Time if no reply arrived.
 	Received time.Time
-	// NotSent reports that no byte of the request was written, so that Kamailio
-	// cannot have carried it out. Err is set too.
+	// NotSent reports whether no byte of the request was written, so that Kamailio
+	// cannot have executed the call. If it is true, Err is not nil.
 	NotSent bool
 }
 
 // Client sends calls to one Kamailio. Its methods may be called concurrently;
-// batches are then carried out one after another.
+// concurrent batches are sent one after another.
 type Client interface {
-	// Do sends all calls in one batch, waits for all replies, and returns them in
-	// the order of the calls, one for each. It returns when ctx is done at the
-	// latest; calls without a reply by then have ctx's error. If ctx has no
-	// deadline, it may block for as long as Kamailio does not reply.
+	// Do sends all calls in one batch, waits for the replies, and returns one reply
+	// for each call, in the order of the calls. It returns at the latest when ctx is
+	// done; calls without a reply at that time get ctx's error. If ctx has no
+	// deadline, Do may block until Kamailio replies or the connection is closed.
 	Do(ctx context.Context, calls ...Call) []Reply
-	// Stream is like Do, but yields the index and the reply of each call as it
-	// arrives, each index exactly once. It sends nothing until the result is
-	// ranged over, and sends the batch again each time that it is. Leaving the
-	// loop early gives up the replies that have not arrived.
+	// Stream is like Do, but yields the index of each call with its reply as the
+	// reply arrives, each index exactly once. It sends the batch when the loop over
+	// the result starts, and once more for each further loop. A break out of the
+	// loop drops the replies that have not arrived.
 	Stream(ctx context.Context, calls ...Call) iter.Seq2[int, Reply]
-	// Close closes the connection, if any. Calls after it, and calls that wait for
-	// their reply, fail with [ErrClosed].
+	// Close closes the connection, if there is one. Later calls, and calls that
+	// wait for their reply, fail with [ErrClosed].
 	Close() error
 }
 
-// One makes a single call, which is not sent twice, and waits for its reply. If
-// ctx has no deadline, it may block for as long as Kamailio does not reply.
+// One makes a single call and waits for its reply. The call is not [Call.Idempotent].
+// If ctx has no deadline, One may block until Kamailio replies or the connection is
+// closed. The error is that of the [Reply].
 func One(ctx context.Context, client Client, method string, args ...any) (Value, error) {
 	reply := client.Do(ctx, Call{Method: method, Args: args})[0]
 	return reply.Value, reply.Err
 }
 
-// Fault is Kamailio's refusal of a call. The connection is fine after it.
+// Fault is the reply of a Kamailio that refuses a call. The connection remains
+// usable.
 type Fault struct {
-	// Code is like a SIP status: 400 for wrong arguments, 404 if something was not
-	// found, 500 for most others, such as an absent method.
+	// Code is similar to a SIP status code: 400 for invalid arguments, 404 if
+	// something was not found, 500 for most other faults, for example an absent
+	// method.
 	Code int
 	// Reason is Kamailio's text.
 	Reason string
@@ -87,13 +90,14 @@ type Fault struct {
 
 // Error returns the fault's code and reason.
 func (f *Fault) Error() string {
-	return fmt.Sprintf("Kamailio answered with fault %d: %s", f.Code, f.Reason)
+	return fmt.Sprintf("Kamailio replied with fault %d: %s", f.Code, f.Reason)
 }
 
-// NoSuchMethod reports whether the fault says that the server does not have the
-// method. Kamailio has no code for that alone, so the text decides: "command X not
-// found" over BINRPC (process_rpc_req in ctl), "Method Not Found" over JSON-RPC
-// (jsonrpcs). Other JSON-RPC servers have the code -32601.
+// NoSuchMethod reports whether the fault means that the server does not have the
+// method. Kamailio has no separate code for this, so NoSuchMethod compares the text:
+// "command X not found" over BINRPC (process_rpc_req in the Kamailio module ctl),
+// "Method Not Found" over JSON-RPC (the Kamailio module jsonrpcs). Other JSON-RPC
+// servers use the code -32601.
 func (f *Fault) NoSuchMethod() bool {
 	switch f.Code {
 	case methodNotFound:

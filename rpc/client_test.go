@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// echo is a client that answers with the method.
+// echo is a client that replies with the name of the method.
 type echo struct{}
 
 func (echo) Do(_ context.Context, calls ...Call) []Reply {
@@ -30,7 +30,7 @@ func TestOne(t *testing.T) {
 	if err != nil || got.Text() != "core.uptime" {
 		t.Errorf("got %v, %v", got, err)
 	}
-	if _, err := One(t.Context(), echo{}, "bad"); err == nil || err.Error() != "Kamailio answered with fault 400: bad" {
+	if _, err := One(t.Context(), echo{}, "bad"); err == nil || err.Error() != "Kamailio replied with fault 400: bad" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -66,8 +66,8 @@ func TestFaultNoSuchMethod(t *testing.T) {
 	}
 }
 
-func TestLimitsOfSize(t *testing.T) {
+func TestMaximumSizeLimit(t *testing.T) {
 	if size := (Limits{Size: math.MaxInt}).WithDefaults().Size; size != 1<<28-1 {
-		t.Errorf("a reply may have %d bytes", size)
+		t.Errorf("the maximum Size is %d, want %d", size, 1<<28-1)
 	}
 }

@@ -10,55 +10,61 @@ import (
 	"sync"
 )
 
-// Decode stores the value in what dst points to, by the rules that users of
-// encoding/json know:
+// Decode stores the value in the variable that dst points to, by rules similar to
+// those of encoding/json:
 //
-//   - A Struct goes into a Go struct. A field takes the value that its tag
-//     names, `rpc:"URI"`. Without a tag it takes the value of its own name, in
-//     upper or lower case. The tag `rpc:"-"` leaves it out. The fields of embedded
-//     structs are those of the outer one. Values without a field are ignored, and
-//     fields without a value stay as they are. If a name repeats, a slice takes
-//     every value of it, any other field the first.
-//   - A Struct also goes into a map with string keys. If a name repeats, a map of
-//     slices takes every value, any other map the first.
-//   - A Struct also goes into [Members], which keep every value.
-//   - The rows of a list (see [Value.Rows]) go into a slice, so that a single
-//     record becomes a slice of one.
-//   - A number goes into any integer or float type, into a bool (true if it is
-//     not zero), read as signed or unsigned as the type asks. One that does not
-//     fit is an error.
-//   - A String or Bytes goes into a string, a []byte, or an
+//   - A Struct is decoded into a Go struct. A field receives the value with the name
+//     in its tag, `rpc:"URI"`. A field without a tag receives the value with its Go
+//     name, regardless of case. A field with the tag `rpc:"-"` is skipped. Fields of
+//     embedded structs are treated as fields of the outer struct. Values without a
+//     field are ignored, and fields without a value are not changed. If a name
+//     repeats, a slice receives all its values, any other field the first.
+//   - A Struct is also decoded into a map with string keys. If a name repeats, a map
+//     of slices receives all its values, any other map the first.
+//   - A Struct is also decoded into [Members], which receives all values.
+//   - The rows of a list (see [Value.Rows]) are decoded into a slice. A single
+//     record becomes a slice with one element.
+//   - A number is decoded into any integer type, read as signed or unsigned
+//     according to the type, into any float type, or into a bool, which is true
+//     unless the number is 0. A number beyond the range of the type, or with a
+//     fraction for an integer type, is an error.
+//   - A String or Bytes is decoded into a string, a []byte, or an
 //     [encoding.TextUnmarshaler].
-//   - A null leaves everything as it is, but sets a pointer, a slice, a map or
-//     an interface to nil.
-//   - Anything goes into a Value, and into an any as [Value.Interface] gives it.
+//   - A null sets a pointer, slice, map or interface to nil. It does not change
+//     variables of other types.
+//   - Any value is decoded into a Value, and into an any as [Value.Interface]
+//     returns it.
 //
-// [Encode] is the inverse. Decode stops at the first value that does not fit, with
-// a [*DecodeError]; what was stored by then stays. The zero Value is an error.
+// [Encode] is the inverse. Decode stops at the first value that does not fit the Go
+// type and returns a [*DecodeError]; values that were stored before remain. It
+// returns another error if v is the zero Value or dst is not a non-nil pointer.
 func (v Value) Decode(dst any) error {
 	p := reflect.ValueOf(dst)
 	if p.Kind() != reflect.Pointer || p.IsNil() {
-		return fmt.Errorf("decode into %T: a pointer that is not nil is needed", dst)
+		return fmt.Errorf("decode into %T: the destination must be a non-nil pointer", dst)
 	}
 	if !v.Exists() {
-		return fmt.Errorf("decode into %T: there is no value", dst)
+		return fmt.Errorf("decode into %T: the value is absent", dst)
 	}
 	return v.decode(p.Elem())
 }
 
-// DecodeError is a value that does not fit the Go type it was to go into.
+// DecodeError is the error of a value that does not fit the Go type of its
+// destination.
 type DecodeError struct {
-	// Path is where in the value it stands: names joined by dots.
+	// Path locates the value: the names of the values around it and its own, joined
+	// by dots. It is empty for a value outside of any struct.
 	Path string
 	// Kind is the kind of the value.
 	Kind Kind
-	// Type is the Go type that was to take it.
+	// Type is the Go type of the destination.
 	Type reflect.Type
-	// Err is the cause, or nil if Kind and Type are all there is to say.
+	// Err is the cause, for example the error of an [encoding.TextUnmarshaler]. It
+	// is nil if Kind does not fit Type at all.
 	Err error
 }
 
-// Error says which value does not fit what.
+// Error returns the path of the value and the reason why it does not fit.
 func (e *DecodeError) Error() string {
 	at := ""
 	if e.Path != "" {
@@ -70,15 +76,14 @@ func (e *DecodeError) Error() string {
 	return fmt.Sprintf("decode%s: a value of kind %s does not fit Go type %s", at, e.Kind, e.Type)
 }
 
-// Unwrap is Err.
+// Unwrap returns Err.
 func (e *DecodeError) Unwrap() error { return e.Err }
 
 func (v Value) misfit(t reflect.Type, err error) error {
 	return &DecodeError{Kind: v.Kind(), Type: t, Err: err}
 }
 
-// within puts the name of the value that was being decoded in front of the
-// error's path.
+// within adds name in front of the path of a DecodeError, and returns err.
 func within(name string, err error) error {
 	var misfit *DecodeError
 	if name == "" || !errors.As(err, &misfit) {
@@ -245,16 +250,15 @@ func (v Value) decodeMap(dst reflect.Value) error {
 	return nil
 }
 
-// repeats is what is known of a name that may repeat in a struct.
+// repeats counts the values of one name in a struct.
 type repeats struct {
 	count int
 	first Value
 }
 
-// decode decodes the next value of the name into dst: collecting all where dst
-// is a slice, keeping the first where it is not. That a name repeats shows at
-// its second value; only then is the first known to be one element, and not a
-// list of them.
+// decode decodes the next value of the name into dst. A slice collects all values,
+// any other type keeps the first. The first value alone may be a list of elements;
+// if a second value follows, the first is one element instead, and is decoded again.
 func (r *repeats) decode(v Value, dst reflect.Value) error {
 	r.count++
 	if r.count == 1 {
@@ -293,8 +297,8 @@ func (v Value) decodeStruct(dst reflect.Value) error {
 	return nil
 }
 
-// allocate is like FieldByIndex, but makes the embedded structs on the way
-// that are behind nil pointers.
+// allocate is like [reflect.Value.FieldByIndex], but allocates the embedded structs
+// behind nil pointers.
 func allocate(v reflect.Value, index []int) reflect.Value {
 	for _, i := range index {
 		if v.Kind() == reflect.Pointer {
@@ -308,10 +312,10 @@ func allocate(v reflect.Value, index []int) reflect.Value {
 	return v
 }
 
-// fields says which field of a struct type takes which name.
+// fields maps the names of values to the fields of a struct type.
 type fields struct {
 	index  [][]int
-	names  []string // of the values for them
+	names  []string // names of the values, by field
 	exact  map[string]int
 	folded map[string]int // fields without a tag, by lower case
 }
@@ -328,7 +332,7 @@ var fieldCache sync.Map // reflect.Type to *fields
 
 func fieldsOf(t reflect.Type) *fields {
 	if known, ok := fieldCache.Load(t); ok {
-		f, _ := known.(*fields) // nothing else is in it
+		f, _ := known.(*fields) // all values in the cache have this type
 		return f
 	}
 	f := &fields{exact: map[string]int{}, folded: map[string]int{}}
@@ -346,7 +350,7 @@ func (f *fields) add(t reflect.Type, field reflect.StructField) {
 		return
 	}
 	if field.Anonymous && name == "" && isStruct(field.Type) {
-		return // its fields stand for themselves
+		return // its fields are added one by one
 	}
 	i := len(f.index)
 	f.index = append(f.index, field.Index)
@@ -360,8 +364,8 @@ func (f *fields) add(t reflect.Type, field reflect.StructField) {
 	f.claim(f.folded, strings.ToLower(field.Name), i)
 }
 
-// claim gives a name to a field. Of two that want it the outer one gets it, as
-// in Go itself, or else the first.
+// claim assigns a name to field i. If two fields have the same name, the outer one
+// gets it, as in Go itself, and of two at the same depth the first.
 func (f *fields) claim(names map[string]int, name string, i int) {
 	if other, taken := names[name]; taken && len(f.index[other]) <= len(f.index[i]) {
 		return
@@ -376,9 +380,10 @@ func isStruct(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct
 }
 
-// reachable reports whether every struct on the way to the field can be made: one
-// behind an embedded pointer to an unexported type cannot. Fields of an embedded
-// struct that was left out or has a name of its own are not reachable either.
+// reachable reports whether the field at that index can be set as a field of the
+// outer struct. It cannot if reflection cannot allocate a struct on the way, which
+// is behind an embedded pointer to an unexported type. It is not a field of the
+// outer struct if an embedded struct on the way has a tag.
 func reachable(t reflect.Type, index []int) bool {
 	for _, i := range index[:len(index)-1] {
 		if t.Kind() == reflect.Pointer {

@@ -30,7 +30,7 @@ type fallible string
 
 func (f *fallible) UnmarshalText(text []byte) error {
 	if string(text) == "bad" {
-		return errors.New("it is bad")
+		return errors.New("invalid text")
 	}
 	*f = fallible("<" + string(text) + ">")
 	return nil
@@ -38,7 +38,7 @@ func (f *fallible) UnmarshalText(text []byte) error {
 
 func pointer[T any](v T) *T { return &v }
 
-// decodeTests: value goes into a new variable of want's type.
+// decodeTests contains values that are decoded into a new variable of want's type.
 var decodeTests = []struct {
 	name  string
 	value any
@@ -58,7 +58,7 @@ var decodeTests = []struct {
 	{"string", "text", "text"},
 	{"bytes into string", []byte("text"), "text"},
 	{"string into bytes", "text", []byte("text")},
-	{"string into bytes of one's own", "text", ownBytes("text")},
+	{"string into a type of bytes", "text", ownBytes("text")},
 	{"text", "127.0.0.1", netip.MustParseAddr("127.0.0.1")},
 	{"text behind pointers", "127.0.0.1", pointer(pointer(netip.MustParseAddr("127.0.0.1")))},
 	{"text of a string type", "a", fallible("<a>")},
@@ -74,15 +74,15 @@ var decodeTests = []struct {
 	{"list of ints into bytes", []any{1, 2}, []byte{1, 2}},
 	{"struct", Members{{"UPPER", "u"}, {"anycase", "c"}, {"Skipped", "s"}, {"-", "s"}, {"hidden", "h"}, {"other", 1}},
 		named{Upper: "u", AnyCase: "c"}},
-	{"a tag is as it is written", Members{{"upper", "u"}}, named{}},
+	{"a tag is case-sensitive", Members{{"upper", "u"}}, named{}},
 	{"embedded", Members{{"id", 3}, {"inner", "i"}}, named{base: base{3, "i"}}},
 	{"embedded pointer", Members{{"Deep", "d"}}, named{Exported: &Exported{"d"}}},
 	{"pointer in a struct", Members{{"ptr", -1}}, named{Pointer: pointer(uint32(math.MaxUint32))}},
-	{"the first of a name", Members{{"ID", 1}, {"ID", 2}}, base{ID: 1}},
-	{"the first of a name, by kind", Members{{"B", "x"}, {"B", "y"}}, struct{ B []byte }{[]byte("x")}},
-	{"every value of a name", Members{{"DEST", Members{{"ID", 1}}}, {"OTHER", 5}, {"DEST", Members{{"ID", 2}}}, {"DEST", Members{{"ID", 3}}}},
+	{"first value of a repeated name", Members{{"ID", 1}, {"ID", 2}}, base{ID: 1}},
+	{"first value of a repeated name for bytes", Members{{"B", "x"}, {"B", "y"}}, struct{ B []byte }{[]byte("x")}},
+	{"all values of a repeated name", Members{{"DEST", Members{{"ID", 1}}}, {"OTHER", 5}, {"DEST", Members{{"ID", 2}}}, {"DEST", Members{{"ID", 3}}}},
 		struct{ Dest []base }{[]base{{ID: 1}, {ID: 2}, {ID: 3}}}},
-	{"a name that could repeat", Members{{"DEST", Members{{"ID", 1}}}}, struct{ Dest []base }{[]base{{ID: 1}}}},
+	{"single value for a slice", Members{{"DEST", Members{{"ID", 1}}}}, struct{ Dest []base }{[]base{{ID: 1}}}},
 	{"a list under a name", Members{{"DEST", Members{{"", 1}, {"", 2}}}}, struct{ Dest []int }{[]int{1, 2}}},
 	{"lists under a name that repeats", Members{{"G", []any{"a", "b"}}, {"G", []any{"c"}}, {"G", []any{}}},
 		struct{ G [][]string }{[][]string{{"a", "b"}, {"c"}, {}}}},
@@ -106,10 +106,10 @@ var decodeTests = []struct {
 	{"embedded with a name of its own", Members{{"sub", Members{{"ID", 1}}}, {"ID", 2}}, struct {
 		Exported2 `rpc:"sub"`
 	}{Exported2{1}}},
-	{"embedded and left out", Members{{"ID", 2}}, struct {
+	{"embedded and skipped", Members{{"ID", 2}}, struct {
 		Exported2 `rpc:"-"`
 	}{}},
-	{"embedded pointer that cannot be made", Members{{"ID", 2}}, struct{ *base }{}},
+	{"embedded pointer that cannot be allocated", Members{{"ID", 2}}, struct{ *base }{}},
 }
 
 type (
@@ -152,7 +152,7 @@ func TestDecodeIntoValue(t *testing.T) {
 	}
 }
 
-func TestDecodeKeepsWhatIsNotThere(t *testing.T) {
+func TestDecodeKeepsFieldsWithoutValue(t *testing.T) {
 	dst := named{base: base{ID: 1}, Upper: "before", Pointer: pointer(uint32(1)), hidden: "h"}
 	if err := value(t, Members{{"UPPER", nil}, {"ptr", nil}}).Decode(&dst); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestDecodeKeepsWhatIsNotThere(t *testing.T) {
 		}
 	}
 	if list != nil || table != nil || face != nil {
-		t.Errorf("a null left %v, %v, %v", list, table, face)
+		t.Errorf("decode a null: got %v, %v, %v; want nil", list, table, face)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestDecodeErrors(t *testing.T) {
 		})
 	}
 	var bad fallible
-	if err := value(t, "bad").Decode(&bad); errors.Unwrap(err) == nil || errors.Unwrap(err).Error() != "it is bad" {
+	if err := value(t, "bad").Decode(&bad); errors.Unwrap(err) == nil || errors.Unwrap(err).Error() != "invalid text" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -236,21 +236,21 @@ func TestDecodeErrors(t *testing.T) {
 func TestDecodeStopsAtTheFirstError(t *testing.T) {
 	var dst struct{ A, B, C int }
 	if err := value(t, Members{{"A", 1}, {"B", "x"}, {"C", 3}}).Decode(&dst); err == nil {
-		t.Error("it is no error")
+		t.Error("got no error")
 	}
 	if dst.A != 1 || dst.C != 0 {
 		t.Errorf("got %+v", dst)
 	}
 }
 
-func TestDecodeIntoWhatIsNoPointer(t *testing.T) {
+func TestDecodeIntoNonPointer(t *testing.T) {
 	for _, dst := range []any{nil, 5, (*int)(nil), struct{}{}} {
-		if err := value(t, 5).Decode(dst); err == nil || !strings.Contains(err.Error(), "a pointer that is not nil is needed") {
+		if err := value(t, 5).Decode(dst); err == nil || !strings.Contains(err.Error(), "the destination must be a non-nil pointer") {
 			t.Errorf("%T: got %v", dst, err)
 		}
 	}
 	var dst int
-	if err := (Value{}).Decode(&dst); err == nil || err.Error() != "decode into *int: there is no value" {
+	if err := (Value{}).Decode(&dst); err == nil || err.Error() != "decode into *int: the value is absent" {
 		t.Errorf("got %v", err)
 	}
 }

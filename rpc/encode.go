@@ -11,37 +11,40 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
-// Member is a value with its name in a struct, as a Go program writes one.
+// Member is a value with its name in [Members].
 type Member struct {
-	// Name may be empty: Kamailio sends lists as structs of nameless values.
+	// Name may be empty: Kamailio sends lists as structs of values without names.
 	Name string
-	// Value is of any kind that [ValueOf] takes.
+	// Value is of any type that [ValueOf] accepts.
 	Value any
 }
 
-// Members is a Struct as a Go program writes one: in order, names may repeat.
+// Members is the Go form of a Struct. It keeps the order of the values, and names
+// may repeat.
 type Members []Member
 
-// Encode returns the Go value src as a Value, by the rules that users of
-// encoding/json know. [Value.Decode] is its inverse.
+// Encode returns the Go value src as a Value, by rules similar to those of
+// encoding/json. [Value.Decode] is its inverse.
 //
 //   - nil, and a nil pointer, interface, slice or map, become a null.
-//   - A bool becomes 1 or 0, as Kamailio sends it. An integer that fits an int64
-//     becomes an Int, a float a Double, a string a String, a []byte Bytes, and an
-//     [encoding.TextMarshaler] a String.
-//   - A Go struct becomes a Struct of its exported fields. A field's name is the one
-//     in its tag, `rpc:"URI"`, or else its own; the tag `rpc:"-"` leaves it out. The
-//     fields of embedded structs are those of the outer one.
-//   - A map with string keys becomes a Struct, in the order of the keys.
-//   - [Members], nil or not, become a Struct in their own order. Names may repeat.
+//   - A bool becomes the Int 1 or 0, as Kamailio sends it. An integer in the range
+//     of int64 becomes an Int, a float a Double, a string a String, a []byte Bytes,
+//     and an [encoding.TextMarshaler] a String.
+//   - A Go struct becomes a Struct of its exported fields. The name of a field is
+//     the one in its tag, `rpc:"URI"`, or the Go name if it has no tag. A field with
+//     the tag `rpc:"-"` is omitted. Fields of embedded structs are treated as fields
+//     of the outer struct.
+//   - A map with string keys becomes a Struct, sorted by key.
+//   - [Members], nil or not, becomes a Struct in the same order. Names may repeat.
 //   - A slice becomes an Array.
-//   - A [Value] stays what it is. The zero Value becomes a null.
+//   - A [Value] is copied. The zero Value becomes a null.
 //
-// Any other type is an error, and so is a value nested deeper than 1,000 levels.
+// Encode returns an error for any other type, and for a value nested deeper than
+// 1,000 levels.
 func Encode(src any) (Value, error) { return ValueOf(src) }
 
-// ValueOf is like [Encode] for the records of a reply: one of them becomes that
-// value, none or several become an Array.
+// ValueOf is like [Encode] for the records of a reply: it returns the value of a
+// single record, and an Array of the values of none or several records.
 func ValueOf(records ...any) (Value, error) {
 	m := maker{builder: tape.NewBuilder(len(records))}
 	for _, record := range records {
@@ -52,6 +55,7 @@ func ValueOf(records ...any) (Value, error) {
 	return Value(m.builder.Finish(string(m.text))), nil
 }
 
+// maker encodes Go values into a tape.
 type maker struct {
 	builder *tape.Builder
 	text    []byte
@@ -85,7 +89,7 @@ func (m *maker) addAny(span tape.Span, value any) error {
 		m.builder.Double(span, float64(value))
 	case bool:
 		m.builder.Int(span, bit(value))
-	case int: // the other integers are as rare as structs and maps
+	case int: // other integer types are rare and handled by reflection
 		m.builder.Int(span, int64(value))
 	case int64:
 		m.builder.Int(span, value)
@@ -106,10 +110,10 @@ func bit(b bool) int64 {
 	return 0
 }
 
-// inside adds what fill adds to a new Struct or Array.
+// inside adds a Struct or an Array that contains the values that fill adds.
 func (m *maker) inside(kind tape.Kind, name tape.Span, fill func() error) error {
 	if m.builder.Depth() >= maxEncodeDepth {
-		return fmt.Errorf("a value nested deeper than %d levels has no RPC form", maxEncodeDepth)
+		return fmt.Errorf("a value nested deeper than %d levels cannot be encoded", maxEncodeDepth)
 	}
 	m.builder.Open(kind, name)
 	if err := fill(); err != nil {
@@ -119,7 +123,8 @@ func (m *maker) inside(kind tape.Kind, name tape.Span, fill func() error) error 
 	return nil
 }
 
-// maxEncodeDepth ends the encoding of a value that contains itself.
+// maxEncodeDepth is the maximum nesting depth of an encoded value. It stops the
+// encoding of a value that contains itself.
 const maxEncodeDepth = 1000
 
 func (m *maker) addMembers(name tape.Span, members Members) error {
@@ -156,7 +161,7 @@ func (m *maker) addValue(name tape.Span, v Value) error {
 	return nil
 }
 
-// addReflected adds a value of a type that add does not know.
+// addReflected adds a value of a type that addAny does not handle.
 func (m *maker) addReflected(name tape.Span, v reflect.Value) error {
 	switch v.Kind() {
 	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
@@ -195,15 +200,15 @@ func (m *maker) addReflected(name tape.Span, v reflect.Value) error {
 	case reflect.Struct:
 		return m.addStruct(name, v)
 	default:
-		return fmt.Errorf("a value of Go type %s has no RPC form", v.Type())
+		return fmt.Errorf("a value of Go type %s cannot be encoded", v.Type())
 	}
 	return nil
 }
 
 var textMarshalerType = reflect.TypeFor[encoding.TextMarshaler]()
 
-// textMarshaler returns the value as a TextMarshaler if it or a pointer to it is
-// one.
+// textMarshaler returns the value, or a pointer to a copy of it, as a TextMarshaler.
+// It returns false if neither is one.
 func textMarshaler(v reflect.Value) (encoding.TextMarshaler, bool) {
 	if !v.Type().Implements(textMarshalerType) {
 		if !reflect.PointerTo(v.Type()).Implements(textMarshalerType) {
@@ -239,7 +244,7 @@ func (m *maker) addSlice(name tape.Span, v reflect.Value) error {
 
 func (m *maker) addMap(name tape.Span, v reflect.Value) error {
 	if v.Type().Key().Kind() != reflect.String {
-		return fmt.Errorf("a map with keys of Go type %s has no RPC form", v.Type().Key())
+		return fmt.Errorf("a map with keys of Go type %s cannot be encoded", v.Type().Key())
 	}
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
@@ -259,7 +264,7 @@ func (m *maker) addStruct(name tape.Span, v reflect.Value) error {
 		for i, index := range fields.index {
 			field, err := v.FieldByIndexErr(index)
 			if err != nil || fields.exact[fields.names[i]] != i {
-				continue // in an embedded pointer that is nil, or hidden by an outer field
+				continue // inside a nil embedded pointer, or hidden by an outer field
 			}
 			if err := m.addNamed(m.span(fields.names[i]), field); err != nil {
 				return err
@@ -269,9 +274,9 @@ func (m *maker) addStruct(name tape.Span, v reflect.Value) error {
 	})
 }
 
-// Interface returns the value as Go values that lose nothing and that [ValueOf]
-// takes: int64, float64, string, []byte, Members, []any, and nil for a null and for
-// the zero Value. See [Value.Plain] for maps.
+// Interface returns the value as Go data without loss: int64, float64, string,
+// []byte, [Members], []any, and nil for a null and for the zero Value. [ValueOf] is
+// its inverse. [Value.Plain] returns maps instead of Members.
 func (v Value) Interface() any {
 	switch v.Kind() {
 	case KindInt:

@@ -35,7 +35,7 @@ func TestValueOfAndInterface(t *testing.T) {
 	} {
 		got := value(t, test.records...)
 		if !reflect.DeepEqual(got.Interface(), test.want) {
-			t.Errorf("%#v became %#v, want %#v", test.records, got.Interface(), test.want)
+			t.Errorf("%#v: got %#v, want %#v", test.records, got.Interface(), test.want)
 		}
 	}
 }
@@ -48,11 +48,11 @@ func TestEncodeErrors(t *testing.T) {
 		value any
 		want  string
 	}{
-		{make(chan int), "a value of Go type chan int has no RPC form"},
-		{func() {}, "a value of Go type func() has no RPC form"},
-		{[2]int{}, "a value of Go type [2]int has no RPC form"},
-		{map[int]string{1: "a"}, "a map with keys of Go type int has no RPC form"},
-		{struct{ C complex128 }{}, "a value of Go type complex128 has no RPC form"},
+		{make(chan int), "a value of Go type chan int cannot be encoded"},
+		{func() {}, "a value of Go type func() cannot be encoded"},
+		{[2]int{}, "a value of Go type [2]int cannot be encoded"},
+		{map[int]string{1: "a"}, "a map with keys of Go type int cannot be encoded"},
+		{struct{ C complex128 }{}, "a value of Go type complex128 cannot be encoded"},
 		{uint64(math.MaxInt64 + 1), "the number 9223372036854775808 is too large"},
 		{failing{}, "encode a value of Go type rpc.failing: no text"},
 		{loop, "nested deeper than 1000 levels"},
@@ -66,7 +66,7 @@ func TestEncodeErrors(t *testing.T) {
 	}
 }
 
-// failing is a text that cannot be written.
+// failing is a TextMarshaler that returns an error.
 type failing struct{}
 
 func (failing) MarshalText() ([]byte, error) { return nil, errors.New("no text") }
@@ -104,7 +104,7 @@ func TestEncode(t *testing.T) {
 		}{hidden: hidden{"s", "inner"}, X: 0.5, Both: "outer"}, `{"Seen":"s","X":0.5,"Both":"outer"}`},
 		{struct{ Inner *Inner }{&Inner{}}, `{"Inner":{"X":0,"y":""}}`},
 		{netip.MustParseAddr("192.0.2.1"), `"192.0.2.1"`},
-		{struct{ N big.Int }{*big.NewInt(7)}, `{"N":"7"}`}, // only a pointer to it is a TextMarshaler
+		{struct{ N big.Int }{*big.NewInt(7)}, `{"N":"7"}`}, // only *big.Int is a TextMarshaler
 		{struct{ V, None Value }{V: value(t, Members{{"a", 1}})}, `{"V":{"a":1},"None":null}`},
 	} {
 		got, err := Encode(test.value)
@@ -114,7 +114,7 @@ func TestEncode(t *testing.T) {
 	}
 }
 
-// everything has a field of each kind that Encode and Decode know.
+// everything has fields of the types that Encode and Decode handle.
 type everything struct {
 	Bool     bool
 	Int      int64  `rpc:"int"`
@@ -142,7 +142,7 @@ type inner struct {
 func TestEncodeIsTheInverseOfDecode(t *testing.T) {
 	seven := 7
 	for _, want := range []everything{
-		{Members: Members{}}, // which are a Struct also if they are nil
+		{Members: Members{}}, // nil Members would be decoded as empty Members
 		{
 			Bool: true, Int: math.MinInt64, Small: -1, Uint: math.MaxUint32, Float: 0.1, Text: "a\x00\xff", Raw: []byte{0, 1},
 			When: time.Date(2026, 11, 23, 6, 0, 0, 1, time.UTC), Pointer: &seven, Texts: []string{"", "b"},
@@ -157,7 +157,7 @@ func TestEncodeIsTheInverseOfDecode(t *testing.T) {
 		}
 		var got everything
 		if err := v.Decode(&got); err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%v became %+v, %v", v, got, err)
+			t.Errorf("decode %v: got %+v, %v; want %+v", v, got, err, want)
 		}
 	}
 }

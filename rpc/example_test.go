@@ -15,7 +15,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// replies is what the server of these examples answers.
+// replies contains the records of the replies in these examples, by method.
 var replies = map[string][]any{
 	"core.uptime": {rpc.Members{{Name: "now", Value: "Mon Nov 23 06:00:00 2026"}, {Name: "uptime", Value: 86400}}},
 	"core.info":   {rpc.Members{{Name: "version", Value: "kamailio 6.0.1"}, {Name: "max_while_loops", Value: 100}}},
@@ -86,8 +86,8 @@ func ExampleClient_Do() {
 	defer cancel()
 
 	calls := []rpc.Call{
-		{Method: "core.uptime", Idempotent: true}, // may be sent again if the connection ends
-		{Method: "no.such"},                       // is never sent twice
+		{Method: "core.uptime", Idempotent: true}, // may be sent again if the connection fails
+		{Method: "no.such"},                       // is not sent again
 	}
 	for i, reply := range client.Do(ctx, calls...) {
 		if reply.Err != nil {
@@ -98,11 +98,11 @@ func ExampleClient_Do() {
 	}
 	// Output:
 	// core.uptime 86400
-	// no.such failed: Kamailio answered with fault 500: command no.such not found
+	// no.such failed: Kamailio replied with fault 500: command no.such not found
 }
 
-// The replies of a batch can be used as they arrive. Nothing is sent before the
-// loop begins.
+// The replies of a batch can be used as they arrive. The batch is sent when the loop
+// starts.
 func ExampleClient_Stream() {
 	client, stop := connect()
 	defer stop()
@@ -116,7 +116,7 @@ func ExampleClient_Stream() {
 	// core.uptime <nil> 2 values
 }
 
-// In the plain form a name that repeats is a list, for templates and jq.
+// In the plain form, a name that repeats is a list, which templates and jq can use.
 func ExampleValue_Plain() {
 	client, stop := connect()
 	defer stop()
@@ -190,7 +190,7 @@ func ExampleValue_Decode() {
 	var list struct {
 		Sets    int `rpc:"NRSETS"`
 		Records struct {
-			Set []struct { // a slice takes every value of a name that repeats
+			Set []struct { // a slice receives all values of a name that repeats
 				ID      int
 				Targets struct {
 					Dest []struct{ URI, Flags string }
@@ -219,7 +219,7 @@ func ExampleDecodeError() {
 	// Output: stats.used double uint64
 }
 
-// The wire does not say whether an int has a sign, so each reading is asked for.
+// BINRPC does not specify whether an int is signed, so the caller chooses.
 func ExampleValue_Uint() {
 	client, stop := connect()
 	defer stop()
@@ -234,7 +234,7 @@ func ExampleValue_Uint() {
 	// Output: -3 4294967293
 }
 
-// A name that is not there gives the zero Value, which answers with nothing.
+// Get returns the zero Value for an absent name, whose accessors return zero values.
 func ExampleValue_Get() {
 	v, err := rpc.ValueOf(rpc.Members{{Name: "a", Value: rpc.Members{{Name: "b", Value: "text"}}}})
 	if err != nil {
@@ -274,7 +274,8 @@ func ExampleValue_Named() {
 	// "b"
 }
 
-// One record and a list of one are the same on the wire, and in Rows.
+// One record and a list of one record are encoded in the same way. Rows returns both as
+// a list.
 func ExampleValue_Rows() {
 	one, err := rpc.ValueOf(rpc.Members{{Name: "pid", Value: 1}})
 	if err != nil {

@@ -11,8 +11,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
-// FuzzDecode: whatever a server sends can be decoded into Go values or is an
-// error, becomes valid JSON, and survives the way to Go values and back.
+// FuzzDecode checks that each value that a server can send is decoded into Go values or
+// returns an error, becomes valid JSON, and does not change when it is converted to Go
+// values and back.
 func FuzzDecode(f *testing.F) {
 	paths, err := filepath.Glob("binrpc/testdata/captures/*/*.binrpc")
 	if err != nil || len(paths) == 0 {
@@ -34,23 +35,24 @@ func FuzzDecode(f *testing.F) {
 			_ = message.Value.Decode(dst)
 		}
 		if got, want := plainScalars(message.Value.Plain()), scalars(message.Value); got != want {
-			t.Fatalf("%d values of %d are in the plain form of %s", got, want, message.Value)
+			t.Fatalf("the plain form has %d of the %d values of %s", got, want, message.Value)
 		}
 		text, err := json.Marshal(message.Value)
 		if err != nil || !json.Valid([]byte(message.Value.String())) {
-			t.Fatalf("no JSON: %v, %s", err, message.Value)
+			t.Fatalf("invalid JSON: %v, %s", err, message.Value)
 		}
 		again, err := rpc.ValueOf(message.Value.Interface())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got, err := json.Marshal(again); err != nil || string(got) != string(text) {
-			t.Fatalf("%s became %s, %v", text, got, err)
+			t.Fatalf("converted back: got %s, %v; want %s", got, err, text)
 		}
 	})
 }
 
-// decodeTargets are Go types of all sorts, some like real replies.
+// decodeTargets returns pointers to variables of various Go types, some of which are
+// similar to real replies.
 func decodeTargets() []any {
 	type tree struct {
 		Name     string `rpc:"name"`
@@ -78,7 +80,7 @@ func decodeTargets() []any {
 	}
 }
 
-// FuzzEncode: what is encoded can be decoded again, and is the same.
+// FuzzEncode checks that a value does not change when it is encoded and decoded.
 func FuzzEncode(f *testing.F) {
 	type value struct {
 		Bool   bool
@@ -106,7 +108,7 @@ func FuzzEncode(f *testing.F) {
 			t.Fatal(err)
 		}
 		if err := v.Decode(&got); err != nil || !reflect.DeepEqual(got, want) {
-			t.Fatalf("%+v became %+v, %v", want, got, err)
+			t.Fatalf("got %+v, %v; want %+v", got, err, want)
 		}
 	})
 }

@@ -10,14 +10,14 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
-// MarshalJSON writes the value as JSON in Kamailio's order, without losing a value.
-// A Struct becomes an object if each of its values has a name of its own. A Struct
-// of values without names becomes an array. One in which a name repeats, or that
-// arrived as a list over JSON-RPC, becomes what Kamailio sends over JSON-RPC: an
-// array of objects with one member each. Bytes that are not UTF-8 become U+FFFD, and
-// a number for which JSON has no form becomes null. It never fails.
+// MarshalJSON returns the value as JSON, in Kamailio's order and without dropping a
+// value. A Struct becomes an object if its values have names that do not repeat, and
+// an array if its values have no names. A Struct in which a name repeats, or that
+// arrived as a list over JSON-RPC, becomes an array of objects with one member each,
+// as Kamailio sends it over JSON-RPC. Bytes that are not valid UTF-8 become U+FFFD.
+// Infinite numbers, NaN and the zero Value become null. The error is always nil.
 //
-// [Value.Plain] is more convenient for programs that look for names.
+// [Value.Plain] is more convenient for programs that look values up by name.
 func (v Value) MarshalJSON() ([]byte, error) { return v.appendJSON(nil), nil }
 
 // String returns the value as JSON, for logs and debuggers.
@@ -48,7 +48,8 @@ func (v Value) appendJSON(b []byte) []byte {
 	}
 }
 
-// isObject reports whether each value of a Struct has a name of its own.
+// isObject reports whether a Struct was not sent as a list, and has names that do not
+// repeat.
 func (v Value) isObject() bool {
 	if tape.Node(v).IsList() || !v.hasName() {
 		return false
@@ -70,11 +71,11 @@ func (v Value) appendObject(b []byte) []byte {
 		b = member.appendMember(b)
 		b = append(b, ',')
 	}
-	b[len(b)-1] = '}' // there is a member, and so a comma
+	b[len(b)-1] = '}' // replaces the comma after the last member
 	return b
 }
 
-// appendMember appends the value behind its name.
+// appendMember appends the name of the value, a colon, and the value.
 func (v Value) appendMember(b []byte) []byte {
 	return v.appendJSON(append(appendQuoted(b, v.Name()), ':'))
 }
@@ -109,8 +110,8 @@ func enumerate(values iter.Seq[Value]) iter.Seq2[int, Value] {
 func appendQuoted(b []byte, s string) []byte {
 	var quoted bytes.Buffer
 	encoder := json.NewEncoder(&quoted)
-	encoder.SetEscapeHTML(false)              // Kamailio's replies are full of <sip:…>
-	if err := encoder.Encode(s); err != nil { // never for a string
+	encoder.SetEscapeHTML(false)              // Kamailio's replies often contain <sip:…>
+	if err := encoder.Encode(s); err != nil { // does not happen for a string
 		return append(b, `""`...)
 	}
 	return append(b, bytes.TrimSuffix(quoted.Bytes(), []byte("\n"))...)

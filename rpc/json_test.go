@@ -34,7 +34,7 @@ func TestMarshalJSON(t *testing.T) {
 			t.Errorf("%#v: got %s, %v; want %s", test.value, got, err, test.want)
 		}
 		if !json.Valid(got) {
-			t.Errorf("%s is no JSON", got)
+			t.Errorf("%s is not valid JSON", got)
 		}
 	}
 	got, err := json.Marshal(struct{ V, None Value }{V: value(t, "<a>")})

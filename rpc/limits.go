@@ -7,39 +7,40 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
-// ErrClosed says that a client or a connection was closed, by Close or after an
-// earlier failure.
+// ErrClosed is the error of calls on a client or connection that was closed: by
+// Close, by the server, or after an earlier failure.
 var ErrClosed = errors.New("the connection is closed")
 
-// ErrNoDatagram says that a request was sent over a datagram socket and that no
-// datagram arrived in reply before the time was over. One cause is a reply that is
-// larger than the server's socket takes: it is never sent, and only the server's
-// log says so. A stream socket, or HTTP, has no such limit.
+// ErrNoDatagram is the error of a call that was sent over a datagram socket and got
+// no datagram in reply before the deadline. A possible cause is a reply that is
+// larger than the server's socket accepts: Kamailio does not send it, and only its
+// log reports that. Stream sockets and HTTP have no such limit.
 var ErrNoDatagram = errors.New("no datagram arrived in reply")
 
-// Limits bound what replies may cost the program that receives them. For each of
-// them, zero and negative numbers mean the default.
+// Limits limits the size of replies, and so the memory that they take. In each
+// field, zero and negative numbers mean the default.
 type Limits struct {
-	// Size is the largest reply, in bytes without the header of a packet:
-	// 16,777,216 (16 MiB) by default, and 268,435,455 at most.
+	// Size is the maximum size of one reply in bytes, without the header of a
+	// packet. The default is 16,777,216 (16 MiB), the maximum 268,435,455.
 	Size int
-	// Values is how many values one reply may have, structs and arrays included:
-	// 1,000,000 by default. Each takes 16 bytes of memory beside its text.
+	// Values is the maximum number of values in one reply, including structs and
+	// arrays. The default is 1,000,000. Each value takes 16 bytes of memory in
+	// addition to its name and text.
 	Values int
-	// Depth is how deep structs and arrays may be nested: 64 by default.
+	// Depth is the maximum nesting depth of structs and arrays. The default is 64.
 	Depth int
-	// TotalSize and TotalValues are like Size and Values for all replies of one
-	// batch together, that is of one call of Do or Stream. By default they are
-	// equal to Size and Values, so that a batch costs no more than one reply may.
+	// TotalSize and TotalValues are like Size and Values, for all replies of one
+	// batch (one Do or one loop over Stream) together. The defaults are Size and
+	// Values, so that a batch takes no more memory than a single reply may.
 	TotalSize, TotalValues int
 }
 
-// WithDefaults returns the limits with defaults for those that are not set.
+// WithDefaults returns the limits with each unset field replaced by its default.
 func (l Limits) WithDefaults() Limits {
 	if l.Size <= 0 {
 		l.Size = 16 << 20
 	}
-	l.Size = min(l.Size, tape.LongestName) // no name in a reply is longer than the reply
+	l.Size = min(l.Size, tape.LongestName) // a name is not longer than its reply
 	if l.Values <= 0 {
 		l.Values = 1_000_000
 	}
@@ -55,13 +56,13 @@ func (l Limits) WithDefaults() Limits {
 	return l
 }
 
-// LimitError says that a reply exceeds one of the [Limits]. The reply may be valid
-// all the same.
+// LimitError is the error of a reply that exceeds one of the [Limits]. The reply
+// may be valid otherwise.
 type LimitError struct {
 	// What names the quantity that was exceeded, for example "bytes" or "values in
 	// all replies of a batch".
 	What string
-	// Limit is the number allowed.
+	// Limit is the maximum, in units of What.
 	Limit int
 }
 

@@ -5,22 +5,22 @@ import (
 	"math"
 )
 
-// Plain returns the value as plain Go data, for jq, templates and programs that look
-// for names: nil, int, float64, string, []any and map[string]any. No value is lost,
-// but the order of names is.
+// Plain returns the value as plain Go data: nil, int, float64, string, []any and
+// map[string]any. It is for jq, templates, and programs that look values up by name.
+// It keeps all values, but not the order of names.
 //
-//   - A Struct becomes a map. A name that occurs once is a member; one that occurs
-//     more often is a list of its values in order.
-//   - An Array, and a Struct of values without names, become a list. A list whose
-//     elements are all structs of one named value is such a Struct itself, since
-//     JSON-RPC does not tell them apart.
-//   - A String and Bytes become a string, which need not be UTF-8. A null, and the
-//     zero Value, become nil.
+//   - A Struct becomes a map. A name that occurs once maps to its value, a name that
+//     repeats to a []any of its values in order.
+//   - An Array, and a Struct of values without names, become a []any. An exception
+//     is a list whose elements are all structs with one named value: it becomes a
+//     map too, since JSON-RPC encodes a Struct with repeated names in this way.
+//   - A String and Bytes become a string, which may be invalid UTF-8. A null and the
+//     zero Value become nil.
 //   - An Int, and a Double that is a whole number, become an int, or a float64 if
-//     they do not fit. Any other Double becomes a float64.
+//     they are beyond the range of int. Any other Double becomes a float64.
 //
-// The replies to the same call over BINRPC and over JSON-RPC are the same in this
-// form, as far as Kamailio sends the same.
+// The replies to the same call over BINRPC and over JSON-RPC have the same plain
+// form if Kamailio sends the same data.
 func (v Value) Plain() any {
 	switch v.Kind() {
 	case KindInt:
@@ -59,8 +59,8 @@ func (v Value) plainList() []any {
 	return list
 }
 
-// isNamedList reports whether there are elements, and each is a Struct of one named
-// value.
+// isNamedList reports whether the value has elements, and each is a Struct with one
+// named value.
 func (v Value) isNamedList() bool {
 	found := false
 	for element := range v.All() {
@@ -72,7 +72,7 @@ func (v Value) isNamedList() bool {
 	return found
 }
 
-// onlyMembers yields the values inside the elements.
+// onlyMembers yields the values in the elements.
 func (v Value) onlyMembers() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		for element := range v.All() {

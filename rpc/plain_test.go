@@ -15,7 +15,7 @@ func TestPlain(t *testing.T) {
 		{"an int", -7, -7},
 		{"a double", 0.5, 0.5},
 		{"a whole double, which is an int over JSON-RPC", 134217728.0, 134217728},
-		{"a double beyond every int", 1e300, 1e300},
+		{"a double beyond the range of int", 1e300, 1e300},
 		{"a string", "a", "a"},
 		{"bytes that are not UTF-8", []byte("\xff"), "\xff"},
 		{"a struct", Members{{"a", 1}, {"b", "x"}}, map[string]any{"a": 1, "b": "x"}},
@@ -34,6 +34,6 @@ func TestPlain(t *testing.T) {
 		}
 	}
 	if got := (Value{}).Plain(); got != nil {
-		t.Errorf("no value is %#v", got)
+		t.Errorf("zero Value: got %#v, want nil", got)
 	}
 }

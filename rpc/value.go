@@ -11,8 +11,8 @@ import (
 // Kind is the type of a Value.
 type Kind uint8
 
-// The kinds of a value. KindAbsent is that of the zero Value, which is what
-// [Value.Get] returns for a name that is not there.
+// The kinds of a value. KindAbsent is the kind of the zero Value, which [Value.Get]
+// returns for an absent name.
 const (
 	KindAbsent = Kind(tape.Absent)
 	KindNull   = Kind(tape.Null) // Kamailio's NULL string
@@ -20,7 +20,7 @@ const (
 	KindDouble = Kind(tape.Double)
 	KindString = Kind(tape.String)
 	KindBytes  = Kind(tape.Bytes)
-	KindStruct = Kind(tape.Struct) // values in order; a name may repeat, or be missing
+	KindStruct = Kind(tape.Struct) // values in order; names may repeat or be empty
 	KindArray  = Kind(tape.Array)
 )
 
@@ -34,24 +34,24 @@ func (k Kind) String() string {
 	return "kind " + strconv.Itoa(int(k))
 }
 
-// Value is one value of a reply: a handle of two words on the decoded reply. It
-// may be copied, kept, and used concurrently; it never changes. A Value, or a
-// string taken from one, keeps its whole reply in memory. The zero Value stands
-// for no value: its kind is [KindAbsent], and all its accessors return zero
-// values.
+// Value is one value of a reply: a two-word handle to the decoded reply. It never
+// changes, and it may be copied and used concurrently. A Value, or a string
+// returned by one, keeps its whole reply in memory. The zero Value represents an
+// absent value: its kind is [KindAbsent], and all its accessors return zero values.
 type Value tape.Node
 
 // Kind returns the kind of the value, [KindAbsent] for the zero Value.
 func (v Value) Kind() Kind { return Kind(tape.Node(v).Kind()) }
 
-// Exists reports whether there is a value. A null is a value.
+// Exists reports whether v is a value, which a null is too, and not the zero Value.
 func (v Value) Exists() bool { return tape.Node(v).Exists() }
 
 // Name returns the name of the value in its struct, or "" if it has none.
 func (v Value) Name() string { return tape.Node(v).Name() }
 
-// Int returns an Int, read as signed, or a Double without its fraction. It returns
-// false for other kinds, and for a Double that does not fit.
+// Int returns the number of an Int, read as signed, or the integer part of a
+// Double. It returns false for other kinds, and for a Double beyond the range of
+// int64.
 func (v Value) Int() (int64, bool) {
 	switch v.Kind() {
 	case KindInt:
@@ -64,16 +64,16 @@ func (v Value) Int() (int64, bool) {
 	}
 }
 
-// Uint is like Int for a number that is never negative. BINRPC does not say whether
-// an integer of 32 bits is signed, so a negative Int of that width is returned as
-// the unsigned number with the same bits. For any other negative number it returns
-// false.
+// Uint is like Int for numbers that are never negative. BINRPC does not specify
+// whether a 32-bit integer is signed, so a negative Int of that width is returned
+// as the unsigned number with the same bits. For any other negative number Uint
+// returns false.
 func (v Value) Uint() (uint64, bool) {
 	i, ok := v.Int()
 	switch {
 	case !ok:
 		return 0, false
-	case v.Kind() == KindDouble && tape.Node(v).Double() < 0: // such as -0.001, which Int cuts to 0
+	case v.Kind() == KindDouble && tape.Node(v).Double() < 0: // for example -0.001, which Int truncates to 0
 		return 0, false
 	case i >= 0:
 		return uint64(i), true
@@ -84,7 +84,8 @@ func (v Value) Uint() (uint64, bool) {
 	}
 }
 
-// Float returns an Int, read as signed, or a Double, and false for other kinds.
+// Float returns the number of an Int, read as signed, or of a Double. It returns
+// false for other kinds.
 func (v Value) Float() (float64, bool) {
 	switch v.Kind() {
 	case KindInt:
@@ -96,8 +97,8 @@ func (v Value) Float() (float64, bool) {
 	}
 }
 
-// Text returns a String or Bytes as Kamailio sent it, which need not be UTF-8, and
-// "" for other kinds.
+// Text returns the text of a String or Bytes as Kamailio sent it, which may be
+// invalid UTF-8. It returns "" for other kinds.
 func (v Value) Text() string {
 	switch v.Kind() {
 	case KindString, KindBytes:
@@ -107,8 +108,8 @@ func (v Value) Text() string {
 	}
 }
 
-// All yields the values inside a Struct or an Array in order, and nothing for other
-// kinds. [Value.Name] returns the name of each.
+// All yields the values in a Struct or an Array in order. For other kinds it yields
+// no value. [Value.Name] returns the name of each.
 func (v Value) All() iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		n := tape.Node(v)
@@ -120,8 +121,8 @@ func (v Value) All() iter.Seq[Value] {
 	}
 }
 
-// Len returns the number of values that All yields. It takes time in proportion to
-// that number.
+// Len returns the number of values that All yields. Its running time is
+// proportional to that number.
 func (v Value) Len() int {
 	n := 0
 	for range v.All() {
@@ -130,7 +131,8 @@ func (v Value) Len() int {
 	return n
 }
 
-// Get returns the first value of that name in a Struct, or the zero Value.
+// Get returns the first value with that name in a Struct. It returns the zero Value
+// if there is none, and for other kinds.
 func (v Value) Get(name string) Value {
 	for member := range v.Named(name) {
 		return member
@@ -138,9 +140,10 @@ func (v Value) Get(name string) Value {
 	return Value{}
 }
 
-// Named yields every value of that name in a Struct, in order. Kamailio has lists in
-// which each element has the same name: TARGETS in the reply of dispatcher.list is
-// a Struct of many DEST.
+// Named yields all values with that name in a Struct, in order. For other kinds it
+// yields no value. Kamailio sends some lists as a Struct whose values have the same
+// name: TARGETS in the reply to dispatcher.list contains a DEST for each
+// destination.
 func (v Value) Named(name string) iter.Seq[Value] {
 	return func(yield func(Value) bool) {
 		if v.Kind() != KindStruct {
@@ -154,10 +157,11 @@ func (v Value) Named(name string) iter.Seq[Value] {
 	}
 }
 
-// Rows yields the elements of a list. A value that is no list is yielded as the only
-// element, since Kamailio sends one record and a list of one record alike. A list is
-// an Array, or a Struct in which no value has a name, as ctl sends lists. The zero
-// Value, a null and an empty struct have no rows.
+// Rows yields the elements of a list. A list is an Array, or a Struct in which no
+// value has a name, which is how ctl sends lists. A value that is not a list is
+// yielded as the only element, since Kamailio encodes one record and a list of one
+// record in the same way. For the zero Value, a null and an empty Struct, Rows
+// yields no value.
 func (v Value) Rows() iter.Seq[Value] {
 	switch v.Kind() {
 	case KindAbsent, KindNull:

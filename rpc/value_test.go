@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// value makes a value, for tests.
+// value returns the value of the records.
 func value(t testing.TB, records ...any) Value {
 	t.Helper()
 	v, err := ValueOf(records...)
@@ -29,7 +29,7 @@ func TestKindString(t *testing.T) {
 }
 
 func TestValueScalars(t *testing.T) {
-	type answer struct {
+	type accessors struct {
 		kind   Kind
 		i      int64
 		isInt  bool
@@ -41,32 +41,32 @@ func TestValueScalars(t *testing.T) {
 	}
 	for _, test := range []struct {
 		value any
-		want  answer
+		want  accessors
 	}{
-		{nil, answer{kind: KindNull}},
-		{0, answer{KindInt, 0, true, 0, true, 0, true, ""}},
-		{true, answer{KindInt, 1, true, 1, true, 1, true, ""}},
-		{42, answer{KindInt, 42, true, 42, true, 42, true, ""}},
-		{-1, answer{KindInt, -1, true, math.MaxUint32, true, -1, true, ""}},
-		{-811675, answer{KindInt, -811675, true, 4294155621, true, -811675, true, ""}},
-		{math.MinInt32, answer{KindInt, math.MinInt32, true, 1 << 31, true, math.MinInt32, true, ""}},
-		{int64(math.MinInt32 - 1), answer{KindInt, math.MinInt32 - 1, true, 0, false, math.MinInt32 - 1, true, ""}},
-		{uint32(math.MaxUint32), answer{KindInt, math.MaxUint32, true, math.MaxUint32, true, math.MaxUint32, true, ""}},
-		{int64(math.MaxInt64), answer{KindInt, math.MaxInt64, true, math.MaxInt64, true, math.MaxInt64, true, ""}},
-		{1.999, answer{KindDouble, 1, true, 1, true, 1.999, true, ""}},
-		{-0.5, answer{KindDouble, 0, true, 0, false, -0.5, true, ""}},
-		{-1.5, answer{KindDouble, -1, true, 0, false, -1.5, true, ""}}, // a double has a sign
-		{-0x1p63, answer{KindDouble, math.MinInt64, true, 0, false, -0x1p63, true, ""}},
-		{float32(0.25), answer{KindDouble, 0, true, 0, true, 0.25, true, ""}},
-		{"", answer{kind: KindString}},
-		{"12", answer{kind: KindString, text: "12"}},
-		{"\xff\x00", answer{kind: KindString, text: "\xff\x00"}},
-		{[]byte{1, 2}, answer{kind: KindBytes, text: "\x01\x02"}},
-		{Members{{Name: "a", Value: 1}}, answer{kind: KindStruct}},
-		{[]any{1}, answer{kind: KindArray}},
+		{nil, accessors{kind: KindNull}},
+		{0, accessors{KindInt, 0, true, 0, true, 0, true, ""}},
+		{true, accessors{KindInt, 1, true, 1, true, 1, true, ""}},
+		{42, accessors{KindInt, 42, true, 42, true, 42, true, ""}},
+		{-1, accessors{KindInt, -1, true, math.MaxUint32, true, -1, true, ""}},
+		{-811675, accessors{KindInt, -811675, true, 4294155621, true, -811675, true, ""}},
+		{math.MinInt32, accessors{KindInt, math.MinInt32, true, 1 << 31, true, math.MinInt32, true, ""}},
+		{int64(math.MinInt32 - 1), accessors{KindInt, math.MinInt32 - 1, true, 0, false, math.MinInt32 - 1, true, ""}},
+		{uint32(math.MaxUint32), accessors{KindInt, math.MaxUint32, true, math.MaxUint32, true, math.MaxUint32, true, ""}},
+		{int64(math.MaxInt64), accessors{KindInt, math.MaxInt64, true, math.MaxInt64, true, math.MaxInt64, true, ""}},
+		{1.999, accessors{KindDouble, 1, true, 1, true, 1.999, true, ""}},
+		{-0.5, accessors{KindDouble, 0, true, 0, false, -0.5, true, ""}},
+		{-1.5, accessors{KindDouble, -1, true, 0, false, -1.5, true, ""}}, // a double has a sign
+		{-0x1p63, accessors{KindDouble, math.MinInt64, true, 0, false, -0x1p63, true, ""}},
+		{float32(0.25), accessors{KindDouble, 0, true, 0, true, 0.25, true, ""}},
+		{"", accessors{kind: KindString}},
+		{"12", accessors{kind: KindString, text: "12"}},
+		{"\xff\x00", accessors{kind: KindString, text: "\xff\x00"}},
+		{[]byte{1, 2}, accessors{kind: KindBytes, text: "\x01\x02"}},
+		{Members{{Name: "a", Value: 1}}, accessors{kind: KindStruct}},
+		{[]any{1}, accessors{kind: KindArray}},
 	} {
 		v := value(t, test.value)
-		got := answer{kind: v.Kind(), text: v.Text()}
+		got := accessors{kind: v.Kind(), text: v.Text()}
 		got.i, got.isInt = v.Int()
 		got.u, got.isUint = v.Uint()
 		got.f, got.isNum = v.Float()
@@ -77,10 +77,10 @@ func TestValueScalars(t *testing.T) {
 	for _, beyond := range []float64{0x1p63, -0x1.1p63, math.Inf(1), math.NaN()} {
 		v := value(t, beyond)
 		if _, ok := v.Int(); ok {
-			t.Errorf("%v is an integer", beyond)
+			t.Errorf("%v: got an integer, want false", beyond)
 		}
 		if _, ok := v.Uint(); ok {
-			t.Errorf("%v is an integer", beyond)
+			t.Errorf("%v: got an integer, want false", beyond)
 		}
 	}
 }
@@ -91,7 +91,7 @@ func TestZeroValue(t *testing.T) {
 	_, isUint := v.Uint()
 	_, isFloat := v.Float()
 	if v.Exists() || v.Kind() != KindAbsent || v.Name() != "" || v.Text() != "" || isInt || isUint || isFloat || v.Len() != 0 {
-		t.Error("it is something")
+		t.Error("the zero Value is not absent")
 	}
 	for range v.All() {
 		t.Error("All yields")
@@ -100,11 +100,12 @@ func TestZeroValue(t *testing.T) {
 		t.Error("Rows yields")
 	}
 	if v.Get("a").Exists() || v.Interface() != nil || v.String() != "null" {
-		t.Error("there is something in it")
+		t.Error("the zero Value contains a value")
 	}
 }
 
-// targets is like dispatcher.list: structs in a struct, names that repeat.
+// targets is similar to a reply to dispatcher.list: structs in structs, and a name that
+// repeats.
 var targets = Members{
 	{"ID", 1},
 	{"TARGETS", Members{
@@ -138,22 +139,22 @@ func TestValueMembers(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	if got := v.Get("TARGETS").Get("DEST").Get("URI").Text(); got != "sip:a" {
-		t.Errorf("the first of a name that repeats is %q", got)
+		t.Errorf("Get of a repeated name: got %q, want the first value", got)
 	}
 	for _, none := range []Value{v.Get("id"), v.Get(""), v.Get("ID").Get("ID"), value(t, []any{targets}).Get("ID")} {
 		if none.Exists() {
-			t.Errorf("got %v", none)
+			t.Errorf("got %v, want the zero Value", none)
 		}
 	}
 	if v := v.Get("TARGETS").Get("NOTE"); !v.Exists() || v.Kind() != KindNull {
-		t.Error("a null does not exist")
+		t.Error("a null is absent")
 	}
 	if v.Get("FLAGS").Text() != "AP" {
-		t.Error("what follows a struct is lost")
+		t.Error("the value after a struct is missing")
 	}
 }
 
-func TestValueLoopsCanBeLeft(t *testing.T) {
+func TestValueBreakFromLoop(t *testing.T) {
 	v := value(t, Members{{"a", 1}, {"a", 2}, {"a", 3}})
 	for name, values := range map[string]iter.Seq[Value]{
 		"All": v.All(), "Named": v.Named("a"), "Rows": v.Rows(), "Rows of a list": value(t, 1, 2, 3).Rows(),
@@ -164,7 +165,7 @@ func TestValueLoopsCanBeLeft(t *testing.T) {
 			break
 		}
 		if n != 1 {
-			t.Errorf("%s: %d rounds", name, n)
+			t.Errorf("%s: %d iterations, want 1", name, n)
 		}
 	}
 }

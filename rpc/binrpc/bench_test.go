@@ -6,7 +6,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// benchmarkPackets are replies of three sizes: 0.2, 6 and 960 KB.
+// benchmarkPackets returns replies of three sizes: 0.2, 6 and 960 KB.
 func benchmarkPackets(tb testing.TB) map[string][]byte {
 	tb.Helper()
 	packets := map[string][]byte{}
@@ -23,8 +23,8 @@ func benchmarkPackets(tb testing.TB) map[string][]byte {
 	return packets
 }
 
-// manyDestinations is a captured reply of dispatcher.list with its first set of
-// one destination so many times over, in one set.
+// manyDestinations returns a reply to dispatcher.list with one set, which contains n
+// copies of a captured destination.
 func manyDestinations(tb testing.TB, packet []byte, n int) []byte {
 	tb.Helper()
 	message, err := Parse(packet, rpc.Limits{})
@@ -82,7 +82,7 @@ func BenchmarkParseAndRead(b *testing.B) {
 	}
 }
 
-// readAll reads every value and name, and returns how much there is of them.
+// readAll reads all values and names, and returns a number that depends on them.
 func readAll(v rpc.Value) int {
 	n := len(v.Name()) + len(v.Text()) + 1
 	if _, ok := v.Float(); ok {

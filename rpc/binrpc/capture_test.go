@@ -12,7 +12,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// capture is what a real Kamailio answered to a call.
+// capture is a pair of replies of a real Kamailio to the same call.
 type capture struct {
 	name   string // VERSION/METHOD_ARGS
 	packet []byte // over BINRPC
@@ -44,8 +44,9 @@ func readFile(t testing.TB, path string) []byte {
 	return content
 }
 
-// The two transports give the same call different shapes. A shape is what they
-// agree in: a null, a number, a text, or a list of shapes with or without names.
+// shape is a form of a reply that is the same for both transports, although they encode
+// the reply differently: a null, a number, a text, or a list of shapes with or without
+// names.
 type shape struct {
 	name string
 	kind string // "null", "number", "text" or "list"
@@ -73,8 +74,8 @@ func shapeOfValue(v rpc.Value) shape {
 	return s.simplified()
 }
 
-// shapeOfJSON reads token by token, since most JSON parsers keep the last of the
-// keys that repeat in an object.
+// shapeOfJSON reads token by token, because most JSON parsers keep only one value of a
+// name that repeats in an object.
 func shapeOfJSON(t testing.TB, decoder *json.Decoder) shape {
 	t.Helper()
 	token := nextToken(t, decoder)
@@ -105,7 +106,7 @@ func shapeOfJSON(t testing.TB, decoder *json.Decoder) shape {
 		member.name = name
 		s.list = append(s.list, member)
 	}
-	nextToken(t, decoder) // the end of it
+	nextToken(t, decoder) // the closing bracket or brace
 	return s.simplified()
 }
 
@@ -118,8 +119,8 @@ func nextToken(t testing.TB, decoder *json.Decoder) json.Token {
 	return token
 }
 
-// simplified makes a named member of every object of one member in a list, which
-// is how JSON-RPC writes the named lists of BINRPC.
+// simplified replaces each object with one member in a list by that member, because
+// JSON-RPC encodes a list of named values in this way.
 func (s shape) simplified() shape {
 	for i, member := range s.list {
 		if member.name == "" && len(member.list) == 1 && member.list[0].name != "" {
@@ -129,7 +130,8 @@ func (s shape) simplified() shape {
 	return s
 }
 
-// record takes a single record out of its list.
+// record returns the only element of a list with one element, and other shapes
+// unchanged.
 func (s shape) record() shape {
 	for len(s.list) == 1 && s.list[0].name == "" {
 		s = s.list[0]
@@ -137,7 +139,7 @@ func (s shape) record() shape {
 	return s
 }
 
-// jsonReply reads a reply over JSON-RPC: its result, or the text of its error.
+// jsonReply returns the result of a reply over JSON-RPC, or the text of its error.
 func jsonReply(t testing.TB, text []byte) (result shape, fault string) {
 	t.Helper()
 	decoder := json.NewDecoder(bytes.NewReader(text))
@@ -158,9 +160,9 @@ func jsonReply(t testing.TB, text []byte) (result shape, fault string) {
 	return result, fault
 }
 
-// moving are the numbers, by the last name of their path or by method, that may
-// have changed in the moment between the two captures of a pair. Each call over
-// JSON-RPC also counts itself.
+// moving contains the numbers, by the last name of their path or by method, that may
+// change between the two captures of a pair. Kamailio also counts each call over
+// JSON-RPC as a request.
 var moving = map[string]bool{}
 
 func init() {
@@ -172,7 +174,7 @@ func init() {
 		"tmx.2xx_transactions tmx.UAS_transactions tmx.inuse_transactions tmx.rpl_received tmx.rpl_relayed tmx.rpl_sent",
 		"free used real_used fragments total_frags",
 		"shmem.fragments shmem.free_size shmem.max_used_size shmem.real_used_size shmem.used_size",
-		"xhttp_prom.metric_list_print", // a time in it
+		"xhttp_prom.metric_list_print", // contains a time
 	} {
 		for _, name := range strings.Fields(names) {
 			moving[name] = true
@@ -180,24 +182,23 @@ func init() {
 	}
 }
 
-// unlike are the calls whose two replies are different by nature, with the
-// reason.
+// unlike contains the calls whose two replies differ, with the reason.
 var unlike = map[string]string{
-	"core.tcp_list":             "JSON-RPC lists the connection that it came over",
+	"core.tcp_list":             "over JSON-RPC it contains the connection of the call",
 	"ctl.connections":           "rpc available only over binrpc (ctl)",
-	"ctl.listen":                "JSON-RPC keeps nothing of a reply of bare records",
+	"ctl.listen":                "over JSON-RPC the reply is empty",
 	"ctl.who":                   "rpc available only over binrpc (ctl)",
 	"6.0.1/dispatcher.oclist_1": "fault 500: Invalid Parameters", // the captured argument is a string
 	"6.1.5/dispatcher.oclist_1": "fault 500: Invalid Parameters",
-	"dlg.profile_list":          "a parameter is missing, which faults over BINRPC alone",
-	"mod.mem_stats_core_shm":    "allocations come and go meanwhile",
-	"mod.stats_all_all":         "allocations come and go meanwhile",
-	"mod.stats_core_shm":        "allocations come and go meanwhile",
-	"tm.list":                   "transactions come and go meanwhile",
+	"dlg.profile_list":          "a parameter is missing, which is a fault only over BINRPC",
+	"mod.mem_stats_core_shm":    "allocations change between the calls",
+	"mod.stats_all_all":         "allocations change between the calls",
+	"mod.stats_core_shm":        "allocations change between the calls",
+	"tm.list":                   "transactions change between the calls",
 }
 
-// lastOnly are the methods of which JSON-RPC keeps the last record only, since
-// Kamailio does not know that they return several.
+// lastOnly contains the methods of which Kamailio sends only the last record over
+// JSON-RPC, because they are not marked to return an array.
 var lastOnly = map[string]bool{"dns.mem_info": true, "rl.stats": true}
 
 func TestCapturesAgreeWithJSON(t *testing.T) {
@@ -229,9 +230,9 @@ func compareFaults(t *testing.T, got *rpc.Fault, want string) {
 	t.Helper()
 	switch {
 	case got == nil:
-		t.Errorf("no fault, JSON has %q", want)
+		t.Errorf("got no fault, JSON has %q", want)
 	case got.Code < 400 || got.Code > 699 || got.Reason == "":
-		t.Errorf("a strange fault: %v", got)
+		t.Errorf("got %v, want a code from 400 to 699 and a reason", got)
 	case got.NoSuchMethod() != (&rpc.Fault{Code: 500, Reason: want}).NoSuchMethod():
 		t.Errorf("%v, JSON has %q", got, want)
 	case !got.NoSuchMethod() && got.Reason != want:
@@ -260,7 +261,8 @@ func compare(t *testing.T, path string, got, want shape) {
 	}
 }
 
-// moved compares two lines of stats.get_statistics, "group:name = number".
+// moved reports whether two lines of stats.get_statistics, "group:name = number", differ
+// only in a number that is in moving.
 func moved(got, want string) bool {
 	name, _, _ := strings.Cut(got, " = ")
 	other, _, _ := strings.Cut(want, " = ")

@@ -20,44 +20,44 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 )
 
-// Conn is a connection to ctl over a stream socket: unix or TCP. It is a
-// [rpc.Client] that lives as long as its connection does; package dial has one
-// that connects again. Batches are pipelined: all requests are written at once,
-// and replies are read as they arrive.
+// Conn is a connection to ctl over a stream socket: unix or TCP. It is an
+// [rpc.Client] for one connection, and may be used concurrently; the client of
+// package dial connects again. Batches are pipelined: all requests are written at
+// once, and replies are read as they arrive.
 //
-// A goroutine reads the socket from Dial to Close, whatever else goes on, because
-// ctl does not wait for a slow reader: it drops the rest of the reply.
+// A goroutine reads the socket from Dial to Close, even if no batch is in progress,
+// because ctl does not wait for a slow reader: it drops the rest of the reply.
 type Conn struct {
-	conn     net.Conn
-	options  Options
-	turn     chan struct{} // holds a token while a batch is under way
-	cookie   uint32        // of the last request; owned by the batch that has the turn
-	largest  int           // bytes of the largest reply; owned by the reader
-	answered atomic.Bool   // whether any reply has come
-	ended    chan struct{} // closed when the reader has ended, after err is set
+	conn    net.Conn
+	options Options
+	turn    chan struct{} // contains a token while a batch is in progress
+	cookie  uint32        // of the last request; owned by the batch in progress
+	largest int           // bytes of the largest reply; owned by the reader
+	replied atomic.Bool   // whether a reply has arrived
+	ended   chan struct{} // closed when the reader has ended, after err is set
 
 	mu    sync.Mutex
 	batch *pending
-	err   error // why the connection can't be used any more
+	err   error // why the connection is not usable
 }
 
-// pending is what the reader knows of the batch that is under way.
+// pending is the part of the batch in progress that the reader uses.
 type pending struct {
-	answers chan answer // has room for all, so the reader never waits
-	left    int
-	stall   time.Duration // how long a reply may pause
-	budget  *budget.Budget
+	replies   chan cookieReply // has capacity for all, so the reader never waits
+	remaining int
+	stall     time.Duration // maximum pause within a reply
+	budget    *budget.Budget
 }
 
-// answer is a reply with the cookie of the request that it answers.
-type answer struct {
+// cookieReply is a reply and the cookie of its packet.
+type cookieReply struct {
 	cookie uint32
 	reply  rpc.Reply
 }
 
 // Dial connects to a stream socket of ctl; network is "unix" or "tcp". If ctx has
-// no deadline, it may block for as long as the operating system waits for a
-// connection.
+// no deadline, it may block until the operating system's timeout. The error is that
+// of [net.Dialer.DialContext].
 func Dial(ctx context.Context, network, address string, options Options) (*Conn, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, network, address)
@@ -67,8 +67,8 @@ func Dial(ctx context.Context, network, address string, options Options) (*Conn,
 	return NewConn(conn, options), nil
 }
 
-// NewConn speaks BINRPC over a connection that exists. It owns conn from now
-// on.
+// NewConn returns a client that uses an existing connection, which it closes in
+// [Conn.Close] and after errors. The caller must not use conn afterwards.
 func NewConn(conn net.Conn, options Options) *Conn {
 	s := &Conn{
 		conn:    conn,
@@ -81,30 +81,31 @@ func NewConn(conn net.Conn, options Options) *Conn {
 	return s
 }
 
-// Usable reports whether the connection can take a batch, as far as is known. It
-// becomes false as soon as the server closes the connection, and stays so.
+// Usable reports whether the connection accepts further batches. It becomes false
+// when the server closes the connection, after an error, and after [Conn.Close], and
+// does not become true again.
 func (s *Conn) Usable() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.err == nil
 }
 
-// Close closes the connection and waits for its reader. Calls under way fail
-// with rpc.ErrClosed. It may be called again.
+// Close closes the connection and waits for its reader. Calls that wait for their
+// reply fail with [rpc.ErrClosed]. Close may be called more than once, and always
+// returns nil.
 func (s *Conn) Close() error {
 	s.fail(rpc.ErrClosed)
 	<-s.ended
 	return nil
 }
 
-// fail marks the connection as unusable, for the first reason given, and closes
-// it.
+// fail closes the connection and marks it as unusable. The first error is kept.
 func (s *Conn) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err == nil {
 		s.err = err
-		_ = s.conn.Close() // nothing could be done about an error
+		_ = s.conn.Close() // the connection is unusable in any case
 	}
 }
 
@@ -114,7 +115,7 @@ func (s *Conn) failure() error {
 	return s.err
 }
 
-// read takes in packets until the connection ends.
+// read reads packets until the connection ends.
 func (s *Conn) read() {
 	defer close(s.ended)
 	r := bufio.NewReaderSize(s.conn, firstChunk)
@@ -128,22 +129,22 @@ func (s *Conn) read() {
 
 func (s *Conn) readOne(r *bufio.Reader) error {
 	first, err := r.Peek(1)
-	if err != nil { // between two replies: as long as it takes
+	if err != nil { // a wait between replies has no time limit
 		return s.closedByServer(err)
 	}
 	b := s.expected()
 	if b == nil {
-		if _, err := parseHeader(first); spoiled(err) { // a server that sends first may not speak BINRPC at all
+		if _, err := parseHeader(first); isSyntaxError(err) { // a server that sends before a request may use another protocol
 			return fmt.Errorf("%w: %w", ErrOutOfStep, err)
 		}
-		return fmt.Errorf("%w: a reply came to no request", ErrOutOfStep)
+		return fmt.Errorf("%w: a reply arrived without a request", ErrOutOfStep)
 	}
 	timed := false
 	waiting := func() error {
 		timed = true
 		return s.conn.SetReadDeadline(time.Now().Add(b.stall))
 	}
-	// A server that sent a large reply may well send another one.
+	// A server that sent a large reply often sends another one.
 	allowed := b.budget.Next()
 	p, err := readPacket(r, &allowed, max(s.largest, firstChunk), waiting)
 	if err != nil {
@@ -162,58 +163,58 @@ func (s *Conn) readOne(r *bufio.Reader) error {
 			return err
 		}
 	}
-	s.answered.Store(true)
-	s.deliver(answer{p.cookie, p.reply(time.Now())})
+	s.replied.Store(true)
+	s.deliver(cookieReply{p.cookie, p.reply(time.Now())})
 	return nil
 }
 
-// closedByServer says of an error in reading or writing that the server closed the
-// connection, if that is the cause.
+// closedByServer returns a read or write error as one that wraps rpc.ErrClosed if the
+// cause is that the server closed the connection, and unchanged otherwise.
 func (s *Conn) closedByServer(err error) error {
 	closed := errors.Is(err, io.EOF)
 	reset := errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	switch {
 	case !closed && !reset:
 		return err
-	case closed && s.answered.Load():
+	case closed && s.replied.Load():
 		return fmt.Errorf("%w by the server", rpc.ErrClosed)
 	case closed:
 		return ErrClosedUnanswered
-	case s.answered.Load():
+	case s.replied.Load():
 		return fmt.Errorf("%w by the server: %w", rpc.ErrClosed, err)
 	default:
 		return fmt.Errorf("%w: %w", ErrClosedUnanswered, err)
 	}
 }
 
-// expected returns the batch to which a reply is due, nil if there is none.
+// expected returns the batch that waits for a reply, nil if there is none.
 func (s *Conn) expected() *pending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.batch == nil || s.batch.left == 0 {
+	if s.batch == nil || s.batch.remaining == 0 {
 		return nil
 	}
 	return s.batch
 }
 
-// deliver hands an answer to the batch under way, if that still is.
-func (s *Conn) deliver(a answer) {
+// deliver passes a reply to the batch in progress, if there still is one.
+func (s *Conn) deliver(r cookieReply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.batch == nil {
 		return
 	}
-	s.batch.left--
-	s.batch.answers <- a
+	s.batch.remaining--
+	s.batch.replies <- r
 }
 
-// start announces a batch to the reader.
+// start registers a batch of n requests with the reader.
 func (s *Conn) start(ctx context.Context, n int) (*pending, error) {
 	b := &pending{
-		answers: make(chan answer, n),
-		left:    n,
-		stall:   s.options.Stall,
-		budget:  budget.Of(ctx, s.options.Limits),
+		replies:   make(chan cookieReply, n),
+		remaining: n,
+		stall:     s.options.Stall,
+		budget:    budget.Of(ctx, s.options.Limits),
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		b.stall = max(min(b.stall, time.Until(deadline)/2), time.Millisecond)
@@ -223,37 +224,37 @@ func (s *Conn) start(ctx context.Context, n int) (*pending, error) {
 	switch {
 	case errors.Is(s.err, rpc.ErrClosed):
 		return nil, s.err
-	case spoiled(s.err): // it was never BINRPC, which this batch should know
+	case isSyntaxError(s.err): // wrapped: the server uses another protocol, which concerns every batch
 		return nil, fmt.Errorf("%w after an earlier failure: %w", rpc.ErrClosed, s.err)
-	case s.err != nil: // what another batch met is told, but is not this one's error
+	case s.err != nil: // not wrapped: it is the error of another batch
 		return nil, fmt.Errorf("%w after an earlier failure: %s", rpc.ErrClosed, s.err.Error())
 	}
 	s.batch = b
 	return b, nil
 }
 
-var errGivenUp = fmt.Errorf("%w: an earlier batch was given up", rpc.ErrClosed)
+var errAbandoned = fmt.Errorf("%w: an earlier batch ended before all its replies", rpc.ErrClosed)
 
-// finish ends a batch. If replies are missing, they may come later and would be taken
-// for those of the next batch, so the connection ends too.
+// finish ends a batch. If replies are missing, it closes the connection, because they
+// may still arrive and would be taken for replies to the next batch.
 func (s *Conn) finish(b *pending) {
 	s.mu.Lock()
-	left := b.left
+	remaining := b.remaining
 	s.batch = nil
 	s.mu.Unlock()
-	if left > 0 {
-		s.fail(errGivenUp)
+	if remaining > 0 {
+		s.fail(errAbandoned)
 	}
 }
 
-// Do implements [rpc.Client]. When a batch ends without all its replies, for
-// whatever reason, the connection is closed.
+// Do implements [rpc.Client]. If a batch ends before all its replies have arrived, the
+// connection is closed.
 func (s *Conn) Do(ctx context.Context, calls ...rpc.Call) []rpc.Reply {
 	return batch.Collect(s.Stream(ctx, calls...), len(calls))
 }
 
-// Stream implements [rpc.Client]. When a batch ends without all its replies, for
-// whatever reason, the connection is closed.
+// Stream implements [rpc.Client]. If a batch ends before all its replies have arrived,
+// the connection is closed.
 func (s *Conn) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
 		select {
@@ -271,14 +272,14 @@ func (s *Conn) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc
 	}
 }
 
-// request is a call that was encoded.
+// request is an encoded call.
 type request struct {
 	index int // of the call in the batch
-	start int // of the request in the bytes of all requests
+	start int // offset in the bytes of all requests
 }
 
-// yieldError yields the error for each of these requests, of which so many bytes
-// were written.
+// yieldError yields err for each of these requests; written is the number of bytes of
+// the batch that were written.
 func yieldError(yield func(int, rpc.Reply) bool, due []request, written int, err error) {
 	for _, r := range due {
 		if !yield(r.index, rpc.Reply{Err: err, NotSent: r.start >= written}) {
@@ -304,36 +305,36 @@ func (s *Conn) call(ctx context.Context, calls []rpc.Call, yield func(int, rpc.R
 		s.fail(s.closedByServer(err))
 	}
 	for len(due) > 0 {
-		a, err := s.next(ctx, b)
+		r, err := s.next(ctx, b)
 		if err != nil {
 			yieldEnd(yield, due, written, err)
 			return
 		}
-		// ctl answers a connection's requests in their order.
+		// ctl replies to the requests of a connection in their order.
 		i := due[0].index
-		if a.cookie != first+uint32(i) {
-			s.fail(fmt.Errorf("%w: the reply has cookie %#x, that of %s has %#x", ErrOutOfStep, a.cookie, calls[i].Method, first+uint32(i)))
+		if r.cookie != first+uint32(i) {
+			s.fail(fmt.Errorf("%w: the reply has cookie %#x, the request %s has %#x", ErrOutOfStep, r.cookie, calls[i].Method, first+uint32(i)))
 			yieldError(yield, due, written, s.failure())
 			return
 		}
-		outOfStep := spoiled(a.reply.Err)
+		outOfStep := isSyntaxError(r.reply.Err)
 		if outOfStep {
-			s.fail(fmt.Errorf("%w: %w", ErrOutOfStep, a.reply.Err))
+			s.fail(fmt.Errorf("%w: %w", ErrOutOfStep, r.reply.Err))
 		}
 		due = due[1:]
-		if !yield(i, a.reply) {
+		if !yield(i, r.reply) {
 			return
 		}
-		if outOfStep { // what follows is not to be trusted, even if it looks right
+		if outOfStep { // packets after an invalid one may be parts of it, even if they are valid
 			yieldError(yield, due, written, s.failure())
 			return
 		}
 	}
 }
 
-// encode makes one buffer of all requests, each with its index in the batch
-// added to the cookie, and yields the error of those that have no form. It
-// returns the others, and false if the caller wants no more.
+// encode encodes all requests into one buffer, with consecutive cookies, and yields the
+// error of each call that cannot be encoded. It returns the buffer and the encoded
+// requests, and false if yield returned false.
 func (s *Conn) encode(calls []rpc.Call, yield func(int, rpc.Reply) bool) ([]byte, []request, bool) {
 	var requests []byte
 	due := make([]request, 0, len(calls))
@@ -352,52 +353,52 @@ func (s *Conn) encode(calls []rpc.Call, yield func(int, rpc.Reply) bool) ([]byte
 	return requests, due, true
 }
 
-// write sends the requests and returns how many bytes were written. Replies are
-// read meanwhile, by the reader.
+// write sends the requests and returns the number of bytes that were written.
+// Meanwhile the reader reads replies.
 func (s *Conn) write(ctx context.Context, requests []byte) (int, error) {
-	stop := context.AfterFunc(ctx, func() { s.fail(errGivenUp) })
+	stop := context.AfterFunc(ctx, func() { s.fail(errAbandoned) })
 	defer stop()
 	return s.conn.Write(requests)
 }
 
-// next waits for an answer, for the end of the connection, or for ctx.
-func (s *Conn) next(ctx context.Context, b *pending) (answer, error) {
-	select { // what has come counts, also when the connection ended after it
-	case a := <-b.answers:
-		return a, nil
+// next waits for a reply, the end of the connection, or the end of ctx.
+func (s *Conn) next(ctx context.Context, b *pending) (cookieReply, error) {
+	select { // a reply that has arrived is returned even if the connection or ctx ended after it
+	case r := <-b.replies:
+		return r, nil
 	default:
 	}
 	select {
-	case a := <-b.answers:
-		return a, nil
+	case r := <-b.replies:
+		return r, nil
 	case <-ctx.Done():
-		return answer{}, ctx.Err()
+		return cookieReply{}, ctx.Err()
 	case <-s.ended:
 	}
 	select {
-	case a := <-b.answers:
-		return a, nil
+	case r := <-b.replies:
+		return r, nil
 	default:
 	}
 	if err := ctx.Err(); err != nil {
-		return answer{}, err
+		return cookieReply{}, err
 	}
-	return answer{}, s.failure()
+	return cookieReply{}, s.failure()
 }
 
-// yieldEnd yields the error that ended a connection. A reply that is too large
-// is the fault of the call it answers alone.
+// yieldEnd yields the error that ended a connection for each request without a reply.
+// A LimitError is yielded only for the first, whose reply exceeds the limit.
 func yieldEnd(yield func(int, rpc.Reply) bool, due []request, written int, err error) {
 	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
 		if !yield(due[0].index, rpc.Reply{Err: err}) {
 			return
 		}
-		due, err = due[1:], fmt.Errorf("%w after a reply beyond the limits", rpc.ErrClosed)
+		due, err = due[1:], fmt.Errorf("%w after a reply that exceeds the limits", rpc.ErrClosed)
 	}
 	yieldError(yield, due, written, err)
 }
 
-// reply is what a packet says that answers a request.
+// reply converts a packet to the reply to a call.
 func (p packet) reply(received time.Time) rpc.Reply {
 	switch {
 	case p.wrong != nil:
@@ -407,13 +408,13 @@ func (p packet) reply(received time.Time) rpc.Reply {
 	case p.kind == KindFault:
 		return rpc.Reply{Err: Message{Kind: KindFault, Value: p.value}.Fault(), Received: received}
 	default:
-		return rpc.Reply{Err: &SyntaxError{1, "a request where a reply was due"}, Received: received}
+		return rpc.Reply{Err: &SyntaxError{1, "a request instead of a reply"}, Received: received}
 	}
 }
 
-// spoiled reports whether a reply's content shows that the connection is out of
-// step, though its header looked right.
-func spoiled(err error) bool {
+// isSyntaxError reports whether err is a SyntaxError. After one, the connection may be
+// out of step even if the header of the packet is valid.
+func isSyntaxError(err error) bool {
 	_, syntax := errors.AsType[*SyntaxError](err)
 	return syntax
 }

@@ -22,20 +22,20 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 )
 
-// unlimited is what a reply may cost by default.
+// unlimited is the maximum size of a reply by default.
 var unlimited = budget.ForOne(rpc.Limits{}.WithDefaults())
 
-// patience is how long a test waits for what should happen at once.
+// patience is how long a test waits for an event that normally happens at once.
 const patience = 10 * time.Second
 
-// peer is the server's end of a connection, played by a test step by step.
+// peer is the server's end of a connection, which a test controls.
 type peer struct {
 	t    testing.TB
 	conn net.Conn
 	r    *bufio.Reader
 }
 
-// newPeer connects a Stream to a peer through memory.
+// newPeer returns a Conn and its peer, connected by a pipe in memory.
 func newPeer(t testing.TB, options Options) (*Conn, *peer) {
 	t.Helper()
 	ours, theirs := net.Pipe()
@@ -47,7 +47,7 @@ func newPeer(t testing.TB, options Options) (*Conn, *peer) {
 	return s, &peer{t, theirs, bufio.NewReader(theirs)}
 }
 
-// newSocketPeer is like newPeer with a socket between the two.
+// newSocketPeer is like newPeer, but the two are connected by a unix socket.
 func newSocketPeer(t testing.TB) (*Conn, *peer) {
 	t.Helper()
 	listener, err := net.Listen("unix", filepath.Join(t.TempDir(), "ctl"))
@@ -70,8 +70,8 @@ func newSocketPeer(t testing.TB) (*Conn, *peer) {
 	return s, &peer{t, conn, bufio.NewReader(conn)}
 }
 
-// request reads one request. It is for the peer's goroutine, so it does not end
-// the test.
+// request reads one request. It runs in the peer's goroutine, so it must not call
+// FailNow.
 func (p *peer) request() (uint32, rpc.Call) {
 	packet, err := readPacket(p.r, &unlimited, firstChunk, notWaiting)
 	if err != nil || packet.wrong != nil {
@@ -99,13 +99,14 @@ func reply(t testing.TB, cookie uint32, records ...any) []byte {
 	return packet
 }
 
-// echo answers a request with the name of its method.
+// echo replies to a request with the name of its method.
 func (p *peer) echo() {
 	cookie, call := p.request()
 	p.send(reply(p.t, cookie, call.Method))
 }
 
-// play runs the peer's part of a test beside it, and waits for its end.
+// play runs the peer's part of a test in a goroutine. The cleanup of the test waits for
+// it.
 func play(t testing.TB, part func()) {
 	var done sync.WaitGroup
 	done.Go(part)
@@ -124,7 +125,7 @@ func ask(ctx context.Context, client rpc.Client, methods ...string) []rpc.Reply 
 	return client.Do(ctx, calls(methods...)...)
 }
 
-// wantTexts checks that every call was answered with its text.
+// wantTexts checks that the value of each reply is the wanted text.
 func wantTexts(t *testing.T, replies []rpc.Reply, want ...string) {
 	t.Helper()
 	for i, reply := range replies {
@@ -137,7 +138,7 @@ func wantTexts(t *testing.T, replies []rpc.Reply, want ...string) {
 	}
 }
 
-// wantError checks that none of the calls was answered, for that reason.
+// wantError checks that all replies have that error and no value.
 func wantError(t *testing.T, replies []rpc.Reply, want error) {
 	t.Helper()
 	for i, reply := range replies {
@@ -154,7 +155,7 @@ func wantUsable(t *testing.T, client interface{ Usable() bool }, want bool) {
 	}
 }
 
-// deadline is a context that ends a test that hangs.
+// deadline returns a context that ends calls of a test that hangs.
 func deadline(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -168,7 +169,7 @@ func waitFor(t testing.TB, what string, closed <-chan struct{}) {
 	select {
 	case <-closed:
 	case <-time.After(patience):
-		t.Fatalf("%s: it did not happen", what)
+		t.Fatalf("timed out waiting for %s", what)
 	}
 }
 
@@ -207,7 +208,7 @@ func TestConnYieldsRepliesAsTheyArrive(t *testing.T) {
 	}
 }
 
-func TestConnReadsWhileNobodyListens(t *testing.T) {
+func TestConnReadsWhileCallerIsBusy(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	sent := make(chan struct{})
 	play(t, func() {
@@ -217,7 +218,7 @@ func TestConnReadsWhileNobodyListens(t *testing.T) {
 		close(sent)
 	})
 	for i, reply := range s.Stream(deadline(t), calls("a", "large")...) {
-		waitFor(t, "the second reply is taken in", sent)
+		waitFor(t, "the second reply to be read", sent)
 		if reply.Err != nil || i == 1 && len(reply.Value.Text()) != 1<<20 {
 			t.Errorf("reply %d: %v", i, reply.Err)
 		}
@@ -228,7 +229,7 @@ func TestConnReplySplitAtEveryByte(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	records := []any{rpc.Members{{Name: "a", Value: -1}, {Name: "b", Value: 1.5}}, "text of more than eight bytes"}
 	size := len(reply(t, math.MaxUint32, records...))
-	s.cookie = math.MaxUint32 / 2 // so that all cookies have four bytes
+	s.cookie = math.MaxUint32 / 2 // all cookies have four bytes
 	play(t, func() {
 		for i := range size {
 			cookie, _ := p.request()
@@ -251,7 +252,7 @@ func TestConnReplySplitAtEveryByte(t *testing.T) {
 }
 
 func TestConnCookies(t *testing.T) {
-	// The counter wraps, and cookies have one to four bytes.
+	// The counter overflows, and cookies have one to four bytes.
 	for _, start := range []uint32{math.MaxUint32 - 1, math.MaxUint32, 0xfe, 0xfffe, 0xfffffe} {
 		s, p := newPeer(t, Options{})
 		s.cookie = start
@@ -306,7 +307,7 @@ func TestConnFaultsAndEmptyReplies(t *testing.T) {
 	wantUsable(t, s, true)
 }
 
-func TestConnReplyThatNeverComes(t *testing.T) {
+func TestConnMissingReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, func() {
@@ -318,7 +319,7 @@ func TestConnReplyThatNeverComes(t *testing.T) {
 		start := time.Now()
 		replies := ask(ctx, s, "a", "b")
 		if took := time.Since(start); took != 3*time.Second {
-			t.Errorf("it took %v, want 3 s", took)
+			t.Errorf("Do took %v, want 3 s", took)
 		}
 		wantTexts(t, replies[:1], "a")
 		wantError(t, replies[1:], context.DeadlineExceeded)
@@ -337,17 +338,17 @@ func TestConnStall(t *testing.T) {
 	}{
 		{"in the records", Options{}, time.Minute, 20, StallError{20, 36, time.Second}},
 		{"in the header", Options{}, time.Minute, 2, StallError{2, 4, time.Second}},
-		{"in a header that is longer", Options{}, time.Minute, 5, StallError{5, 7, time.Second}},
+		{"in a longer header", Options{}, time.Minute, 5, StallError{5, 7, time.Second}},
 		{"after the header", Options{}, time.Minute, 7, StallError{7, 36, time.Second}},
-		{"with a choice of one's own", Options{Stall: 3 * time.Second}, time.Minute, 20, StallError{20, 36, 3 * time.Second}},
-		{"with little time left", Options{}, time.Second, 20, StallError{20, 36, time.Second / 2}},
+		{"with an option", Options{Stall: 3 * time.Second}, time.Minute, 20, StallError{20, 36, 3 * time.Second}},
+		{"near the deadline", Options{}, time.Second, 20, StallError{20, 36, time.Second / 2}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s, p := newPeer(t, test.options)
 				s.cookie = math.MaxUint32 - 5
 				play(t, func() {
-					p.echo() // leaves a buffer in the pool
+					p.echo()
 					p.request()
 					p.request()
 					p.send(reply(t, math.MaxUint32-3, "text of twenty-six bytes..")[:test.sent])
@@ -357,7 +358,7 @@ func TestConnStall(t *testing.T) {
 				start := time.Now()
 				replies := ask(ctx, s, "a", "b", "c")
 				if took := time.Since(start); took != test.want.After {
-					t.Errorf("it took %v, want %v", took, test.want.After)
+					t.Errorf("Do took %v, want %v", took, test.want.After)
 				}
 				wantTexts(t, replies[:1], "a")
 				for _, reply := range replies[1:] {
@@ -372,29 +373,29 @@ func TestConnStall(t *testing.T) {
 	}
 }
 
-func TestConnPausesThatAreNoStall(t *testing.T) {
+func TestConnSlowReplyIsNotAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, func() {
-			time.Sleep(time.Hour) // before the first byte: as long as ctx lets it
+			time.Sleep(time.Hour) // before the first byte, only ctx limits the time
 			cookie, _ := p.request()
-			for _, c := range reply(t, cookie, "slow but going on") {
+			for _, c := range reply(t, cookie, "slow reply") {
 				time.Sleep(900 * time.Millisecond)
 				p.send([]byte{c})
 			}
-			time.Sleep(time.Hour) // a deadline that was left would end this
+			time.Sleep(time.Hour) // fails if the read deadline was not reset
 			p.echo()
 		})
-		wantTexts(t, ask(t.Context(), s, "a", "b"), "slow but going on", "b")
+		wantTexts(t, ask(t.Context(), s, "a", "b"), "slow reply", "b")
 	})
 }
 
-func TestConnCancelWhileWaitingForTheTurn(t *testing.T) {
+func TestConnCancelWhileWaitingForAnotherBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		var first []rpc.Reply
 		play(t, func() { first = ask(t.Context(), s, "a") })
-		cookie, _ := p.request() // now the other batch is under way
+		cookie, _ := p.request() // the other batch is in progress
 		ctx, cancel := context.WithCancel(t.Context())
 		play(t, func() {
 			synctest.Wait()
@@ -408,12 +409,12 @@ func TestConnCancelWhileWaitingForTheTurn(t *testing.T) {
 	})
 }
 
-func TestConnContextThatIsOver(t *testing.T) {
+func TestConnCanceledContext(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, p.echo)
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	for range 20 { // a select with two ways open takes either
+	for range 20 { // if two cases of a select are ready, either is chosen
 		wantError(t, ask(ctx, s, "a", "b"), context.Canceled)
 	}
 	wantUsable(t, s, true)
@@ -433,7 +434,7 @@ func TestConnCancelWhileWriting(t *testing.T) {
 		replies := ask(t.Context(), s, "c")
 		wantError(t, replies, rpc.ErrClosed)
 		if errors.Is(replies[0].Err, context.Canceled) {
-			t.Errorf("another batch has the error of one that was canceled: %v", replies[0].Err)
+			t.Errorf("the error of a canceled batch is wrapped in that of another batch: %v", replies[0].Err)
 		}
 	})
 }
@@ -464,7 +465,7 @@ func TestConnOutOfStep(t *testing.T) {
 	}{
 		{"unknown cookie", func(cookie uint32) []byte { return reply(t, cookie+7, "x") }, "out of step"},
 		{"the next call's cookie", func(cookie uint32) []byte { return reply(t, cookie+1, "x") }, "out of step"},
-		{"garbage", func(uint32) []byte { return []byte("garbage\r\n") }, "0x67 where a packet starts"},
+		{"garbage", func(uint32) []byte { return []byte("garbage\r\n") }, "0x67 instead of 0xa1"},
 		{"magic and garbage", func(uint32) []byte { return bytes.Repeat([]byte{0xa1}, 50) }, "unknown packet flags"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -493,10 +494,10 @@ func TestConnBadContent(t *testing.T) {
 		name string
 		send func(cookie uint32) []byte
 	}{
-		{"records that are none", func(cookie uint32) []byte {
+		{"invalid records", func(cookie uint32) []byte {
 			return append(appendHeader(nil, KindReply, 2, cookie), 0x03, 0x10)
 		}},
-		{"a request where a reply is due", func(cookie uint32) []byte {
+		{"a request instead of a reply", func(cookie uint32) []byte {
 			packet, err := AppendRequest(nil, cookie, rpc.Call{Method: "m"})
 			if err != nil {
 				t.Error(err)
@@ -519,8 +520,9 @@ func TestConnBadContent(t *testing.T) {
 	}
 }
 
-// TestConnGoodReplyBehindBadOne does not take it.
-func TestConnGoodReplyBehindBadOne(t *testing.T) {
+// TestConnRejectsReplyAfterInvalidReply checks that a valid reply directly after an
+// invalid one is not accepted.
+func TestConnRejectsReplyAfterInvalidReply(t *testing.T) {
 	s, p := newSocketPeer(t)
 	play(t, func() {
 		first, _ := p.request()
@@ -529,29 +531,29 @@ func TestConnGoodReplyBehindBadOne(t *testing.T) {
 	})
 	replies := s.Do(deadline(t), rpc.Call{Method: "a"}, rpc.Call{Method: "b"})
 	if syntax, ok := errors.AsType[*SyntaxError](replies[0].Err); !ok || syntax.Offset < 4 {
-		t.Errorf("the bad reply: %v", replies[0].Err)
+		t.Errorf("invalid reply: got %v, want a SyntaxError after the header", replies[0].Err)
 	}
 	if !errors.Is(replies[1].Err, ErrOutOfStep) {
-		t.Errorf("the reply behind it: %v, %v", replies[1].Value, replies[1].Err)
+		t.Errorf("reply after it: got %v, %v; want ErrOutOfStep", replies[1].Value, replies[1].Err)
 	}
 }
 
-func TestConnUnaskedBytes(t *testing.T) {
+func TestConnReplyWithoutRequest(t *testing.T) {
 	s, p := newPeer(t, Options{})
-	p.send(reply(t, 1, "nobody asked"))
-	waitFor(t, "the reader ends", s.ended)
+	p.send(reply(t, 1, "unexpected"))
+	waitFor(t, "the reader to end", s.ended)
 	wantUsable(t, s, false)
 	if err := s.failure(); !errors.Is(err, ErrOutOfStep) {
 		t.Errorf("got %v, want %v", err, ErrOutOfStep)
 	}
 }
 
-// TestConnAnotherProtocol has a server that speaks first, and not BINRPC. A
-// batch that comes later is told so.
+// TestConnAnotherProtocol has a server of another protocol that sends before the
+// client. A later batch gets a SyntaxError.
 func TestConnAnotherProtocol(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	p.send([]byte("220 mail.example.org ESMTP\r\n"))
-	waitFor(t, "the reader ends", s.ended)
+	waitFor(t, "the reader to end", s.ended)
 	for _, r := range ask(deadline(t), s, "a", "b") {
 		if _, ok := errors.AsType[*SyntaxError](r.Err); !ok {
 			t.Errorf("got %v, want a SyntaxError", r.Err)
@@ -567,7 +569,7 @@ func TestConnMoreRepliesThanCalls(t *testing.T) {
 		p.send(append(packet, packet...))
 	})
 	wantTexts(t, ask(deadline(t), s, "a"), "a")
-	waitFor(t, "the reader ends", s.ended)
+	waitFor(t, "the reader to end", s.ended)
 	wantUsable(t, s, false)
 }
 
@@ -577,8 +579,8 @@ func TestConnServerCloses(t *testing.T) {
 		play(t, p.echo)
 		wantTexts(t, ask(deadline(t), s, "a"), "a")
 		_ = p.conn.Close()
-		waitFor(t, "the reader ends", s.ended)
-		wantUsable(t, s, false) // without a call
+		waitFor(t, "the reader to end", s.ended)
+		wantUsable(t, s, false) // before another call
 		wantError(t, ask(deadline(t), s, "b"), rpc.ErrClosed)
 	})
 	t.Run("between replies", func(t *testing.T) {
@@ -609,7 +611,7 @@ func TestConnServerCloses(t *testing.T) {
 		play(t, func() { _ = p.conn.Close() })
 		for _, reply := range ask(deadline(t), s, "a", "b") {
 			if reply.Err == nil {
-				t.Error("an answer from nowhere")
+				t.Error("got a reply from a closed connection")
 			}
 		}
 	})
@@ -625,13 +627,13 @@ func TestConnClose(t *testing.T) {
 			select {
 			case <-s.ended:
 			default:
-				t.Error("the reader outlived Close")
+				t.Error("the reader is running after Close")
 			}
 		}
 		wantUsable(t, s, false)
 		wantError(t, ask(deadline(t), s, "a"), rpc.ErrClosed)
 	})
-	t.Run("with a call under way", func(t *testing.T) {
+	t.Run("during a call", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, func() {
 			p.request()
@@ -653,8 +655,8 @@ func TestConnClose(t *testing.T) {
 	})
 }
 
-func TestConnLeavingTheLoop(t *testing.T) {
-	t.Run("with nothing missing", func(t *testing.T) {
+func TestConnBreakFromLoop(t *testing.T) {
+	t.Run("after all replies arrived", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		both := make(chan struct{})
 		play(t, func() {
@@ -664,8 +666,8 @@ func TestConnLeavingTheLoop(t *testing.T) {
 			p.echo()
 		})
 		for range s.Stream(deadline(t), calls("a", "b")...) {
-			// A pipe's write returns when it was read; the reader may still
-			// be about to hand it over.
+			// A write to a pipe returns when it was read; the reader delivers the
+			// reply a moment later.
 			waitFor(t, "both replies", both)
 			waitUntil(t, func() bool { return s.missing() == 0 })
 			break
@@ -673,7 +675,7 @@ func TestConnLeavingTheLoop(t *testing.T) {
 		wantUsable(t, s, true)
 		wantTexts(t, ask(deadline(t), s, "c"), "c")
 	})
-	t.Run("with replies missing", func(t *testing.T) {
+	t.Run("before all replies arrived", func(t *testing.T) {
 		s, p := newPeer(t, Options{})
 		play(t, func() {
 			p.echo()
@@ -697,25 +699,25 @@ func TestConnLeavingTheLoop(t *testing.T) {
 	})
 }
 
-// missing is the number of replies that have not arrived.
+// missing returns the number of replies that have not arrived.
 func (s *Conn) missing() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.batch.left
+	return s.batch.remaining
 }
 
-// waitUntil waits for a condition that nothing announces.
+// waitUntil polls until a condition is true. It is for conditions without an event.
 func waitUntil(t testing.TB, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); {
 		if time.Now().After(end) {
-			t.Fatal("it did not happen")
+			t.Fatal("timed out waiting for a condition")
 		}
 		time.Sleep(time.Millisecond)
 	}
 }
 
-func TestConnCallsThatCannotBeSent(t *testing.T) {
+func TestConnCallsThatCannotBeEncoded(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	play(t, func() {
 		p.echo()
@@ -729,9 +731,9 @@ func TestConnCallsThatCannotBeSent(t *testing.T) {
 		rpc.Call{Method: "double", Args: []any{math.NaN()}},
 	)
 	for i, want := range map[int]string{
-		0: "the request bad: a value of Go type chan int has no RPC form",
-		2: "the request large has 65556 bytes, ctl takes at most 65535",
-		4: "the request double: the number NaN does not fit",
+		0: "encode the request bad: a value of Go type chan int cannot be encoded",
+		2: "the request large has 65556 bytes, ctl accepts at most 65535",
+		4: "encode the request double: the number NaN does not fit",
 	} {
 		if err := replies[i].Err; err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("reply %d: got %v, want %q", i, err, want)
@@ -749,7 +751,7 @@ func TestConnNoCalls(t *testing.T) {
 	wantUsable(t, s, true)
 }
 
-func TestConnReplyBeyondThePacketLimit(t *testing.T) {
+func TestConnReplyExceedsSizeLimit(t *testing.T) {
 	s, p := newPeer(t, Options{Limits: rpc.Limits{Size: 100}})
 	play(t, func() {
 		p.echo()
@@ -765,17 +767,17 @@ func TestConnReplyBeyondThePacketLimit(t *testing.T) {
 	}
 	wantError(t, replies[2:], rpc.ErrClosed)
 	if _, ok := errors.AsType[*rpc.LimitError](replies[2].Err); ok {
-		t.Errorf("a call has the rpc.LimitError of another: %v", replies[2].Err)
+		t.Errorf("a call got the rpc.LimitError of another call: %v", replies[2].Err)
 	}
 	wantUsable(t, s, false)
 	replies = ask(deadline(t), s, "d")
 	wantError(t, replies, rpc.ErrClosed)
 	if _, ok := errors.AsType[*rpc.LimitError](replies[0].Err); ok {
-		t.Errorf("a later batch has the rpc.LimitError of an earlier one: %v", replies[0].Err)
+		t.Errorf("a batch got the rpc.LimitError of an earlier batch: %v", replies[0].Err)
 	}
 }
 
-func TestConnReplyBeyondTheOtherLimits(t *testing.T) {
+func TestConnReplyExceedsValuesOrDepthLimit(t *testing.T) {
 	s, p := newPeer(t, Options{Limits: rpc.Limits{Values: 3, Depth: 1}})
 	play(t, func() {
 		cookie, _ := p.request()
@@ -794,15 +796,15 @@ func TestConnReplyBeyondTheOtherLimits(t *testing.T) {
 	wantUsable(t, s, true)
 }
 
-func TestDialWithNobodyThere(t *testing.T) {
+func TestDialWithoutServer(t *testing.T) {
 	if _, err := Dial(deadline(t), "unix", t.TempDir()+"/no", Options{}); err == nil {
-		t.Error("it connected")
+		t.Error("Dial connected to a socket that does not exist")
 	}
 }
 
-// TestConnMakesRoomForWhatArrives has a server announce 16 MB and send nothing of
-// them, and then one that sends the same large reply again and again.
-func TestConnMakesRoomForWhatArrives(t *testing.T) {
+// TestConnAllocatesOnlyForReceivedBytes has a server that sends a header with a length
+// of 16 MiB but no records, and a server that sends the same large reply several times.
+func TestConnAllocatesOnlyForReceivedBytes(t *testing.T) {
 	s, p := newSocketPeer(t)
 	go func() {
 		cookie, _ := p.request()
@@ -811,11 +813,11 @@ func TestConnMakesRoomForWhatArrives(t *testing.T) {
 	}()
 	got := allocated(func() {
 		if _, err := rpc.One(deadline(t), s, "m"); err == nil {
-			t.Error("there is a reply")
+			t.Error("got a reply, want an error")
 		}
 	})
 	if got > 1<<20 {
-		t.Errorf("%d bytes allocated for a reply of which nothing came", got)
+		t.Errorf("%d bytes allocated for a reply without records", got)
 	}
 
 	again, other := newSocketPeer(t)
@@ -833,14 +835,14 @@ func TestConnMakesRoomForWhatArrives(t *testing.T) {
 	first := allocated(ask)
 	ask()
 	if third := allocated(ask); third > first-(4<<20) {
-		t.Errorf("%d bytes allocated for a first large reply, %d for the third", first, third)
+		t.Errorf("%d bytes allocated for the first large reply, %d for the third", first, third)
 	}
 }
 
 func TestConnClosedBeforeAnyReply(t *testing.T) {
 	for name, play := range map[string]func(p *peer){
 		"at once":             func(p *peer) { _ = p.conn.Close() },
-		"with the requests":   func(p *peer) { p.request(); _ = p.conn.Close() },
+		"after a request":     func(p *peer) { p.request(); _ = p.conn.Close() },
 		"with unread bytes":   func(p *peer) { _, _ = p.r.ReadByte(); _ = p.conn.Close() },
 		"in the first header": func(p *peer) { p.request(); p.send([]byte{0xa1}); _ = p.conn.Close() },
 	} {
@@ -851,16 +853,16 @@ func TestConnClosedBeforeAnyReply(t *testing.T) {
 				defer close(done)
 				play(p)
 			}()
-			if name == "at once" { // otherwise the request may be written before
+			if name == "at once" { // close the connection before the request is written
 				<-done
 			}
 			for _, reply := range ask(deadline(t), s, "a", "b") {
 				unanswered := errors.Is(reply.Err, ErrClosedUnanswered)
 				if want := name != "in the first header"; unanswered != want {
-					t.Errorf("got %v, ErrClosedUnanswered is %t, want %t", reply.Err, unanswered, want)
+					t.Errorf("got %v, is ErrClosedUnanswered: %t, want %t", reply.Err, unanswered, want)
 				}
 				if unanswered && !errors.Is(reply.Err, rpc.ErrClosed) {
-					t.Errorf("%v is no ErrClosed", reply.Err)
+					t.Errorf("%v does not wrap ErrClosed", reply.Err)
 				}
 			}
 		})
@@ -873,13 +875,13 @@ func TestConnClosedBeforeAnyReply(t *testing.T) {
 		})
 		replies := ask(deadline(t), s, "a", "b")
 		if err := replies[1].Err; errors.Is(err, ErrClosedUnanswered) || !errors.Is(err, rpc.ErrClosed) {
-			t.Errorf("got %v", err)
+			t.Errorf("got %v, want ErrClosed and not ErrClosedUnanswered", err)
 		}
 	})
 }
 
-// TestConnSaysWhatWasNotSent has a peer take one and a half of three requests.
-func TestConnSaysWhatWasNotSent(t *testing.T) {
+// TestConnReportsNotSent has a peer that reads one and a half of three requests.
+func TestConnReportsNotSent(t *testing.T) {
 	s, p := newPeer(t, Options{})
 	p.r = bufio.NewReaderSize(io.LimitReader(p.conn, int64(len(requestOf(t, "first"))+5)), 16)
 	play(t, func() {
@@ -894,12 +896,12 @@ func TestConnSaysWhatWasNotSent(t *testing.T) {
 	}
 	for i, reply := range ask(deadline(t), s, "a", "b") {
 		if reply.Err == nil || !reply.NotSent {
-			t.Errorf("call %d on a connection that is closed: got %+v", i, reply)
+			t.Errorf("call %d on a closed connection: got %+v, want NotSent", i, reply)
 		}
 	}
 }
 
-// requestOf is a request with a cookie of four bytes.
+// requestOf returns a request with a cookie of four bytes.
 func requestOf(t *testing.T, method string) []byte {
 	packet, err := AppendRequest(nil, math.MaxUint32, rpc.Call{Method: method})
 	if err != nil {
@@ -908,7 +910,7 @@ func requestOf(t *testing.T, method string) []byte {
 	return packet
 }
 
-func TestConnLimitsOfABatch(t *testing.T) {
+func TestConnBatchLimits(t *testing.T) {
 	limits := rpc.Limits{Size: 10_000, Values: 1000, TotalSize: 15_000, TotalValues: 1500}
 	large := strings.Repeat("x", 9000)
 	many := make([]any, 900)
@@ -916,11 +918,11 @@ func TestConnLimitsOfABatch(t *testing.T) {
 		many[i] = 1
 	}
 	s, p := newPeer(t, Options{Limits: limits})
-	answers := map[string][]any{"large": {large}, "many": many, "small": {"x"}}
+	records := map[string][]any{"large": {large}, "many": many, "small": {"x"}}
 	serve := func(n int) {
 		for range n {
 			cookie, call := p.request()
-			p.send(reply(t, cookie, answers[call.Method]...))
+			p.send(reply(t, cookie, records[call.Method]...))
 		}
 	}
 	play(t, func() { serve(12) })
@@ -938,14 +940,14 @@ func TestConnLimitsOfABatch(t *testing.T) {
 		}
 	}
 	wantUsable(t, s, true)
-	// Each batch has its own.
+	// The next batch starts with its full limits.
 	if again := ask(deadline(t), s, "large", "many", "small", "small", "small", "small"); slices.ContainsFunc(again, func(r rpc.Reply) bool { return r.Err != nil }) {
-		t.Errorf("got %v", again)
+		t.Errorf("next batch: got %v, want no errors", again)
 	}
 }
 
-// TestConnMemoryOfABatch has a server answer 45 calls with a million values each.
-func TestConnMemoryOfABatch(t *testing.T) {
+// TestConnBatchMemory has a server that replies to 45 calls with a million values each.
+func TestConnBatchMemory(t *testing.T) {
 	record := []byte{0x10, 1} // the integer 1
 	records := bytes.Repeat(record, 1_000_000)
 	s, p := newSocketPeer(t)
@@ -970,7 +972,7 @@ func TestConnMemoryOfABatch(t *testing.T) {
 		}
 	}
 	if kept := int64(after.HeapAlloc) - int64(before.HeapAlloc); good != 1 || kept > 64<<20 {
-		t.Errorf("%d replies of %d were decoded, and take %d bytes", good, calls, kept)
+		t.Errorf("%d of %d replies were decoded and take %d bytes, want 1 reply and at most %d bytes", good, calls, kept, 64<<20)
 	}
 	runtime.KeepAlive(replies)
 }

@@ -18,23 +18,22 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
-// DatagramClient is a client of ctl over a datagram socket: unix datagram or
-// UDP. It is a [rpc.Client], and may be used concurrently. It opens its own socket
-// at the first call, and a new one after each failure, since what may still
-// arrive must not be taken for the reply to another call.
+// DatagramClient is a client of ctl over a datagram socket: unix datagram or UDP. It
+// is an [rpc.Client], and may be used concurrently. It opens a socket at the first
+// call, and a new one after each failure, so that a late reply is not taken for the
+// reply to another call.
 //
-// It makes one call after another, since ctl drops replies that do not fit the
-// reader's queue. A reply may come in several datagrams, of which only the first
-// has a header; one that is too large for the socket never comes (ctl sends
-// pieces of at most 65,535 bytes, a unix socket takes about 200 KB at once), so
-// streams are the better choice where a server offers both. Each call but the last
-// may take half of the time that is left, so that one without a reply leaves time
-// for the others.
+// It makes one call after another, because ctl drops replies that do not fit the
+// socket's queue. A reply may consist of several datagrams, of which only the first
+// has a header. ctl sends pieces of at most 65,535 bytes, and a unix socket holds
+// about 200 KB, so a larger reply may not arrive. Prefer a stream socket if the
+// server has one. Each call except the last may take half of the remaining time, so
+// that a missing reply leaves time for the other calls.
 type DatagramClient struct {
 	network, address string
 	options          Options
-	turn             chan struct{} // holds a token while a batch is under way
-	cookie           uint32        // owned, like buf, by the batch that has the turn
+	turn             chan struct{} // contains a token while a batch is in progress
+	cookie           uint32        // owned by the batch in progress, like buf
 	buf              []byte
 
 	mu     sync.Mutex
@@ -42,12 +41,12 @@ type DatagramClient struct {
 	closed bool
 }
 
-// largestDatagram is as large as any that ctl sends (DGRAM_BUF_SIZE in its
-// io_listener.c).
+// largestDatagram is the maximum size in bytes of a datagram from ctl (DGRAM_BUF_SIZE
+// in its io_listener.c).
 const largestDatagram = 65535
 
-// NewDatagram makes a client for a datagram socket of ctl; network is "unixgram"
-// or "udp". It does not look whether a server is there.
+// NewDatagram returns a client for a datagram socket of ctl; network is "unixgram" or
+// "udp". It opens no socket, so it does not report whether a server exists.
 func NewDatagram(network, address string, options Options) *DatagramClient {
 	return &DatagramClient{
 		network: network,
@@ -59,15 +58,16 @@ func NewDatagram(network, address string, options Options) *DatagramClient {
 	}
 }
 
-// Usable reports whether the client can make calls: it can until Close.
+// Usable reports whether the client accepts calls, which it does until
+// [DatagramClient.Close].
 func (d *DatagramClient) Usable() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return !d.closed
 }
 
-// Close closes the socket. A call under way fails with [rpc.ErrClosed], and so do
-// those that wait for it. It may be called again.
+// Close closes the socket. Later calls, and calls that wait for their reply, fail with
+// [rpc.ErrClosed]. Close may be called more than once.
 func (d *DatagramClient) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -109,8 +109,8 @@ func (d *DatagramClient) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq
 	}
 }
 
-// one makes one call, the first of those that are left of its batch.
-func (d *DatagramClient) one(ctx context.Context, call rpc.Call, left int, b *budget.Budget) rpc.Reply {
+// one makes one call, the first of the remaining calls of its batch.
+func (d *DatagramClient) one(ctx context.Context, call rpc.Call, remaining int, b *budget.Budget) rpc.Reply {
 	d.cookie++
 	request, err := AppendRequest(nil, d.cookie, call)
 	if err != nil {
@@ -120,14 +120,14 @@ func (d *DatagramClient) one(ctx context.Context, call rpc.Call, left int, b *bu
 	if err != nil {
 		return rpc.Reply{Err: err, NotSent: true}
 	}
-	reply := d.exchange(ctx, socket, request, left, b)
+	reply := d.exchange(ctx, socket, request, remaining, b)
 	if reply.Received.IsZero() {
 		reply.Err = d.abandon(ctx, reply)
 	}
 	return reply
 }
 
-// open returns the open socket, a new one if there is none.
+// open returns the open socket, and opens one if there is none.
 func (d *DatagramClient) open(ctx context.Context) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -155,8 +155,8 @@ func (d *DatagramClient) open(ctx context.Context) (net.Conn, error) {
 	return socket, nil
 }
 
-// abandon closes the socket after a call that got no reply, and returns the error
-// to report.
+// abandon closes the socket after a call without a reply, and returns the error of the
+// call.
 func (d *DatagramClient) abandon(ctx context.Context, reply rpc.Reply) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -174,19 +174,19 @@ func (d *DatagramClient) abandon(ctx context.Context, reply rpc.Reply) error {
 }
 
 // exchange sends a request and reads its reply.
-func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request []byte, left int, b *budget.Budget) rpc.Reply {
+func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request []byte, remaining int, b *budget.Budget) rpc.Reply {
 	deadline := time.Time{}
 	if end, ok := ctx.Deadline(); ok {
 		deadline = end
-		if left > 1 {
+		if remaining > 1 {
 			deadline = time.Now().Add(time.Until(end) / 2)
 		}
 	}
 	if err := socket.SetDeadline(deadline); err != nil {
 		return rpc.Reply{Err: err, NotSent: true}
 	}
-	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends what waits below
-	if _, err := socket.Write(request); err != nil {              // a datagram is written as a whole or not at all
+	stop := context.AfterFunc(ctx, func() { _ = socket.Close() }) // ends the reads and writes below
+	if _, err := socket.Write(request); err != nil {              // no part of the datagram was sent
 		stop()
 		return rpc.Reply{Err: err, NotSent: true}
 	}
@@ -205,14 +205,15 @@ func (d *DatagramClient) exchange(ctx context.Context, socket net.Conn, request 
 	}
 	p.wrong = behindHeader(h, err)
 	reply := p.reply(time.Now())
-	if spoiled(reply.Err) {
+	if isSyntaxError(reply.Err) {
 		return rpc.Reply{Err: reply.Err}
 	}
 	return reply
 }
 
-// readReply reads the reply to the last request: datagrams until one starts
-// with its header, then as many as the header says.
+// readReply reads the reply to the last request: it ignores datagrams until one starts
+// with the header of the reply, and then reads until it has as many bytes as the
+// header specifies.
 func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time, allowed *budget.Allowance) (header, []byte, error) {
 	h, first, err := d.readFirst(socket)
 	if err != nil {
@@ -225,7 +226,7 @@ func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time, allowed 
 	records.Write(first)
 	for records.Len() < h.length {
 		stall := d.options.Stall
-		if !deadline.IsZero() { // a reply that dribbles must end too
+		if !deadline.IsZero() { // the deadline applies to a slow reply too
 			stall = max(min(stall, time.Until(deadline)), 0)
 		}
 		if err := socket.SetReadDeadline(time.Now().Add(stall)); err != nil {
@@ -241,16 +242,16 @@ func (d *DatagramClient) readReply(socket net.Conn, deadline time.Time, allowed 
 		records.Write(d.buf[:n])
 	}
 	if records.Len() > h.length {
-		return h, nil, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", records.Len()-h.length)}
+		return h, nil, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes after the packet", records.Len()-h.length)}
 	}
 	return h, records.Bytes(), nil
 }
 
-// readFirst reads the datagram that starts with the header of the reply to the
-// last request, and returns what is behind the header. Replies to an earlier owner
-// of this address are ignored, up to a number.
+// readFirst reads the datagram that starts with the header of the reply to the last
+// request, and returns the header and the bytes after it. It ignores up to
+// datagram.MaxUnrelated other replies, which are for an earlier owner of the address.
 func (d *DatagramClient) readFirst(socket net.Conn) (header, []byte, error) {
-	for range datagram.MaxForeign {
+	for range datagram.MaxUnrelated {
 		n, err := socket.Read(d.buf)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			err = datagram.Timeout(err)
@@ -266,5 +267,5 @@ func (d *DatagramClient) readFirst(socket net.Conn) (header, []byte, error) {
 			return h, d.buf[h.size:n], nil
 		}
 	}
-	return header{}, nil, datagram.ErrForeign
+	return header{}, nil, datagram.ErrUnrelated
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
-// datagramPeer is a datagram socket that a test plays the server on.
+// datagramPeer is the datagram socket of a server, which a test controls.
 type datagramPeer struct {
 	t    testing.TB
 	conn net.PacketConn
@@ -67,7 +67,7 @@ func (p *datagramPeer) request() (uint32, rpc.Call) {
 
 func (p *datagramPeer) send(b []byte) {
 	if p.from == nil {
-		return // the request was an error already
+		return // request has reported an error
 	}
 	if _, err := p.conn.WriteTo(b, p.from); err != nil {
 		p.t.Errorf("send: %v", err)
@@ -121,7 +121,7 @@ func TestDatagramReplyInPieces(t *testing.T) {
 				if err != nil {
 					t.Error(err)
 				}
-				first := h.size + size/2 // the header is in the first piece, whole
+				first := h.size + size/2 // the first piece contains the whole header
 				p.send(packet[:min(first, len(packet))])
 				for at := first; at < len(packet); at += size {
 					p.send(packet[at:min(at+size, len(packet))])
@@ -137,15 +137,15 @@ func TestDatagramStaleReplies(t *testing.T) {
 		d, p := newDatagramPeer(t, network, Options{})
 		play(t, func() {
 			cookie, _ := p.request()
-			p.send(reply(t, cookie-1, "an earlier one"))
-			p.send(reply(t, cookie+1, "a later one"))
+			p.send(reply(t, cookie-1, "earlier reply"))
+			p.send(reply(t, cookie+1, "later reply"))
 			p.send(reply(t, cookie, "a"))
 		})
 		wantTexts(t, ask(deadline(t), d, "a"), "a")
 	})
 }
 
-func TestDatagramReplyThatNeverComes(t *testing.T) {
+func TestDatagramMissingReply(t *testing.T) {
 	overBoth(t, func(t *testing.T, network string) {
 		d, p := newDatagramPeer(t, network, Options{})
 		play(t, func() {
@@ -154,7 +154,7 @@ func TestDatagramReplyThatNeverComes(t *testing.T) {
 			old := p.from
 			p.echo()
 			if p.from.String() == old.String() {
-				t.Error("the address of a call that was given up is used again")
+				t.Error("the client reused its address after a call without a reply")
 			}
 			p.send(reply(t, late, "too late"))
 			p.echo()
@@ -168,13 +168,14 @@ func TestDatagramReplyThatNeverComes(t *testing.T) {
 	})
 }
 
-// TestDatagramLastCallMayTakeAllOfTheTime replies to the only call after half of the time.
-func TestDatagramLastCallMayTakeAllOfTheTime(t *testing.T) {
+// TestDatagramLastCallMayTakeAllRemainingTime has a server that replies to the only call
+// after more than half of the time.
+func TestDatagramLastCallMayTakeAllRemainingTime(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{})
 	const half = 2 * time.Second
 	play(t, func() {
 		cookie, _ := p.request()
-		time.Sleep(half + half/4) // nothing else tells that the share of another call would be over
+		time.Sleep(half + half/4) // no event marks the end of the share that another call would have
 		p.send(reply(t, cookie, "late"))
 	})
 	ctx, cancel := context.WithTimeout(context.Background(), 2*half)
@@ -198,16 +199,16 @@ func TestDatagramStall(t *testing.T) {
 	wantTexts(t, replies[1:], "b")
 }
 
-func TestDatagramReplyThatDribbles(t *testing.T) {
+func TestDatagramSlowReplyEndsAtDeadline(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{Stall: time.Minute})
 	ctx, cancel := context.WithTimeout(context.Background(), 1500*time.Millisecond)
 	defer cancel()
 	play(t, func() {
 		cookie, _ := p.request()
-		p.send(reply(t, cookie, "a dribble"))
+		p.send(reply(t, cookie, "complete"))
 		cookie, _ = p.request()
 		p.send(appendHeader(nil, KindReply, 60000, cookie))
-		for ctx.Err() == nil { // ends at an error: the asker's socket is gone
+		for ctx.Err() == nil { // until the client closes its socket
 			time.Sleep(10 * time.Millisecond)
 			if _, err := p.conn.WriteTo([]byte{0}, p.from); err != nil {
 				break
@@ -228,10 +229,10 @@ func TestDatagramBadReplies(t *testing.T) {
 		send func(p *datagramPeer, cookie uint32)
 		want string
 	}{
-		{"garbage", func(p *datagramPeer, _ uint32) { p.send([]byte("garbage")) }, "0x67 where a packet starts"},
+		{"garbage", func(p *datagramPeer, _ uint32) { p.send([]byte("garbage")) }, "0x67 instead of 0xa1"},
 		{"an empty datagram", func(p *datagramPeer, _ uint32) { p.send(nil) }, "EOF"},
 		{"half a header", func(p *datagramPeer, _ uint32) { p.send([]byte{0xa1, 0x10}) }, "EOF"},
-		{"more than its length", func(p *datagramPeer, cookie uint32) { p.send(append(reply(p.t, cookie, "x"), 0)) }, "1 bytes behind the packet"},
+		{"more than its length", func(p *datagramPeer, cookie uint32) { p.send(append(reply(p.t, cookie, "x"), 0)) }, "1 bytes after the packet"},
 		{"bad records", func(p *datagramPeer, cookie uint32) {
 			p.send(append(appendHeader(nil, KindReply, 1, cookie), 0x83))
 		}, "the end of a struct"},
@@ -245,7 +246,7 @@ func TestDatagramBadReplies(t *testing.T) {
 				old := p.from
 				p.echo()
 				if p.from.String() == old.String() {
-					t.Error("what may still come would reach the next call")
+					t.Error("the client reused its address after an invalid reply")
 				}
 			})
 			replies := ask(deadline(t), d, "a", "b")
@@ -257,7 +258,7 @@ func TestDatagramBadReplies(t *testing.T) {
 	}
 }
 
-func TestDatagramReplyBeyondTheOtherLimits(t *testing.T) {
+func TestDatagramReplyExceedsValuesLimit(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{Limits: rpc.Limits{Values: 1}})
 	play(t, func() {
 		cookie, _ := p.request()
@@ -265,7 +266,7 @@ func TestDatagramReplyBeyondTheOtherLimits(t *testing.T) {
 		old := p.from
 		p.echo()
 		if p.from.String() != old.String() {
-			t.Error("a whole reply made the client change its address")
+			t.Error("the client changed its address after a complete reply")
 		}
 	})
 	replies := ask(deadline(t), d, "a", "b")
@@ -275,21 +276,21 @@ func TestDatagramReplyBeyondTheOtherLimits(t *testing.T) {
 	wantTexts(t, replies[1:], "b")
 }
 
-func TestDatagramRefused(t *testing.T) {
+func TestDatagramConnectionRefused(t *testing.T) {
 	overBoth(t, func(t *testing.T, network string) {
 		d, p := newDatagramPeer(t, network, Options{})
 		_ = p.conn.Close()
 		start := time.Now()
 		replies := ask(deadline(t), d, "a")
-		if time.Since(start) > patience/4 { // its share would be half
-			t.Error("the refusal was not noticed")
+		if time.Since(start) > patience/4 {
+			t.Error("the call waited for its deadline instead of failing at once")
 		}
-		if network == "udp" { // ICMP says so
+		if network == "udp" { // reported by ICMP
 			wantError(t, replies, syscall.ECONNREFUSED)
 			return
 		}
 		if replies[0].Err == nil {
-			t.Error("an answer from nowhere")
+			t.Error("got a reply from a closed socket")
 		}
 	})
 }
@@ -312,7 +313,7 @@ func TestDatagramServerRestarts(t *testing.T) {
 	replies := ask(deadline(t), d, "b", "c")
 	done.Wait()
 	if replies[0].Err == nil {
-		t.Error("an answer from a server that is gone")
+		t.Error("got a reply from a server that has ended")
 	}
 	wantTexts(t, replies[1:], "c")
 }
@@ -327,7 +328,7 @@ func TestDatagramCancel(t *testing.T) {
 		cancel()
 		p.echo()
 		if p.from.String() == old.String() {
-			t.Error("the next call comes from the address to which a late reply may be sent")
+			t.Error("the client reused its address after a canceled call")
 		}
 	})
 	replies := ask(ctx, d, "a", "b", "c")
@@ -336,12 +337,12 @@ func TestDatagramCancel(t *testing.T) {
 	wantTexts(t, ask(deadline(t), d, "d"), "d")
 }
 
-func TestDatagramCancelWhileWaitingForTheTurn(t *testing.T) {
+func TestDatagramCancelWhileWaitingForAnotherBatch(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{})
 	var first []rpc.Reply
 	var done sync.WaitGroup
 	done.Go(func() { first = ask(deadline(t), d, "a") })
-	cookie, _ := p.request() // now the other batch is under way
+	cookie, _ := p.request() // the other batch is in progress
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	wantError(t, ask(ctx, d, "b", "c"), context.Canceled)
@@ -351,7 +352,7 @@ func TestDatagramCancelWhileWaitingForTheTurn(t *testing.T) {
 	wantUsable(t, d, true)
 }
 
-func TestDatagramContextThatIsOver(t *testing.T) {
+func TestDatagramCanceledContext(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{})
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -361,7 +362,7 @@ func TestDatagramContextThatIsOver(t *testing.T) {
 	wantTexts(t, ask(deadline(t), d, "b"), "b")
 }
 
-func TestDatagramLeavingTheLoop(t *testing.T) {
+func TestDatagramBreakFromLoop(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{})
 	play(t, func() {
 		p.echo()
@@ -385,7 +386,7 @@ func TestDatagramClose(t *testing.T) {
 		wantUsable(t, d, false)
 		wantError(t, ask(deadline(t), d, "a"), rpc.ErrClosed)
 	})
-	t.Run("with a call under way that has no deadline", func(t *testing.T) {
+	t.Run("during a call without a deadline", func(t *testing.T) {
 		d, p := newDatagramPeer(t, "unixgram", Options{})
 		play(t, func() {
 			p.request()
@@ -406,7 +407,7 @@ func TestDatagramClose(t *testing.T) {
 	})
 }
 
-func TestDatagramCallsThatCannotBeSent(t *testing.T) {
+func TestDatagramCallsThatCannotBeEncodedOrSent(t *testing.T) {
 	d, p := newDatagramPeer(t, "udp", Options{})
 	play(t, p.echo)
 	replies := d.Do(deadline(t),
@@ -417,23 +418,23 @@ func TestDatagramCallsThatCannotBeSent(t *testing.T) {
 	)
 	for i, reply := range replies[:3] {
 		if reply.Err == nil {
-			t.Errorf("call %d was answered", i)
+			t.Errorf("call %d: got a reply, want an error", i)
 		}
 	}
 	wantTexts(t, replies[3:], "a")
 }
 
-// TestDatagramFlood has a server send datagrams that answer nothing, as many as the
-// client reads. It must give the socket up long before the deadline.
-func TestDatagramFlood(t *testing.T) {
+// TestDatagramFloodOfUnrelatedReplies has a server that sends replies to other requests
+// until the client closes its socket, which it must do long before the deadline.
+func TestDatagramFloodOfUnrelatedReplies(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{})
 	sent := make(chan int, 1)
 	go func() {
 		cookie, _ := p.request()
-		foreign := reply(t, cookie+1000, "foreign")
+		unrelated := reply(t, cookie+1000, "unrelated")
 		n := 0
 		for ; n < 1_000_000; n++ { // until the client closes its socket
-			if _, err := p.conn.WriteTo(foreign, p.from); err != nil {
+			if _, err := p.conn.WriteTo(unrelated, p.from); err != nil {
 				break
 			}
 		}
@@ -442,15 +443,15 @@ func TestDatagramFlood(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	replies := ask(ctx, d, "a")
-	if err := replies[0].Err; !errors.Is(err, datagram.ErrForeign) || ctx.Err() != nil {
-		t.Errorf("got %v, the context's error is %v", err, ctx.Err())
+	if err := replies[0].Err; !errors.Is(err, datagram.ErrUnrelated) || ctx.Err() != nil {
+		t.Errorf("got %v with the context's error %v, want ErrUnrelated", err, ctx.Err())
 	}
 	if n := <-sent; n == 1_000_000 {
-		t.Error("the socket stayed open")
+		t.Error("the client did not close its socket")
 	}
 }
 
-func TestDatagramThatNeverComes(t *testing.T) {
+func TestDatagramTimeoutIsErrNoDatagram(t *testing.T) {
 	overBoth(t, func(t *testing.T, network string) {
 		d, p := newDatagramPeer(t, network, Options{})
 		play(t, func() {
@@ -478,7 +479,7 @@ func TestDatagramNotSent(t *testing.T) {
 	}
 }
 
-func TestDatagramLimitsOfABatch(t *testing.T) {
+func TestDatagramBatchLimits(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{Limits: rpc.Limits{TotalSize: 1000}})
 	play(t, func() {
 		for range 3 {

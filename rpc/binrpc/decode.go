@@ -21,13 +21,13 @@ const (
 	typeBytes  = 6
 )
 
-// nullText is how Kamailio sends a string that is NULL.
+// nullText is the text that Kamailio sends for a string that is NULL.
 const nullText = "<null string>"
 
-// guessValues guesses how many values that many bytes hold. If there are more, the
-// tape grows. Kamailio's replies have 9 to 30 bytes to a value: the largest, of
-// dispatcher.list, has 13 and should not grow; among the small ones, that of
-// stats.fetch is asked most and has 27.
+// guessValues estimates the number of values in that many bytes. If there are more,
+// the tape grows. Kamailio's replies have 9 to 30 bytes per value: 13 in the largest,
+// the reply to dispatcher.list, for which the tape should not grow, and 27 in the
+// most frequent of the small ones, the reply to stats.fetch.
 func guessValues(bytes int) int {
 	if bytes > firstChunk {
 		return bytes / 12
@@ -35,30 +35,31 @@ func guessValues(bytes int) int {
 	return bytes/24 + 16
 }
 
-// parseRecords decodes the records of a packet, of any kind, and returns how many
-// values there are.
+// parseRecords decodes the records of a packet of any kind, and returns the value and
+// the number of values.
 func parseRecords(records []byte, allowed *budget.Allowance) (rpc.Value, int, error) {
 	value, values, err := decode(records, allowed.Values, allowed.Depth)
 	return value, values, limitError(err, allowed)
 }
 
-// decode decodes records of at most so many values and levels.
-func decode(records []byte, most, depth int) (rpc.Value, int, error) {
+// decode decodes records with at most maxValues values and maxDepth levels. It
+// returns the value and the number of values.
+func decode(records []byte, maxValues, maxDepth int) (rpc.Value, int, error) {
 	var d decoder
-	d.start(len(records), len(records), most, depth)
+	d.start(len(records), len(records), maxValues, maxDepth)
 	d.write(records)
 	values := d.builder.Len()
 	value, err := d.finish()
 	return value, values, err
 }
 
-// What a decoder says of records that are not allowed; limitError names the limit.
+// Errors of a decoder for records that exceed a limit; limitError adds the limit.
 var (
 	errTooManyValues = errors.New("too many values")
 	errTooDeep       = errors.New("nested too deep")
 )
 
-// limitError is an error of a decoder as its caller gets it.
+// limitError converts the error of a decoder to the one that callers get.
 func limitError(err error, allowed *budget.Allowance) error {
 	switch {
 	case errors.Is(err, errTooManyValues):
@@ -70,32 +71,32 @@ func limitError(err error, allowed *budget.Allowance) error {
 	}
 }
 
-// decoder decodes the records of a packet as they come, so that a large reply is
-// decoded by the time that its last byte is there. It takes one pass and keeps no
-// stack of its own, so nesting costs nothing but the limit.
+// decoder decodes the records of a packet as they arrive, so that a large reply is
+// decoded shortly after its last byte has arrived. It makes one pass and is not
+// recursive, so nested records do not use its stack.
 type decoder struct {
-	bytes   strings.Builder
-	text    string // what bytes has
-	length  int    // of the records, when all are there
-	at      int    // in text, where the next record starts
-	values  int    // how many values are allowed
-	depth   int    // how deep they may be nested
-	builder *tape.Builder
-	name    tape.Span // of the next value
-	named   bool      // whether name is to be used
-	err     error
+	bytes     strings.Builder
+	text      string // contents of bytes
+	length    int    // length of all records, in bytes
+	at        int    // offset of the next record in text
+	maxValues int
+	maxDepth  int
+	builder   *tape.Builder
+	name      tape.Span // name of the next value
+	named     bool      // whether name is set
+	err       error
 }
 
-// start prepares for records of that length, with room for so many of their bytes,
-// and for at most so many values.
-func (d *decoder) start(length, room, values, depth int) {
-	d.length, d.values, d.depth = length, values, depth
-	d.builder = tape.NewBuilder(min(guessValues(room), values))
-	d.bytes.Grow(room)
+// start prepares the decoder for records of that length, of which it allocates
+// capacity for the first bytes.
+func (d *decoder) start(length, capacity, maxValues, maxDepth int) {
+	d.length, d.maxValues, d.maxDepth = length, maxValues, maxDepth
+	d.builder = tape.NewBuilder(min(guessValues(capacity), maxValues))
+	d.bytes.Grow(capacity)
 }
 
-// write takes the next bytes and decodes the records that are whole by now. After
-// an error it does nothing.
+// write adds bytes and decodes the records that are complete. After an error it does
+// nothing.
 func (d *decoder) write(b []byte) {
 	if d.err != nil {
 		return
@@ -113,7 +114,7 @@ func (d *decoder) write(b []byte) {
 	}
 }
 
-// finish returns what all the bytes were.
+// finish returns the value of all records, or the first error.
 func (d *decoder) finish() (rpc.Value, error) {
 	if d.err != nil {
 		return rpc.Value{}, d.err
@@ -127,10 +128,11 @@ func (d *decoder) finish() (rpc.Value, error) {
 	return rpc.Value(d.builder.Finish(d.text)), nil
 }
 
-// errMoreToCome is a record that is not there as a whole.
+// errMoreToCome is the error of a record whose rest has not arrived yet.
 var errMoreToCome = errors.New("more to come")
 
-// short is the error of a record that has more bytes than are there.
+// short returns the error of a record that is longer than the bytes so far:
+// errMoreToCome if more bytes will arrive, otherwise a SyntaxError.
 func (d *decoder) short(start int, format string, args ...any) error {
 	if len(d.text) < d.length {
 		return errMoreToCome
@@ -142,8 +144,8 @@ func (d *decoder) wrong(at int, format string, args ...any) error {
 	return &SyntaxError{at, fmt.Sprintf(format, args...)}
 }
 
-// record decodes what starts at d.at: a value, a name, or the start or the end
-// of a struct or an array.
+// record decodes the record at d.at: a value, a name, or the start or end of a struct
+// or an array.
 func (d *decoder) record() error {
 	start := d.at
 	mark := d.text[start]
@@ -161,27 +163,26 @@ func (d *decoder) record() error {
 		}
 	}
 	if size > len(d.text)-d.at {
-		return d.short(start, "a record of %d bytes where %d are left", size, len(d.text)-d.at)
+		return d.short(start, "a record of %d bytes, but only %d are left", size, len(d.text)-d.at)
 	}
 	at := d.at
 	d.at += size
 	if kind == typeName {
 		return d.setName(start, at, size)
 	}
-	if d.builder.Len() >= d.values {
+	if d.builder.Len() >= d.maxValues {
 		return errTooManyValues
 	}
 	return d.value(start, kind, at, size)
 }
 
-// longSize reads a size that has bytes of its own, that many, and moves on to
-// what is behind them.
+// longSize reads a size of sizeOfSize bytes at d.at, and moves d.at behind it.
 func (d *decoder) longSize(start, sizeOfSize int) (int, error) {
 	if sizeOfSize == 0 || sizeOfSize > 4 {
-		return 0, d.wrong(start, "a size of %d bytes, 1 to 4 are allowed", sizeOfSize)
+		return 0, d.wrong(start, "a size of %d bytes, it must have 1 to 4", sizeOfSize)
 	}
 	if sizeOfSize > len(d.text)-d.at {
-		return 0, d.short(start, "a size of %d bytes where %d are left", sizeOfSize, len(d.text)-d.at)
+		return 0, d.short(start, "a size of %d bytes, but only %d are left", sizeOfSize, len(d.text)-d.at)
 	}
 	size := clamp(d.number(d.at, sizeOfSize))
 	d.at += sizeOfSize
@@ -200,7 +201,7 @@ func (d *decoder) number(at, size int) uint64 {
 func (d *decoder) setName(start, at, size int) error {
 	switch {
 	case d.named:
-		return d.wrong(start, "a name behind a name")
+		return d.wrong(start, "a name after a name")
 	case d.builder.Inside() != tape.Struct:
 		return d.wrong(start, "a name outside of a struct")
 	}
@@ -208,16 +209,15 @@ func (d *decoder) setName(start, at, size int) error {
 	return nil
 }
 
-// takeName returns the name of the value at hand, the empty one where it has
-// none.
+// takeName returns the name of the current value, the empty one if it has none.
 func (d *decoder) takeName() tape.Span {
 	name := d.name
 	d.name, d.named = tape.Span{}, false
 	return name
 }
 
-// string is a string without the zero byte at its end. One that lacks it is
-// taken whole: Kamailio always sends it, but nothing depends on it here.
+// string returns a string without the zero byte at its end. Kamailio always sends
+// that byte, but a string without it is accepted too.
 func (d *decoder) string(at, size int) tape.Span {
 	if size > 0 && d.text[at+size-1] == 0 {
 		size--
@@ -229,12 +229,12 @@ func (d *decoder) value(start int, kind byte, at, size int) error {
 	switch kind {
 	case typeInt:
 		if size > 4 {
-			return d.wrong(start, "an int of %d bytes, at most 4 are allowed", size)
+			return d.wrong(start, "an int of %d bytes, it must have at most 4", size)
 		}
 		d.builder.Int(d.takeName(), int64(int32(d.number(at, size))))
 	case typeDouble:
 		if size > 8 {
-			return d.wrong(start, "a double of %d bytes, at most 8 are allowed", size)
+			return d.wrong(start, "a double of %d bytes, it must have at most 8", size)
 		}
 		d.builder.Double(d.takeName(), float64(int64(d.number(at, size)))/1000)
 	case typeString:
@@ -259,10 +259,10 @@ func (d *decoder) container(start int, size, kind byte) error {
 	}
 	switch size {
 	case 0:
-		if d.builder.Depth() >= d.depth {
+		if d.builder.Depth() >= d.maxDepth {
 			return errTooDeep
 		}
-		if d.builder.Len() >= d.values {
+		if d.builder.Len() >= d.maxValues {
 			return errTooManyValues
 		}
 		d.builder.Open(opened, d.takeName())

@@ -11,12 +11,12 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// packetOf puts a header in front of records that may be anything.
+// packetOf returns a packet with these bytes as its records.
 func packetOf(kind Kind, records ...byte) []byte {
 	return append(appendHeader(nil, kind, len(records), 7), records...)
 }
 
-// value makes a value, for comparisons.
+// value returns the value of the records, for comparisons.
 func value(t testing.TB, records ...any) rpc.Value {
 	t.Helper()
 	v, err := rpc.ValueOf(records...)
@@ -26,7 +26,8 @@ func value(t testing.TB, records ...any) rpc.Value {
 	return v
 }
 
-// decodeTests are literal records, by the description of the format.
+// decodeTests contains records as bytes, according to the format in the package's
+// documentation.
 var decodeTests = []struct {
 	name    string
 	records []byte
@@ -41,7 +42,7 @@ var decodeTests = []struct {
 	{"diff_expires of uac.reg_dump", []byte{0x40, 0x94, 0xfd, 0x39, 0xe7}, []any{-1795343897}},
 	{"all bits of an int", []byte{0x40, 0xff, 0xff, 0xff, 0xff}, []any{-1}},
 	{"int with leading zeros", []byte{0x40, 0, 0, 0, 5}, []any{5}},
-	{"int with a size of its own", []byte{0x90, 0x01, 0x05}, []any{5}},
+	{"int with a separate size", []byte{0x90, 0x01, 0x05}, []any{5}},
 	{"empty string", []byte{0x11, 0x00}, []any{""}},
 	{"string", []byte{0x31, 'h', 'i', 0}, []any{"hi"}},
 	{"string of seven bytes", []byte{0x71, 'a', 'b', 'c', 'd', 'e', 'f', 0}, []any{"abcdef"}},
@@ -99,7 +100,7 @@ func TestParseRecords(t *testing.T) {
 	}
 }
 
-func TestIntsHaveNoSignOnTheWire(t *testing.T) {
+func TestIntIsReadSignedAndUnsigned(t *testing.T) {
 	for _, test := range []struct {
 		records  []byte
 		signed   int64
@@ -124,30 +125,30 @@ func TestIntsHaveNoSignOnTheWire(t *testing.T) {
 	}
 }
 
-// hostilePackets are those that must be refused, each with a word of the reason.
+// hostilePackets contains packets that Parse must reject, with a part of the error.
 var hostilePackets = []struct {
 	name   string
 	packet func() []byte
 	want   string
 }{
 	{"nothing", func() []byte { return nil }, "unexpected EOF"},
-	{"garbage", func() []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }, "0x48 where a packet starts with 0xa1"},
-	{"another version", func() []byte { return []byte{0xa2, 0x10, 0x00, 0x00} }, "0xa2 where"},
+	{"garbage", func() []byte { return []byte("HTTP/1.1 400 Bad Request\r\n\r\n") }, "0x48 instead of 0xa1"},
+	{"another version", func() []byte { return []byte{0xa2, 0x10, 0x00, 0x00} }, "0xa2 instead of"},
 	{"unknown flags", func() []byte { return []byte{0xa1, 0x20, 0x00, 0x00} }, "unknown packet flags 0x2"},
-	{"all ones", func() []byte { return bytes.Repeat([]byte{0xff}, 64) }, "0xff where"},
+	{"all ones", func() []byte { return bytes.Repeat([]byte{0xff}, 64) }, "0xff instead of"},
 	{"length of 4 GB", func() []byte { return []byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 0x07} }, "limit of 16777216 bytes"},
 	{"length over the limit by one", func() []byte { return []byte{0xa1, 0x1c, 0x01, 0x00, 0x00, 0x01, 0x07} }, "limit of 16777216 bytes"},
-	{"more bytes than the length", func() []byte { return append(packetOf(KindReply, 0x00), 0x00) }, "1 bytes behind the packet at byte 5"},
-	{"less bytes than the length", func() []byte { return packetOf(KindReply, 0x10, 0x01)[:5] }, "5 bytes of a packet of 6: unexpected EOF"},
+	{"more bytes than the length", func() []byte { return append(packetOf(KindReply, 0x00), 0x00) }, "1 bytes after the packet at byte 5"},
+	{"fewer bytes than the length", func() []byte { return packetOf(KindReply, 0x10, 0x01)[:5] }, "5 of the 6 bytes of a packet: unexpected EOF"},
 	{"int of five bytes", func() []byte { return packetOf(KindReply, 0x50, 1, 2, 3, 4, 5) }, "int of 5 bytes"},
-	{"int of five bytes by a size", func() []byte { return packetOf(KindReply, 0x90, 5, 1, 2, 3, 4, 5) }, "int of 5 bytes"},
+	{"int of five bytes with a separate size", func() []byte { return packetOf(KindReply, 0x90, 5, 1, 2, 3, 4, 5) }, "int of 5 bytes"},
 	{"double of nine bytes", func() []byte { return packetOf(KindReply, 0x92, 1, 2, 3, 4, 5, 6, 7, 8, 9) }, "double of 9 bytes"},
-	{"size without its bytes", func() []byte { return packetOf(KindReply, 0xc1, 0xff) }, "a size of 4 bytes where 1 are left"},
+	{"size without its bytes", func() []byte { return packetOf(KindReply, 0xc1, 0xff) }, "a size of 4 bytes, but only 1 are left"},
 	{"size of no bytes", func() []byte { return packetOf(KindReply, 0x81, 0x00) }, "a size of 0 bytes"},
 	{"size of seven bytes", func() []byte { return packetOf(KindReply, 0xf1, 0, 0, 0, 0, 0, 0, 1, 0) }, "a size of 7 bytes"},
-	{"size field all ones", func() []byte { return packetOf(KindReply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0) }, "bytes where 2 are left"},
-	{"name with a size all ones", func() []byte { return packetOf(KindReply, 0x03, 0xc5, 0xff, 0xff, 0xff, 0xff, 0x83) }, "where 1 are left"},
-	{"string cut off", func() []byte { return packetOf(KindReply, 0x31, 'a', 'b') }, "record of 3 bytes where 2 are left"},
+	{"size field all ones", func() []byte { return packetOf(KindReply, 0xc1, 0xff, 0xff, 0xff, 0xff, 'a', 0) }, "bytes, but only 2 are left"},
+	{"name with a size all ones", func() []byte { return packetOf(KindReply, 0x03, 0xc5, 0xff, 0xff, 0xff, 0xff, 0x83) }, "but only 1 are left"},
+	{"string cut off", func() []byte { return packetOf(KindReply, 0x31, 'a', 'b') }, "record of 3 bytes, but only 2 are left"},
 	{"unknown type", func() []byte { return packetOf(KindReply, 0x17, 1) }, "unknown type 7"},
 	{"all values of an octet", func() []byte { return packetOf(KindReply, 0x0f) }, "unknown type 15"},
 	{"struct without an end", func() []byte { return packetOf(KindReply, 0x03, 0x10, 1) }, "struct without an end at byte 7"},
@@ -159,17 +160,17 @@ var hostilePackets = []struct {
 	{"name without a value", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0, 0x83) }, "a name without a value"},
 	{"name without a value, and a value", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0, 0x83, 0x00) }, "a name without a value at byte 8"},
 	{"name at the end", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0) }, "a name without a value"},
-	{"name behind a name", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0, 0x25, 'b', 0, 0x00, 0x83) }, "a name behind a name"},
+	{"name after a name", func() []byte { return packetOf(KindReply, 0x03, 0x25, 'a', 0, 0x25, 'b', 0, 0x00, 0x83) }, "a name after a name"},
 	{"name outside of a struct", func() []byte { return packetOf(KindReply, 0x25, 'a', 0, 0x00) }, "a name outside of a struct"},
 	{"name in an array", func() []byte { return packetOf(KindReply, 0x04, 0x25, 'a', 0, 0x00, 0x84) }, "a name outside of a struct"},
 	{"structs 65 deep", func() []byte {
 		return packetOf(KindReply, append(bytes.Repeat([]byte{0x03}, 65), bytes.Repeat([]byte{0x83}, 65)...)...)
-	}, "limit of 64 structs and arrays inside each other"},
-	{"ten million deep", func() []byte { return packetOf(KindReply, bytes.Repeat([]byte{0x03}, 10_000_000)...) }, "limit of 64 structs and arrays"},
+	}, "limit of 64 nested structs and arrays"},
+	{"ten million deep", func() []byte { return packetOf(KindReply, bytes.Repeat([]byte{0x03}, 10_000_000)...) }, "limit of 64 nested structs and arrays"},
 	{"a megabyte of records of one byte", func() []byte { return packetOf(KindReply, bytes.Repeat([]byte{0x00}, 1<<20)...) }, "limit of 1000000 values"},
 	{"a megabyte of names", func() []byte {
 		return packetOf(KindReply, append([]byte{0x03}, bytes.Repeat([]byte{0x05}, 1<<20)...)...)
-	}, "a name behind a name"},
+	}, "a name after a name"},
 	{"a megabyte of structs", func() []byte { return packetOf(KindReply, bytes.Repeat([]byte{0x03, 0x83}, 1<<20)...) }, "limit of 1000000 values"},
 }
 
@@ -178,7 +179,7 @@ func TestParseHostile(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			message, err := Parse(test.packet(), rpc.Limits{})
 			if err == nil {
-				t.Fatalf("it was read: %.100v", message.Value)
+				t.Fatalf("got %.100v, want an error", message.Value)
 			}
 			checkParseError(t, err)
 			if !strings.Contains(err.Error(), test.want) {
@@ -191,12 +192,12 @@ func TestParseHostile(t *testing.T) {
 func TestParseTruncated(t *testing.T) {
 	for _, capture := range captures(t) {
 		for n := range capture.packet {
-			// A packet that ends too early, and one whose header says so.
+			// Here the bytes end before the packet, below the records end too early.
 			if _, err := Parse(capture.packet[:n], rpc.Limits{}); !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Fatalf("%s, %d bytes of %d: %v", capture.name, n, len(capture.packet), err)
 			}
 			if len(capture.packet) > 2000 && n%97 != 0 {
-				continue // the long ones would take long
+				continue // to save time
 			}
 			h, err := parseHeader(capture.packet)
 			if err != nil {
@@ -212,7 +213,7 @@ func TestParseTruncated(t *testing.T) {
 	}
 }
 
-// allocated is how many bytes f allocates.
+// allocated returns the number of bytes that f allocates.
 func allocated(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -221,7 +222,7 @@ func allocated(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-func TestParseAllocatesByWhatArrived(t *testing.T) {
+func TestParseAllocatesOnlyForReceivedBytes(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		packet []byte
@@ -235,7 +236,7 @@ func TestParseAllocatesByWhatArrived(t *testing.T) {
 	} {
 		got := allocated(func() {
 			if _, err := Parse(test.packet, test.limits); err == nil {
-				t.Errorf("%s: it was read", test.name)
+				t.Errorf("%s: got a value, want an error", test.name)
 			}
 		})
 		if got > test.most {

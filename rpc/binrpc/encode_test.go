@@ -32,7 +32,7 @@ func TestAppendReply(t *testing.T) {
 		{"bytes", []any{[]byte{0, 1}}, []byte{0x26, 0, 1}},
 		{"double zero", []any{0.0}, []byte{0x02}},
 		{"double", []any{1.5}, []byte{0x22, 0x05, 0xdc}},
-		{"double that no float64 is exactly", []any{1.001}, []byte{0x22, 0x03, 0xe9}},
+		{"double without an exact float64", []any{1.001}, []byte{0x22, 0x03, 0xe9}},
 		{"double above 2⁵⁶ thousandths", []any{72057594037927.936}, []byte{0x82, 1, 0, 0, 0, 0, 0, 0, 0}},
 		{"negative double", []any{-0.001}, []byte{0x82, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}},
 		{"smallest double", []any{-9223372036854775.808}, []byte{0x82, 0x80, 0, 0, 0, 0, 0, 0, 0}},
@@ -58,11 +58,11 @@ func TestAppendReply(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := value(t, test.records...)
-			if test.name == "largest unsigned int" { // the wire does not tell
+			if test.name == "largest unsigned int" { // BINRPC does not specify the sign
 				want = value(t, -1)
 			}
 			if message.Kind != KindReply || message.Cookie != 7 || !sameValue(message.Value, want) {
-				t.Errorf("it is read as %+v", message)
+				t.Errorf("parsed again: got %+v, want %v", message, want)
 			}
 		})
 	}
@@ -80,20 +80,20 @@ func TestAppendRequest(t *testing.T) {
 	}
 	call, err := message.Call()
 	if err != nil || call.String() != "a.b 1 x" || message.Cookie != 0x1234 {
-		t.Errorf("it is read as %v with cookie %#x, %v", call, message.Cookie, err)
+		t.Errorf("parsed again: got %v with cookie %#x, %v", call, message.Cookie, err)
 	}
 }
 
-func TestAppendRequestOfAtMostWhatCtlTakes(t *testing.T) {
-	// Around the argument: 5 bytes of header, 3 of method, 4 of the argument's own.
-	const around = 12
-	fits := strings.Repeat("a", maxRequest-around)
+func TestAppendRequestMaximumSize(t *testing.T) {
+	// 5 bytes of header, 3 of the method, 4 of the argument's type, size and zero byte.
+	const overhead = 12
+	fits := strings.Repeat("a", maxRequest-overhead)
 	request, err := AppendRequest([]byte("before"), 1, rpc.Call{Method: "m", Args: []any{fits}})
 	if err != nil || len(request) != len("before")+maxRequest {
 		t.Errorf("%d bytes, %v; want %d", len(request), err, maxRequest)
 	}
 	_, err = AppendRequest([]byte("before"), 1, rpc.Call{Method: "m", Args: []any{fits + "a"}})
-	if err == nil || err.Error() != "the request m has 65536 bytes, ctl takes at most 65535" {
+	if err == nil || err.Error() != "the request m has 65536 bytes, ctl accepts at most 65535" {
 		t.Errorf("got %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestAppendFault(t *testing.T) {
 	}
 	message, err := Parse(got, rpc.Limits{})
 	if fault := message.Fault(); err != nil || *fault != (rpc.Fault{Code: 404, Reason: "no"}) {
-		t.Errorf("it is read as %v, %v", fault, err)
+		t.Errorf("parsed again: got %v, %v", fault, err)
 	}
 }
 
@@ -122,7 +122,7 @@ func TestAppendErrors(t *testing.T) {
 		{"double too small", -9.3e15, "the number -9.3e+15 does not fit a BINRPC double"},
 		{"not a number", math.NaN(), "the number NaN does not fit a BINRPC double"},
 		{"infinite", math.Inf(1), "the number +Inf does not fit a BINRPC double"},
-		{"channel", make(chan int), "a value of Go type chan int has no RPC form"},
+		{"channel", make(chan int), "a value of Go type chan int cannot be encoded"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			for _, record := range []any{test.record, rpc.Members{{Name: "a", Value: []any{test.record}}}} {
@@ -138,6 +138,6 @@ func TestAppendErrors(t *testing.T) {
 		})
 	}
 	if _, err := AppendFault(nil, 1, &rpc.Fault{Code: math.MaxInt}); err == nil && math.MaxInt != math.MaxInt32 {
-		t.Error("a code beyond 32 bits was written")
+		t.Error("a code beyond 32 bits was encoded")
 	}
 }

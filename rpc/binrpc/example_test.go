@@ -14,8 +14,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
 
-// answer stands in for a Kamailio.
-func answer(_ context.Context, call rpc.Call) ([]any, error) {
+// handle replies in place of a Kamailio.
+func handle(_ context.Context, call rpc.Call) ([]any, error) {
 	switch call.Method {
 	case "core.uptime":
 		return []any{rpc.Members{{Name: "uptime", Value: 86400}}}, nil
@@ -27,13 +27,13 @@ func answer(_ context.Context, call rpc.Call) ([]any, error) {
 }
 
 func ExampleDial() {
-	server := binrpctest.NewServer(answer)
+	server := binrpctest.NewServer(handle)
 	defer server.Close()
 
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
 	conn, err := binrpc.Dial(ctx, "tcp", strings.TrimPrefix(server.URI, "tcp://"), binrpc.Options{
-		Limits: rpc.Limits{Size: 1 << 20}, // no reply above 1 MB
+		Limits: rpc.Limits{Size: 1 << 20}, // at most 1 MiB per reply
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -42,14 +42,14 @@ func ExampleDial() {
 	for _, reply := range conn.Do(ctx, rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "no.such"}) {
 		fmt.Println(reply.Value, reply.Err)
 	}
-	fmt.Println("usable:", conn.Usable()) // a fault is no failure
+	fmt.Println("usable:", conn.Usable()) // also after a fault
 	// Output:
 	// {"uptime":86400} <nil>
-	// null Kamailio answered with fault 500: command no.such not found
+	// null Kamailio replied with fault 500: command no.such not found
 	// usable: true
 }
 
-// A Conn can be had over any connection, such as a tunnel.
+// A Conn can use any connection, for example a tunnel.
 func ExampleNewConn() {
 	ours, theirs := net.Pipe()
 	go func() {
@@ -76,7 +76,7 @@ func ExampleNewConn() {
 }
 
 func ExampleNewDatagram() {
-	server := binrpctest.NewUnstartedServer(answer)
+	server := binrpctest.NewUnstartedServer(handle)
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
@@ -94,7 +94,7 @@ func ExampleNewDatagram() {
 }
 
 func ExampleParse() {
-	// A header (a reply of 12 bytes with cookie 7), a struct, a name, an int.
+	// The header of a reply with 12 bytes of records and cookie 7, then a struct with a name and an int.
 	packet := []byte("\xa1\x10\x0c\x07" + "\x03" + "\x75uptime\x00" + "\x10\x0e" + "\x83")
 	message, err := binrpc.Parse(packet, rpc.Limits{})
 	fmt.Println(message.Kind == binrpc.KindReply, message.Cookie, message.Value, err)
@@ -140,10 +140,10 @@ func ExampleMessage_Fault() {
 	}
 	message, err := binrpc.Parse(packet, rpc.Limits{})
 	fmt.Println(message.Fault(), err)
-	// Output: Kamailio answered with fault 500: No Destination Sets <nil>
+	// Output: Kamailio replied with fault 500: No Destination Sets <nil>
 }
 
-// A packet that costs more than it may is told from one that is no packet.
+// The errors for a packet that exceeds a limit and for an invalid packet differ.
 func ExampleLimits() {
 	packet, err := binrpc.AppendReply(nil, 7, 1, 2, 3)
 	if err != nil {
@@ -158,5 +158,5 @@ func ExampleLimits() {
 	fmt.Println(errors.As(err, &syntax), syntax)
 	// Output:
 	// true the reply is beyond the limit of 2 values
-	// true not BINRPC: 0x48 where a packet starts with 0xa1 at byte 0
+	// true not BINRPC: 0x48 instead of 0xa1, the start of a packet, at byte 0
 }

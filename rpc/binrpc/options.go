@@ -8,14 +8,16 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// Options are the settings of a client. The zero Options are good.
+// Options are the settings of a client. The zero value of each field is its default.
 type Options struct {
-	// Limits bound what a reply may cost.
+	// Limits limits the size of replies.
 	Limits rpc.Limits
-	// Stall is how long a reply may pause after its first byte: 1 s by default, and
-	// at most half of the time that is left to the batch. If a reader takes nothing
-	// for 10 ms, ctl drops the rest of the reply and keeps the connection open, so
-	// after a pause within a reply the rest never comes.
+	// Stall is the maximum time without a further byte of a reply after its first
+	// byte. Zero and negative durations mean 1 s. Over a stream it is at most half of
+	// the time to the deadline of the batch, over datagrams at most the time to the
+	// deadline of the call. ctl drops the rest of a reply if the socket is full for
+	// 10 ms, and keeps the connection open, so the rest of a reply that stops does
+	// not arrive any more.
 	Stall time.Duration
 }
 
@@ -27,32 +29,33 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// ErrOutOfStep says that what arrived is not the reply that was due. The connection
-// is closed then, since what follows could be taken for the reply to another call.
+// ErrOutOfStep is the error of a call if the next packet is not its reply. The
+// connection is closed, because the packets after it could be taken for the replies
+// to other calls.
 var ErrOutOfStep = errors.New("the server's answers are out of step with the requests")
 
-// ErrClosedUnanswered says that the server closed the connection before it sent any
-// reply on it. ctl does so when it has 128 connections already. It is an
-// [rpc.ErrClosed] too.
+// ErrClosedUnanswered is the error of calls if the server closed the connection
+// before it sent any reply. ctl does so if it already has 128 connections. The error
+// wraps [rpc.ErrClosed].
 var ErrClosedUnanswered = fmt.Errorf("%w by the server before any reply", rpc.ErrClosed)
 
-// StallError says that a reply began and did not go on. It is a timeout in the
-// sense of [net.Error].
+// StallError is the error of a call whose reply stopped before its end. It implements
+// [net.Error] and is a timeout.
 type StallError struct {
-	// Have is how many bytes of the reply came, and Want is its length, or that of its
-	// header if the reply stopped there.
+	// Have is the number of bytes that arrived. Want is the size of the reply in
+	// bytes, or the size of its header if the reply stopped within the header.
 	Have, Want int
-	// After is how long nothing came.
+	// After is the time without a further byte.
 	After time.Duration
 }
 
-// Error says how much of the reply came.
+// Error returns how much of the reply arrived.
 func (e *StallError) Error() string {
-	return fmt.Sprintf("the reply stopped after %d of %d bytes, nothing came for %v", e.Have, e.Want, e.After)
+	return fmt.Sprintf("the reply stopped after %d of %d bytes, no byte arrived for %v", e.Have, e.Want, e.After)
 }
 
-// Timeout is true.
+// Timeout returns true.
 func (e *StallError) Timeout() bool { return true }
 
-// Temporary is true: the same call may go well on a new connection.
+// Temporary returns true: the same call may succeed on a new connection.
 func (e *StallError) Temporary() bool { return true }

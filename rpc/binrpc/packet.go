@@ -21,22 +21,24 @@ const (
 // Kind is the kind of a packet.
 type Kind uint8
 
-// The kinds of packets, with their values on the wire.
+// The kinds of packets. Their values are those of the flags in the header. Source:
+// BINRPC_REQ, BINRPC_REPL and BINRPC_FAULT in Kamailio's src/modules/ctl/binrpc.h.
 const (
 	KindRequest Kind = 0
 	KindReply   Kind = 1
 	KindFault   Kind = 3
 )
 
-// SyntaxError says that bytes are not BINRPC.
+// SyntaxError is the error of a packet that is not valid BINRPC.
 type SyntaxError struct {
-	// Offset is where in the packet, counted from its first byte.
+	// Offset is the position of the problem in the packet, in bytes; the first byte
+	// is 0.
 	Offset int
-	// Problem is what is wrong there.
+	// Problem describes the problem.
 	Problem string
 }
 
-// Error says what is wrong, and where.
+// Error returns the problem and its offset.
 func (e *SyntaxError) Error() string {
 	return fmt.Sprintf("not BINRPC: %s at byte %d", e.Problem, e.Offset)
 }
@@ -49,11 +51,11 @@ type header struct {
 	size   int // of the header itself, in bytes
 }
 
-// parseHeader reads a header. Where b is too short for it, the error is
-// io.ErrUnexpectedEOF and size says how many bytes it takes, as far as is known.
+// parseHeader reads the header at the start of b. If b is too short, it returns
+// io.ErrUnexpectedEOF, and size is the size of the header as far as b contains it.
 func parseHeader(b []byte) (header, error) {
 	if len(b) > 0 && b[0] != magicVersion {
-		return header{}, &SyntaxError{0, fmt.Sprintf("0x%02x where a packet starts with 0x%02x", b[0], magicVersion)}
+		return header{}, &SyntaxError{0, fmt.Sprintf("0x%02x instead of 0x%02x, the start of a packet,", b[0], magicVersion)}
 	}
 	if len(b) < minHeaderSize {
 		return header{size: minHeaderSize}, io.ErrUnexpectedEOF
@@ -72,8 +74,8 @@ func parseHeader(b []byte) (header, error) {
 	return h, nil
 }
 
-// clamp makes an int of a length that a peer chose, which may be more than an
-// int of 32 bits holds. What comes out then is still beyond all that exists.
+// clamp converts a length from a packet to an int. A length that does not fit an int
+// of 32 bits becomes the maximum, which is beyond every limit too.
 func clamp(n uint64) int { return int(min(n, math.MaxInt)) }
 
 // bigEndian reads at most four bytes as a number.
@@ -85,7 +87,7 @@ func bigEndian(b []byte) uint32 {
 	return n
 }
 
-// byteLen is how many bytes a number takes; none for zero.
+// byteLen returns the minimum number of bytes for a number, 0 for zero.
 func byteLen(n uint64) int { return (bits.Len64(n) + 7) / 8 }
 
 func appendBigEndian(b []byte, n uint64, size int) []byte {
@@ -95,7 +97,7 @@ func appendBigEndian(b []byte, n uint64, size int) []byte {
 	return b
 }
 
-// appendHeader writes a header in the fewest bytes, as Kamailio does.
+// appendHeader appends a header in the minimum number of bytes, as Kamailio does.
 func appendHeader(b []byte, kind Kind, length int, cookie uint32) []byte {
 	lengthSize := max(byteLen(uint64(length)), 1)
 	cookieSize := max(byteLen(uint64(cookie)), 1)
@@ -106,24 +108,25 @@ func appendHeader(b []byte, kind Kind, length int, cookie uint32) []byte {
 
 // Message is a parsed packet.
 type Message struct {
+	// Kind is the kind of the packet.
 	Kind Kind
-	// Cookie is the number that a reply has from its request.
+	// Cookie is a number that a server copies from a request to its reply.
 	Cookie uint32
-	// Value is the record of the packet if there is one, else an Array of its records.
-	// The first record of a request is the method; those of a fault are its code and
-	// its reason.
+	// Value is the record of the packet if it has one record, an Array of the records
+	// if it has none or several. The first record of a request is the method; the
+	// records of a fault are its code and its reason.
 	Value rpc.Value
 }
 
-// Parse decodes one whole packet, and nothing behind it. It copies what it
-// needs of packet. The errors are [*SyntaxError] and [*rpc.LimitError], and
-// io.ErrUnexpectedEOF, wrapped, if the packet is longer than the bytes. With an
-// error about what is behind the header, Kind and Cookie are set.
+// Parse decodes one packet; bytes after it are an error. Parse does not keep a
+// reference to packet. The errors are [*SyntaxError], [*rpc.LimitError], and a wrapped
+// io.ErrUnexpectedEOF if the bytes end before the packet. If the error concerns the
+// part after the header, Kind and Cookie are set.
 func Parse(packet []byte, limits rpc.Limits) (Message, error) {
-	limits = limits.WithDefaults() // and no budget, which would cost a small packet 5 % of its time
+	limits = limits.WithDefaults() // no budget: it would make small packets 5 % slower
 	h, err := parseHeader(packet)
 	if err != nil {
-		return Message{}, fmt.Errorf("a packet of %d bytes: %w", len(packet), err)
+		return Message{}, fmt.Errorf("parse a packet of %d bytes: %w", len(packet), err)
 	}
 	m := Message{Kind: h.kind, Cookie: h.cookie}
 	if h.length > min(limits.Size, limits.TotalSize) {
@@ -132,10 +135,10 @@ func Parse(packet []byte, limits rpc.Limits) (Message, error) {
 	}
 	have := len(packet) - h.size
 	if have < h.length {
-		return m, fmt.Errorf("%d bytes of a packet of %d: %w", len(packet), h.size+h.length, io.ErrUnexpectedEOF)
+		return m, fmt.Errorf("parse %d of the %d bytes of a packet: %w", len(packet), h.size+h.length, io.ErrUnexpectedEOF)
 	}
 	if have > h.length {
-		return m, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes behind the packet", have-h.length)}
+		return m, &SyntaxError{h.size + h.length, fmt.Sprintf("%d bytes after the packet", have-h.length)}
 	}
 	m.Value, _, err = decode(packet[h.size:], min(limits.Values, limits.TotalValues), limits.Depth)
 	if err != nil {
@@ -145,11 +148,11 @@ func Parse(packet []byte, limits rpc.Limits) (Message, error) {
 	return m, err
 }
 
-// Read reads and decodes one packet, and reads nothing behind it. It blocks until
-// a whole packet has arrived. The errors are those of the reader and those of
-// [Parse]; io.EOF means that the input ended before a packet. With an error about
-// what is behind the header, Kind and Cookie are set, and after one about its
-// records another packet can be read.
+// Read reads and decodes one packet from r, and no byte after it. It blocks until the
+// whole packet has arrived. The errors are those of r and of [Parse]; io.EOF means
+// that the input ended before the first byte of a packet. If the error concerns the
+// part after the header, Kind and Cookie are set. After an error about the records,
+// other than one about their size, the next packet can be read.
 func Read(r *bufio.Reader, limits rpc.Limits) (Message, error) {
 	allowed := budget.ForOne(limits.WithDefaults())
 	p, err := readPacket(r, &allowed, firstChunk, func() error { return nil })
@@ -159,7 +162,8 @@ func Read(r *bufio.Reader, limits rpc.Limits) (Message, error) {
 	return Message{p.kind, p.cookie, p.value}, err
 }
 
-// behindHeader makes an error about records one about their packet.
+// behindHeader changes the offset of a SyntaxError in the records to the offset in
+// the packet, and returns err.
 func behindHeader(h header, err error) error {
 	if syntax, ok := errors.AsType[*SyntaxError](err); ok {
 		syntax.Offset += h.size
@@ -167,8 +171,8 @@ func behindHeader(h header, err error) error {
 	return err
 }
 
-// Fault is the message's fault, nil if its Kind is another. One that does not
-// hold a code and a reason has what there is of them.
+// Fault returns the fault of a message of [KindFault], and nil for other kinds. A
+// code that is missing in the packet is 0, a missing reason "".
 func (m Message) Fault() *rpc.Fault {
 	if m.Kind != KindFault {
 		return nil
@@ -185,11 +189,12 @@ func (m Message) Fault() *rpc.Fault {
 	return fault
 }
 
-// Call is the method and the arguments of a request.
+// Call returns the method and the arguments of a request. It returns an error for
+// other kinds, and if the first record is not the name of a method.
 func (m Message) Call() (rpc.Call, error) {
 	var call rpc.Call
 	if m.Kind != KindRequest {
-		return call, errors.New("the packet is no request")
+		return call, errors.New("the packet is not a request")
 	}
 	for record := range m.Value.Rows() {
 		if call.Method != "" {
@@ -206,25 +211,26 @@ func (m Message) Call() (rpc.Call, error) {
 	return call, nil
 }
 
-// firstChunk is how much of a packet is made room for before any of it is
-// there. The rest is made room for as it arrives, so that a length in a header
-// costs nothing by itself.
+// firstChunk is the number of bytes that are allocated for a packet before its
+// records arrive. More is allocated as they arrive, so that a large length in a header
+// does not allocate memory by itself.
 const firstChunk = 64 << 10
 
-// packet is a packet that was read.
+// packet is a packet that was read to its end.
 type packet struct {
 	header
 	value  rpc.Value
-	values int // how many there are
-	// wrong is why there is no value: the records are not BINRPC, or too many.
+	values int // number of values
+	// wrong is the error of records that are not valid or exceed a limit. It is nil if
+	// there is a value.
 	wrong error
 }
 
-// readPacket reads one packet and decodes it as it comes; room is for how many
-// bytes of records it may make room at once. Before it reads something that is not
-// in r's buffer yet, it calls waiting. A packet whose records cannot be decoded, or
-// for which a batch has nothing left, is read to its end.
-func readPacket(r *bufio.Reader, allowed *budget.Allowance, room int, waiting func() error) (packet, error) {
+// readPacket reads one packet and decodes it as it arrives; capacity is the number of
+// bytes that it may allocate before they arrive. It calls waiting before each read
+// that may block. A packet whose records cannot be decoded, or that exceeds the rest
+// of the batch's limits, is read to its end.
+func readPacket(r *bufio.Reader, allowed *budget.Allowance, capacity int, waiting func() error) (packet, error) {
 	h, err := readHeader(r, waiting)
 	if err != nil {
 		return packet{header: h}, err
@@ -236,7 +242,7 @@ func readPacket(r *bufio.Reader, allowed *budget.Allowance, room int, waiting fu
 		return packet{header: h, wrong: allowed.SizeError()}, readRecords(r, h, waiting, nil)
 	}
 	var d decoder
-	d.start(h.length, min(h.length, room), allowed.Values, allowed.Depth)
+	d.start(h.length, min(h.length, capacity), allowed.Values, allowed.Depth)
 	if err := readRecords(r, h, waiting, &d); err != nil {
 		return packet{header: h}, err
 	}
@@ -245,8 +251,8 @@ func readPacket(r *bufio.Reader, allowed *budget.Allowance, room int, waiting fu
 	return packet{h, value, values, behindHeader(h, limitError(err, allowed))}, nil
 }
 
-// readRecords hands the records of a packet to a decoder, piece by piece. Without a
-// decoder they are discarded.
+// readRecords reads the records of a packet and writes them to d as they arrive. If d
+// is nil, they are discarded.
 func readRecords(r *bufio.Reader, h header, waiting func() error, d *decoder) error {
 	for have := 0; have < h.length; {
 		chunk, err := readChunk(r, h.length-have, waiting)
@@ -261,9 +267,9 @@ func readRecords(r *bufio.Reader, h header, waiting func() error, d *decoder) er
 	return nil
 }
 
-// readChunk returns what is in r's buffer, at most so many bytes; if nothing is, it
-// reads once. The bytes are good until the next read.
-func readChunk(r *bufio.Reader, most int, waiting func() error) ([]byte, error) {
+// readChunk returns at most limit bytes of r's buffer. If the buffer is empty, it
+// reads once. The bytes are valid until the next read.
+func readChunk(r *bufio.Reader, limit int, waiting func() error) ([]byte, error) {
 	if r.Buffered() == 0 {
 		if err := waiting(); err != nil {
 			return nil, err
@@ -272,7 +278,7 @@ func readChunk(r *bufio.Reader, most int, waiting func() error) ([]byte, error) 
 			return nil, err
 		}
 	}
-	chunk, err := r.Peek(min(most, r.Buffered()))
+	chunk, err := r.Peek(min(limit, r.Buffered()))
 	if err != nil {
 		return nil, err
 	}
@@ -280,7 +286,7 @@ func readChunk(r *bufio.Reader, most int, waiting func() error) ([]byte, error) 
 	return chunk, err
 }
 
-// readHeader goes on as long as what is there is no whole header.
+// readHeader reads until the header is complete, and no byte after it.
 func readHeader(r *bufio.Reader, waiting func() error) (header, error) {
 	for {
 		b, err := r.Peek(r.Buffered())
@@ -310,9 +316,9 @@ func readHeader(r *bufio.Reader, waiting func() error) (header, error) {
 	}
 }
 
-// cutError is an error in the middle of a packet.
+// cutError is a read error in the middle of a packet.
 type cutError struct {
-	have, want int // bytes; want is what the header takes until all of that is there
+	have, want int // bytes; want is the size of the header until that is complete
 	err        error
 }
 
@@ -320,7 +326,8 @@ func (e *cutError) Error() string {
 	return fmt.Sprintf("after %d of %d bytes: %v", e.have, e.want, e.Unwrap())
 }
 
-// Unwrap returns io.ErrUnexpectedEOF for io.EOF, since the end came within a packet.
+// Unwrap returns the cause. It is io.ErrUnexpectedEOF instead of io.EOF, because the
+// input ended within a packet.
 func (e *cutError) Unwrap() error {
 	if errors.Is(e.err, io.EOF) {
 		return io.ErrUnexpectedEOF

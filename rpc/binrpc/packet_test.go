@@ -32,14 +32,14 @@ func TestHeader(t *testing.T) {
 	} {
 		got := appendHeader(nil, test.kind, test.length, test.cookie)
 		if !bytes.Equal(got, test.want) {
-			t.Errorf("%+v is written %x", test, got)
+			t.Errorf("%+v: got %x", test, got)
 		}
 		h, err := parseHeader(test.want)
 		if want := (header{test.kind, test.length, test.cookie, len(test.want)}); h != want || err != nil {
-			t.Errorf("%x is read as %+v, %v; want %+v", test.want, h, err, want)
+			t.Errorf("parse %x: got %+v, %v; want %+v", test.want, h, err, want)
 		}
 	}
-	// A length and a cookie in more bytes than they need.
+	// A length and a cookie that are not encoded in the minimum number of bytes.
 	h, err := parseHeader([]byte{0xa1, 0x1f, 0, 0, 0, 5, 0, 0, 0, 9})
 	if want := (header{KindReply, 5, 9, 10}); h != want || err != nil {
 		t.Errorf("got %+v, %v; want %+v", h, err, want)
@@ -56,7 +56,7 @@ func TestLimits(t *testing.T) {
 		{rpc.Limits{Size: 6, Values: 4, Depth: 2}, ""},
 		{rpc.Limits{Size: 5}, "bytes"},
 		{rpc.Limits{Values: 3}, "values"},
-		{rpc.Limits{Depth: 1}, "structs and arrays inside each other"},
+		{rpc.Limits{Depth: 1}, "nested structs and arrays"},
 		{rpc.Limits{Size: -1, Values: -1, Depth: -1}, ""},
 	} {
 		_, err := Parse(nested, test.limits)
@@ -101,7 +101,7 @@ func TestMessageCall(t *testing.T) {
 	}{
 		{"no arguments", packetOf(KindRequest, 0x21, 'm', 0), "m", ""},
 		{"arguments", packetOf(KindRequest, 0x21, 'm', 0, 0x10, 5, 0x21, 'a', 0, 0x00), "m 5 a 0", ""},
-		{"a reply", packetOf(KindReply, 0x21, 'm', 0), "", "the packet is no request"},
+		{"a reply", packetOf(KindReply, 0x21, 'm', 0), "", "the packet is not a request"},
 		{"nothing", packetOf(KindRequest), "", "does not start with the name of a method"},
 		{"no name", packetOf(KindRequest, 0x11, 0), "", "does not start with the name of a method"},
 		{"a number first", packetOf(KindRequest, 0x10, 5, 0x21, 'm', 0), "", "does not start with the name of a method"},
@@ -120,15 +120,15 @@ func TestMessageCall(t *testing.T) {
 	}
 }
 
-func TestSyntaxErrorTellsWhere(t *testing.T) {
+func TestSyntaxErrorOffset(t *testing.T) {
 	_, err := Parse(packetOf(KindReply, 0x10, 1, 0x17, 1), rpc.Limits{})
 	syntax, ok := errors.AsType[*SyntaxError](err)
-	if !ok || syntax.Offset != 6 { // four bytes of header, two of an int
+	if !ok || syntax.Offset != 6 { // after four bytes of header and two of an int
 		t.Errorf("got %v, want byte 6", err)
 	}
 }
 
-func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
+func TestReadPacketAllocatesOnlyForReceivedBytes(t *testing.T) {
 	allowed := budget.ForOne(rpc.Limits{Size: 1 << 30}.WithDefaults())
 	for _, test := range []struct {
 		name   string
@@ -136,13 +136,13 @@ func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
 		most   uint64
 	}{
 		{"length of 4 GB", append([]byte{0xa1, 0x1c, 0xff, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 10_000},
-		{"length of a quarter of a GB, allowed", append([]byte{0xa1, 0x1c, 0x0f, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 3 * firstChunk},
+		{"length of 256 MiB, allowed", append([]byte{0xa1, 0x1c, 0x0f, 0xff, 0xff, 0xff, 7}, 1, 2, 3), 3 * firstChunk},
 		{"a megabyte of a string", append([]byte{0xa1, 0x1c, 0x0f, 0xff, 0xff, 0xff, 7, 0xc1, 0x0f, 0xff, 0, 0}, make([]byte, 1<<20)...), 6 << 20},
 	} {
 		r := bufio.NewReader(bytes.NewReader(test.stream))
 		got := allocated(func() {
 			if _, err := readPacket(r, &allowed, firstChunk, notWaiting); err == nil {
-				t.Errorf("%s: it was read", test.name)
+				t.Errorf("%s: got a packet, want an error", test.name)
 			}
 		})
 		if got > test.most {
@@ -151,8 +151,8 @@ func TestReadPacketMakesRoomForWhatArrives(t *testing.T) {
 	}
 }
 
-// FuzzParse: no bytes make Parse panic, and what it reads can be written and
-// read again.
+// FuzzParse checks that Parse does not panic, and that a parsed packet can be encoded
+// and parsed again.
 func FuzzParse(f *testing.F) {
 	for _, capture := range captures(f) {
 		f.Add(capture.packet)
@@ -170,23 +170,23 @@ func FuzzParse(f *testing.F) {
 		}
 		written, err := appendMessage(message)
 		if err != nil {
-			t.Fatalf("write %v: %v", message.Value, err)
+			t.Fatalf("encode %v: %v", message.Value, err)
 		}
 		again, err := Parse(written, rpc.Limits{})
 		if err != nil {
 			t.Fatalf("parse %x again: %v", written, err)
 		}
 		if again.Kind != message.Kind || again.Cookie != message.Cookie || !sameValue(message.Value, again.Value) {
-			t.Fatalf("%+v\nbecame\n%+v", message, again)
+			t.Fatalf("parsed again: got %+v, want %+v", again, message)
 		}
 		_ = message.Fault()
 		if _, err := message.Call(); message.Kind != KindRequest && err == nil {
-			t.Fatal("a call in a packet that is no request")
+			t.Fatal("Call returned a call of a packet that is not a request")
 		}
 	})
 }
 
-// appendMessage writes a packet of any kind.
+// appendMessage encodes a packet of any kind.
 func appendMessage(message Message) ([]byte, error) {
 	body, err := appendRecords(nil, []any{message.Value})
 	if err != nil {
@@ -195,18 +195,18 @@ func appendMessage(message Message) ([]byte, error) {
 	return appendPacket(nil, message.Kind, message.Cookie, body)
 }
 
-// checkParseError tells whether an error is one of those that Parse promises.
+// checkParseError checks that an error is one that Parse documents.
 func checkParseError(t *testing.T, err error) {
 	t.Helper()
 	_, syntax := errors.AsType[*SyntaxError](err)
 	_, limit := errors.AsType[*rpc.LimitError](err)
 	if !syntax && !limit && !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Fatalf("an error that is not documented: %v", err)
+		t.Fatalf("the error is not documented: %v", err)
 	}
 }
 
-// sameValue compares two values in everything. Doubles beyond 2⁵³ thousandths
-// may differ in their last bit, which a float64 does not hold.
+// sameValue reports whether two values are equal. Doubles beyond 2⁵³ thousandths may
+// differ slightly, because a float64 cannot represent them exactly.
 func sameValue(a, b rpc.Value) bool {
 	if a.Kind() != b.Kind() || a.Name() != b.Name() || a.Text() != b.Text() || a.Len() != b.Len() {
 		return false
@@ -230,8 +230,8 @@ func sameValue(a, b rpc.Value) bool {
 	return true
 }
 
-// FuzzReadPacket: the reader of streams takes the same packets out of a stream
-// as Parse does, however the bytes arrive.
+// FuzzReadPacket checks that readPacket reads the same packets from a stream as Parse,
+// whether the bytes arrive together or one by one.
 func FuzzReadPacket(f *testing.F) {
 	var several []byte
 	for _, capture := range captures(f) {
@@ -251,22 +251,22 @@ func FuzzReadPacket(f *testing.F) {
 			p, err := readPacket(whole, &allowed, firstChunk, notWaiting)
 			slowly, slowErr := readPacket(slow, &allowed, 0, notWaiting)
 			if (err == nil) != (slowErr == nil) {
-				t.Fatalf("%v, but byte by byte %v", err, slowErr)
+				t.Fatalf("got %v, byte by byte %v", err, slowErr)
 			}
 			if err != nil {
 				if _, parseErr := Parse(rest, limits); parseErr == nil {
-					t.Fatalf("%v, but Parse takes the rest", err)
+					t.Fatalf("got %v, but Parse accepts the same bytes", err)
 				}
 				return
 			}
 			if p.header != slowly.header || fmt.Sprint(p.wrong) != fmt.Sprint(slowly.wrong) || !sameValue(p.value, slowly.value) {
-				t.Fatalf("%+v, but byte by byte %+v", p, slowly)
+				t.Fatalf("got %+v, byte by byte %+v", p, slowly)
 			}
 			packet := rest[:p.size+p.length]
 			rest = rest[len(packet):]
 			message, err := Parse(packet, limits)
 			if fmt.Sprint(err) != fmt.Sprint(p.wrong) || !sameValue(p.value, message.Value) {
-				t.Fatalf("%+v, but Parse says %v, %v", p, message.Value, err)
+				t.Fatalf("got %+v, Parse returned %v, %v", p, message.Value, err)
 			}
 		}
 	})

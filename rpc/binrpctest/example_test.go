@@ -11,8 +11,8 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// answer is what the server of these examples answers.
-func answer(_ context.Context, call rpc.Call) ([]any, error) {
+// handle replies in place of a Kamailio.
+func handle(_ context.Context, call rpc.Call) ([]any, error) {
 	switch call.Method {
 	case "core.uptime":
 		return []any{rpc.Members{{Name: "uptime", Value: 86400}}}, nil
@@ -40,7 +40,7 @@ func ExampleNewServer() {
 }
 
 func ExampleServer_ServePacket() {
-	server := binrpctest.NewUnstartedServer(answer)
+	server := binrpctest.NewUnstartedServer(handle)
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)

@@ -1,5 +1,5 @@
-// Package binrpctest has a server that speaks BINRPC, for tests and simulators of
-// what calls a Kamailio.
+// Package binrpctest provides a BINRPC server for tests of programs that call a
+// Kamailio.
 package binrpctest
 
 import (
@@ -14,19 +14,20 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
-// Handler answers one call with the records of its reply, Go values of the kinds
-// that [rpc.ValueOf] takes; none is an empty reply. An error that is a
-// [*rpc.Fault] is sent as it is, any other as a fault with code 500 and the
-// error's text. ctx ends when the server is closed. A Handler is called
-// concurrently, once for each connection at a time.
+// Handler returns the records of the reply to one call: Go values of the types that
+// [rpc.ValueOf] accepts, none for an empty reply. An error that is a [*rpc.Fault] is
+// sent as it is, any other error as a fault with code 500 and the error's text. ctx is
+// canceled when the server is closed. A Handler is called concurrently for several
+// connections, but for one call of each connection at a time.
 type Handler func(ctx context.Context, call rpc.Call) ([]any, error)
 
-// Server answers calls as ctl does: a connection's requests in their order, and
-// bytes that are no request with fault 400 and the end of the connection. Unlike
-// ctl, it waits for a slow reader.
+// Server replies to calls as ctl does. It replies to the requests of a connection in
+// their order. It replies to an invalid request with fault 400, and then closes the
+// connection. Unlike ctl, it waits for a slow reader. Its methods may be called
+// concurrently.
 type Server struct {
-	// URI is where the server listens, in the form that dial.New takes. It is empty
-	// for an unstarted server.
+	// URI is the address of the server, in the form that dial.New accepts. It is empty
+	// for a server from [NewUnstartedServer].
 	URI string
 
 	handler Handler
@@ -38,8 +39,8 @@ type Server struct {
 	open map[io.Closer]bool // listeners and connections; nil once closed
 }
 
-// NewServer starts a server on a free TCP port of the loopback interface. The
-// caller must close it. It panics if it cannot listen, as httptest.NewServer does.
+// NewServer starts and returns a server on a free TCP port of the loopback interface.
+// The caller must close it. Like httptest.NewServer, it panics if it cannot listen.
 func NewServer(handler Handler) *Server {
 	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -47,19 +48,20 @@ func NewServer(handler Handler) *Server {
 	}
 	s := NewUnstartedServer(handler)
 	s.URI = "tcp://" + listener.Addr().String()
-	go func() { _ = s.Serve(listener) }() // its callers see what it does not answer
+	go func() { _ = s.Serve(listener) }() // after an error, calls fail
 	return s
 }
 
-// NewUnstartedServer makes a server for other sockets. It serves nothing until
-// [Server.Serve] or [Server.ServePacket] is called.
+// NewUnstartedServer returns a server that does not listen yet. Call [Server.Serve] for
+// each stream listener and [Server.ServePacket] for each datagram socket.
 func NewUnstartedServer(handler Handler) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{handler: handler, ctx: ctx, cancel: cancel, open: map[io.Closer]bool{}}
 }
 
-// Close closes all that is being served, and waits until nothing is under way
-// any more. It must not be called from the Handler.
+// Close closes all listeners and connections, cancels the context of calls, and waits
+// until their handlers have returned. It must not be called by the Handler. It may be
+// called more than once, and always returns nil.
 func (s *Server) Close() error {
 	s.cancel()
 	s.mu.Lock()
@@ -67,14 +69,14 @@ func (s *Server) Close() error {
 	s.open = nil
 	s.mu.Unlock()
 	for closer := range open {
-		_ = closer.Close() // it is given up in any case
+		_ = closer.Close() // it is not used any more
 	}
 	s.running.Wait()
 	return nil
 }
 
-// begin registers what Close is to close and to wait for. It closes it itself
-// where the server is closed already.
+// begin registers a listener or connection for Close. If the server is closed already,
+// it closes the listener or connection and returns false.
 func (s *Server) begin(closer io.Closer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,7 +97,7 @@ func (s *Server) end(closer io.Closer) {
 	s.running.Done()
 }
 
-// whyEnded is nil where Close was the reason.
+// whyEnded returns nil if the server was closed, otherwise err.
 func (s *Server) whyEnded(err error) error {
 	select {
 	case <-s.ctx.Done():
@@ -105,9 +107,9 @@ func (s *Server) whyEnded(err error) error {
 	}
 }
 
-// Serve accepts connections from a stream listener, which it closes in the end,
-// and serves each of them. It returns nil after Close, or else the error that
-// ended it. It may be called for several listeners.
+// Serve accepts connections from a stream listener and serves each of them. It closes
+// the listener before it returns. It returns nil after [Server.Close], otherwise the
+// error of the listener. It may be called for several listeners.
 func (s *Server) Serve(listener net.Listener) error {
 	if !s.begin(listener) {
 		return nil
@@ -124,7 +126,7 @@ func (s *Server) Serve(listener net.Listener) error {
 	}
 }
 
-// limits are those of ctl, which reads a request into a buffer of 65,535 bytes.
+// limits are the limits of ctl, which reads a request into a buffer of 65,535 bytes.
 var limits = rpc.Limits{Size: 65535}
 
 func (s *Server) serveConn(conn net.Conn) {
@@ -135,24 +137,24 @@ func (s *Server) serveConn(conn net.Conn) {
 		if err != nil && !isBadRequest(err) {
 			return
 		}
-		answer, good := s.answer(message, err)
-		if _, err := conn.Write(answer); err != nil || !good {
+		reply, valid := s.reply(message, err)
+		if _, err := conn.Write(reply); err != nil || !valid {
 			return
 		}
 	}
 }
 
-// isBadRequest reports whether an error is about what a client sent. After any
-// other there is no client left to answer.
+// isBadRequest reports whether an error is about the bytes that a client sent. Other
+// errors mean that the connection is closed.
 func isBadRequest(err error) bool {
 	_, limit := errors.AsType[*rpc.LimitError](err)
 	_, syntax := errors.AsType[*binrpc.SyntaxError](err)
 	return limit || syntax
 }
 
-// answer makes the packet that answers a message, or err if it is a bad request.
-// It returns false after a bad request.
-func (s *Server) answer(message binrpc.Message, err error) ([]byte, bool) {
+// reply returns the packet of the reply to a message, and whether the message is a valid
+// request. If err is not nil, it is the error of an invalid one.
+func (s *Server) reply(message binrpc.Message, err error) (packet []byte, valid bool) {
 	var call rpc.Call
 	if err == nil {
 		call, err = message.Call()
@@ -162,7 +164,6 @@ func (s *Server) answer(message binrpc.Message, err error) ([]byte, bool) {
 	}
 	values, err := s.handler(s.ctx, call)
 	if err == nil {
-		var packet []byte
 		if packet, err = binrpc.AppendReply(nil, message.Cookie, values...); err == nil {
 			return packet, true
 		}
@@ -176,19 +177,20 @@ func (s *Server) answer(message binrpc.Message, err error) ([]byte, bool) {
 
 func faultPacket(cookie uint32, fault *rpc.Fault) []byte {
 	packet, err := binrpc.AppendFault(nil, cookie, fault)
-	if err != nil { // a code beyond 32 bits
+	if err != nil { // the code does not fit 32 bits
 		packet, _ = binrpc.AppendFault(nil, cookie, &rpc.Fault{Code: 500, Reason: fault.Reason})
 	}
 	return packet
 }
 
-// largestPiece is the most that a UDP datagram holds.
+// largestPiece is the maximum size in bytes of a UDP datagram's payload.
 const largestPiece = 65507
 
-// ServePacket answers the requests that a datagram socket receives, which it
-// closes in the end. A reply that is too large for one datagram is sent in
-// several, of which only the first has the header. It returns nil after Close,
-// or else the error that ended it.
+// ServePacket replies to the requests that a datagram socket receives. It closes the
+// socket before it returns. A reply of more than 65,507 bytes is sent in several
+// datagrams, of which only the first has a header. ServePacket returns nil after
+// [Server.Close], otherwise the error of the socket. It may be called for several
+// sockets.
 func (s *Server) ServePacket(conn net.PacketConn) error {
 	if !s.begin(conn) {
 		return nil
@@ -200,19 +202,19 @@ func (s *Server) ServePacket(conn net.PacketConn) error {
 		if err != nil {
 			return s.whyEnded(err)
 		}
-		s.answerDatagram(conn, from, buf[:n])
+		s.serveDatagram(conn, from, buf[:n])
 	}
 }
 
-// answerDatagram answers one datagram, if its sender has an address.
-func (s *Server) answerDatagram(conn net.PacketConn, from net.Addr, request []byte) {
+// serveDatagram replies to one datagram, if its sender has an address.
+func (s *Server) serveDatagram(conn net.PacketConn, from net.Addr, request []byte) {
 	message, err := binrpc.Parse(request, limits)
-	answer, _ := s.answer(message, err)
-	for len(answer) > 0 {
-		n := min(len(answer), largestPiece)
-		if _, err := conn.WriteTo(answer[:n], from); err != nil {
+	reply, _ := s.reply(message, err)
+	for len(reply) > 0 {
+		n := min(len(reply), largestPiece)
+		if _, err := conn.WriteTo(reply[:n], from); err != nil {
 			return
 		}
-		answer = answer[n:]
+		reply = reply[n:]
 	}
 }

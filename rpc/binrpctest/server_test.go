@@ -38,7 +38,8 @@ func listen(t testing.TB) net.Listener {
 	return listener
 }
 
-// start lets a server serve until the end of the test.
+// start runs serve in a goroutine. The cleanup of the test closes the server and checks
+// the error of serve.
 func start(t testing.TB, server *Server, serve func(*Server) error) {
 	t.Helper()
 	done := make(chan error, 1)
@@ -53,7 +54,7 @@ func start(t testing.TB, server *Server, serve func(*Server) error) {
 	})
 }
 
-// patience is how long a test waits for what should happen at once.
+// patience is how long a test waits for an event that normally happens at once.
 const patience = 10 * time.Second
 
 func deadline(t testing.TB) context.Context {
@@ -63,12 +64,12 @@ func deadline(t testing.TB) context.Context {
 	return ctx
 }
 
-// echo answers with the name of the method.
+// echo replies with the name of the method.
 func echo(_ context.Context, call rpc.Call) ([]any, error) {
 	return []any{call.Method}, nil
 }
 
-// connect connects to a server without a client.
+// connect connects to a server and returns the connection.
 func connect(t testing.TB, path string) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := net.Dial("unix", path)
@@ -101,7 +102,7 @@ func reply(t testing.TB, cookie uint32, records ...any) []byte {
 	return packet
 }
 
-// packetOf is a request with cookie 7 and these bytes as its records.
+// packetOf returns a request with cookie 7 and these bytes as its records.
 func packetOf(records ...byte) []byte {
 	return append([]byte{0xa1, 0, byte(len(records)), 7}, records...)
 }
@@ -115,7 +116,7 @@ func request(t testing.TB, cookie uint32, method string, args ...any) []byte {
 	return packet
 }
 
-func TestServerAnswers(t *testing.T) {
+func TestServerReplies(t *testing.T) {
 	path := serve(t, func(_ context.Context, call rpc.Call) ([]any, error) {
 		switch call.Method {
 		case "nothing":
@@ -123,13 +124,13 @@ func TestServerAnswers(t *testing.T) {
 		case "args":
 			return call.Args, nil
 		case "fault":
-			return nil, &rpc.Fault{Code: 404, Reason: "not here"}
+			return nil, &rpc.Fault{Code: 404, Reason: "not found"}
 		case "error":
-			return nil, errors.New("something else")
+			return nil, errors.New("other error")
 		case "large fault":
 			return nil, &rpc.Fault{Code: math.MinInt, Reason: "beyond"}
 		default:
-			return []any{make(chan int)}, nil // has no form
+			return []any{make(chan int)}, nil // cannot be encoded
 		}
 	})
 	s, err := binrpc.Dial(deadline(t), "unix", path, binrpc.Options{})
@@ -138,7 +139,7 @@ func TestServerAnswers(t *testing.T) {
 	}
 	defer s.Close()
 	large := rpc.Fault{Code: 500, Reason: "beyond"}
-	if math.MinInt == math.MinInt32 { // then the wire has room for it
+	if math.MinInt == math.MinInt32 { // the code fits 32 bits
 		large.Code = math.MinInt
 	}
 	for _, test := range []struct {
@@ -149,10 +150,10 @@ func TestServerAnswers(t *testing.T) {
 		{call: rpc.Call{Method: "nothing"}, want: "[]"},
 		{call: rpc.Call{Method: "args", Args: []any{1, "two", 3.5}}, want: `[1,"two",3.5]`},
 		{call: rpc.Call{Method: "args", Args: []any{rpc.Members{{Name: "a", Value: nil}}}}, want: `{"a":null}`},
-		{call: rpc.Call{Method: "fault"}, fault: rpc.Fault{Code: 404, Reason: "not here"}},
-		{call: rpc.Call{Method: "error"}, fault: rpc.Fault{Code: 500, Reason: "something else"}},
+		{call: rpc.Call{Method: "fault"}, fault: rpc.Fault{Code: 404, Reason: "not found"}},
+		{call: rpc.Call{Method: "error"}, fault: rpc.Fault{Code: 500, Reason: "other error"}},
 		{call: rpc.Call{Method: "large fault"}, fault: large},
-		{call: rpc.Call{Method: "bad"}, fault: rpc.Fault{Code: 500, Reason: "the reply: a value of Go type chan int has no RPC form"}},
+		{call: rpc.Call{Method: "bad"}, fault: rpc.Fault{Code: 500, Reason: "encode the reply: a value of Go type chan int cannot be encoded"}},
 	} {
 		got, err := rpc.One(deadline(t), s, test.call.Method, test.call.Args...)
 		fault, ok := errors.AsType[*rpc.Fault](err)
@@ -162,13 +163,13 @@ func TestServerAnswers(t *testing.T) {
 	}
 }
 
-func TestServerAnswersInOrder(t *testing.T) {
+func TestServerRepliesInOrder(t *testing.T) {
 	conn, r := connect(t, serve(t, echo))
 	var requests []byte
 	for cookie := range uint32(100) {
 		requests = append(requests, request(t, cookie, "m")...)
 	}
-	// However the requests arrive.
+	// The pieces do not end between requests.
 	for _, piece := range [][]byte{requests[:3], requests[3:50], requests[50:]} {
 		if _, err := conn.Write(piece); err != nil {
 			t.Fatal(err)
@@ -188,8 +189,8 @@ func TestServerRefusesBadRequests(t *testing.T) {
 		cookie uint32
 		want   string
 	}{
-		{"garbage", []byte("GET / HTTP/1.1\r\n\r\n"), 0, "0x47 where a packet starts"},
-		{"a reply", reply(t, 7, "x"), 7, "the packet is no request"},
+		{"garbage", []byte("GET / HTTP/1.1\r\n\r\n"), 0, "0x47 instead of 0xa1"},
+		{"a reply", reply(t, 7, "x"), 7, "the packet is not a request"},
 		{"no method", packetOf(), 7, "does not start with the name of a method"},
 		{"a number for a method", packetOf(0x10, 1), 7, "does not start with the name of a method"},
 		{"bad records", packetOf(0x83), 7, "the end of a struct that was not started"},
@@ -209,24 +210,25 @@ func TestServerRefusesBadRequests(t *testing.T) {
 				t.Errorf("got %v with cookie %d, want 400 %q with %d", fault, got.Cookie, test.want, test.cookie)
 			}
 			if _, err := r.ReadByte(); err != io.EOF && !isReset(err) {
-				t.Errorf("the connection goes on: %v", err)
+				t.Errorf("read after a bad request: got error %v, want the end of the connection", err)
 			}
 		})
 	}
 }
 
-// isReset tells whether a connection was closed with bytes that nobody read.
+// isReset reports whether an error means that the server closed the connection without
+// reading all bytes.
 func isReset(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && !op.Timeout()
 }
 
-func TestServerTakesTheLongestRequest(t *testing.T) {
+func TestServerAcceptsLongestRequest(t *testing.T) {
 	conn, r := connect(t, serve(t, echo))
 	const maxRequest = 65535
 	longest := request(t, 7, "m", strings.Repeat("x", maxRequest-12))
 	if len(longest) != maxRequest {
-		t.Fatalf("a request of %d bytes", len(longest))
+		t.Fatalf("the request has %d bytes, want %d", len(longest), maxRequest)
 	}
 	if _, err := conn.Write(longest); err != nil {
 		t.Fatal(err)
@@ -301,16 +303,16 @@ func TestServerRefusesBadDatagrams(t *testing.T) {
 }
 
 func TestConcurrentBatches(t *testing.T) {
-	answer := func(_ context.Context, call rpc.Call) ([]any, error) {
+	handler := func(_ context.Context, call rpc.Call) ([]any, error) {
 		return []any{call.Method, call.Args[0]}, nil
 	}
-	conn, err := binrpc.Dial(deadline(t), "unix", serve(t, answer), binrpc.Options{})
+	conn, err := binrpc.Dial(deadline(t), "unix", serve(t, handler), binrpc.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, client := range map[string]rpc.Client{
 		"stream":   conn,
-		"datagram": binrpc.NewDatagram("unixgram", servePacket(t, "unixgram", answer), binrpc.Options{}),
+		"datagram": binrpc.NewDatagram("unixgram", servePacket(t, "unixgram", handler), binrpc.Options{}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer client.Close()
@@ -336,7 +338,6 @@ func TestConcurrentBatches(t *testing.T) {
 	}
 }
 
-// TestNewServer has a server that is started at once, as most tests need it.
 func TestNewServer(t *testing.T) {
 	server := NewServer(echo)
 	defer server.Close()
@@ -356,7 +357,7 @@ func waitFor(t testing.TB, what string, closed <-chan struct{}) {
 	select {
 	case <-closed:
 	case <-time.After(patience):
-		t.Fatalf("%s: it did not happen", what)
+		t.Fatalf("timed out waiting for %s", what)
 	}
 }
 
@@ -365,7 +366,7 @@ func waitUntil(t testing.TB, condition func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !condition(); {
 		if time.Now().After(end) {
-			t.Fatal("it did not happen")
+			t.Fatal("timed out waiting for a condition")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -376,8 +377,8 @@ func TestServerClose(t *testing.T) {
 	var finished atomic.Bool
 	server := NewUnstartedServer(func(ctx context.Context, _ rpc.Call) ([]any, error) {
 		close(entered)
-		<-ctx.Done()       // Close ends it
-		for range 10_000 { // and waits for it
+		<-ctx.Done()       // canceled by Close
+		for range 10_000 { // Close waits until the handler returns
 			runtime.Gosched()
 		}
 		finished.Store(true)
@@ -405,33 +406,33 @@ func TestServerClose(t *testing.T) {
 	if _, err := conn.Write(request(t, 1, "m")); err != nil {
 		t.Fatal(err)
 	}
-	waitFor(t, "the handler is called", entered)
+	waitFor(t, "the handler", entered)
 	for range 2 {
 		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
 		if !finished.Load() {
-			t.Error("a handler outlived Close")
+			t.Error("Close returned before a handler")
 		}
 	}
 	serving.Wait()
 	for _, r := range []*bufio.Reader{idle, busy} {
-		// The call under way may still have been answered.
+		// The call in progress may have got a reply.
 		if _, err := io.Copy(io.Discard, r); err != nil && !isReset(err) {
-			t.Errorf("a connection outlived the server: %v", err)
+			t.Errorf("a connection is open after Close: %v", err)
 		}
 	}
-	// What is given to it now is closed at once.
+	// After Close, Serve closes a listener at once.
 	late := listen(t)
 	if err := server.Serve(late); err != nil {
 		t.Error(err)
 	}
 	if _, err := late.Accept(); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("a listener outlived the server: %v", err)
+		t.Errorf("a listener is open after Close: %v", err)
 	}
 }
 
-func TestServerForgetsConnections(t *testing.T) {
+func TestServerRemovesClosedConnections(t *testing.T) {
 	server, listener := NewUnstartedServer(echo), listen(t)
 	start(t, server, func(s *Server) error { return s.Serve(listener) })
 	conn, r := connect(t, listener.Addr().String())

@@ -1,5 +1,5 @@
-// Package dial turns the URI of a Kamailio into a client, which keeps one
-// connection and makes a new one when it must.
+// Package dial provides a client for the URI of a Kamailio. The client keeps its
+// connection, and connects again after it was closed.
 package dial
 
 import (
@@ -18,42 +18,44 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/jsonrpc"
 )
 
-// Options are the settings of a client. The zero Options are good.
+// Options are the settings of a client. The zero value of each field is its default.
 type Options struct {
-	// Limits bound what a reply may cost.
+	// Limits limits the size of replies.
 	Limits rpc.Limits
-	// Stall is how long a reply over BINRPC may pause; see [binrpc.Options].
+	// Stall is the maximum pause within a reply over BINRPC. Zero and negative
+	// durations mean 1 s; see [binrpc.Options].
 	Stall time.Duration
-	// HTTP is used for http and https targets: certificates and credentials belong
-	// to it. Nil means one without either.
+	// HTTP is the HTTP client for http and https targets; set certificates and
+	// credentials there. Nil means a client without certificates and credentials.
 	HTTP *http.Client
 }
 
-// Client is a [rpc.Client] for one target. It connects at the first call and keeps
-// the connection. It connects again when the server closed the connection, which ctl
-// may do after 120 s without a request, or when a reply was not the one that was due.
-// A call that got no reply is sent once more, on a new connection and within the same
-// context, if no byte of it was written, or if it is Idempotent.
+// Client is an [rpc.Client] for one target. It may be used concurrently. It connects at
+// the first call and keeps the connection. It connects again after the server closed
+// the connection, which ctl may do after 120 s without a request, and after an error
+// that closed it. A call without a reply is sent once more, on a new connection and
+// with the same context, if no byte of it was written or if it is Idempotent. It is not
+// sent again if ctx is done, after a fault, or if its reply exceeds the limits.
 type Client struct {
 	target  Target
 	options Options
-	turn    chan struct{} // holds a token while a batch is under way
+	turn    chan struct{} // contains a token while a batch is in progress
 
 	mu      sync.Mutex
 	conn    conn
-	dialed  uint64   // how many connections were made
-	methods []string // of conn; nil if not asked yet
+	dialed  uint64   // number of connections that were made
+	methods []string // of the server at conn; nil if unknown
 	closed  bool
 }
 
-// conn is a connection that can wear out.
+// conn is a connection that may become unusable.
 type conn interface {
 	rpc.Client
 	Usable() bool
 }
 
-// New makes a client for the target that uri names; see [ParseTarget]. It does
-// not connect yet, so the only error is a bad URI.
+// New returns a client for the target with that URI, with default Options. It does not
+// connect yet, so the only errors are those of [ParseTarget].
 func New(uri string) (*Client, error) {
 	target, err := ParseTarget(uri)
 	if err != nil {
@@ -62,16 +64,16 @@ func New(uri string) (*Client, error) {
 	return NewTarget(target, Options{}), nil
 }
 
-// NewTarget makes a client for a target. It does not connect yet.
+// NewTarget returns a client for a target. It does not connect yet.
 func NewTarget(target Target, options Options) *Client {
 	return &Client{target: target, options: options, turn: make(chan struct{}, 1)}
 }
 
-// Target returns what the client connects to.
+// Target returns the target that the client connects to.
 func (c *Client) Target() Target { return c.target }
 
-// Close closes the connection. Calls after it, and calls that wait for their reply,
-// fail with [rpc.ErrClosed]. It may be called again.
+// Close closes the connection, if there is one. Later calls, and calls that wait for
+// their reply, fail with [rpc.ErrClosed]. Close may be called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,8 +84,8 @@ func (c *Client) Close() error {
 	return c.conn.Close()
 }
 
-// connect returns the connection, a new one if there is none that is usable. The
-// caller has the turn.
+// connect returns the connection, and makes a new one if it is not usable. The caller
+// must have the turn.
 func (c *Client) connect(ctx context.Context) (conn, error) {
 	c.mu.Lock()
 	current, closed := c.conn, c.closed
@@ -95,7 +97,7 @@ func (c *Client) connect(ctx context.Context) (conn, error) {
 		return current, nil
 	}
 	if current != nil {
-		_ = current.Close() // it has failed already
+		_ = current.Close() // it is unusable in any case
 	}
 	fresh, err := c.dial(ctx)
 	c.mu.Lock()
@@ -113,9 +115,10 @@ func (c *Client) connect(ctx context.Context) (conn, error) {
 	return fresh, nil
 }
 
-// Connection returns a number that changes whenever the client makes a new connection. As long as it is the same, Kamailio has
-// not restarted. It returns 0 if there is no connection that would show that: before the first call, after the connection was
-// closed, and over datagrams and JSON-RPC.
+// Connection returns a number that identifies the current connection; it increases with
+// each new one. Kamailio has not restarted while the number is the same. It is 0 if
+// there is no connection that could show a restart: before the first call, after the
+// connection was closed, and over datagrams and JSON-RPC.
 func (c *Client) Connection() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -166,7 +169,7 @@ func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 		}
 		again, err := c.attempt(ctx, b, all, false)
 		if err == nil && len(again) > 0 {
-			// The first one may be why the others got no reply: it goes last.
+			// The first call may be the cause of the failure, so it is sent last.
 			again = append(again[1:], again[0])
 			again, err = c.attempt(ctx, b, again, true)
 		}
@@ -181,20 +184,20 @@ func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 // attempts is a batch whose calls may be sent twice.
 type attempts struct {
 	calls []rpc.Call
-	sent  []bool // by an earlier attempt
+	sent  []bool // whether the first attempt sent the call
 	yield func(int, rpc.Reply) bool
 }
 
-// reply yields the reply to a call.
+// reply yields the reply to a call. It returns false if the loop ended.
 func (b *attempts) reply(i int, reply rpc.Reply) bool {
 	reply.NotSent = reply.NotSent && !b.sent[i]
 	return b.yield(i, reply)
 }
 
-// attempt makes the calls with these indices, and yields the replies. The calls
-// that another attempt may still get a reply to are returned instead, unless this
-// is the last; with an error if no connection could be made. After yield returned
-// false there is nothing left to do.
+// attempt makes the calls with these indices and yields the replies. If it is not the
+// last attempt, it returns the calls that may be sent again instead of yielding their
+// errors. If no connection can be made, it returns all calls and the error. It returns
+// no calls after yield returned false.
 func (c *Client) attempt(ctx context.Context, b *attempts, indices []int, last bool) ([]int, error) {
 	conn, err := c.connect(ctx)
 	if err != nil {
@@ -218,29 +221,31 @@ func (c *Client) attempt(ctx context.Context, b *attempts, indices []int, last b
 	return again, nil
 }
 
-// mayRetry reports whether a call got no reply, might get one on a new connection,
-// and may be sent again.
+// mayRetry reports whether a call got no reply, may get one on a new connection, and is
+// allowed to be sent again.
 func mayRetry(call rpc.Call, reply rpc.Reply) bool {
 	if reply.Err == nil || !call.Idempotent && !reply.NotSent {
 		return false
 	}
 	_, fault := errors.AsType[*rpc.Fault](reply.Err)
 	_, limit := errors.AsType[*rpc.LimitError](reply.Err)
-	over := errors.Is(reply.Err, context.Canceled) || errors.Is(reply.Err, context.DeadlineExceeded)
-	// A reply that is too large for a datagram would be as large again.
-	late := errors.Is(reply.Err, rpc.ErrNoDatagram)
-	return !fault && !limit && !over && !late
+	done := errors.Is(reply.Err, context.Canceled) || errors.Is(reply.Err, context.DeadlineExceeded)
+	// A reply that is too large for a datagram would be too large again.
+	noDatagram := errors.Is(reply.Err, rpc.ErrNoDatagram)
+	return !fault && !limit && !done && !noDatagram
 }
 
-// ErrNoMethods says that a server answered system.listMethods without any names.
-var ErrNoMethods = errors.New("system.listMethods named no methods")
+// ErrNoMethods is the error of [Client.Methods] if the reply to system.listMethods
+// contains no names.
+var ErrNoMethods = errors.New("system.listMethods returned no method names")
 
-// Methods returns the names of the RPC methods that the server has, from
-// system.listMethods. They are fixed until Kamailio restarts, so over a stream of
-// BINRPC the server is asked once for each connection; over other transports, which
-// do not show a restart, each time. asked reports whether the server replied just
-// now, a fault included. If ctx has no deadline, Methods may block for as long as
-// Kamailio does not reply.
+// Methods returns the names of the server's RPC methods, from system.listMethods. They
+// do not change until Kamailio restarts, so over a BINRPC stream Methods calls
+// system.listMethods once per connection. Over other transports, which do not show a
+// restart, it does so each time. asked reports whether it called the server and got a
+// reply, which may be a fault. The error is that of the reply, or [ErrNoMethods]. If ctx
+// has no deadline, Methods may block until Kamailio replies or the connection is closed.
+// The caller may change the slice.
 func (c *Client) Methods(ctx context.Context) (methods []string, asked bool, err error) {
 	if known := c.knownMethods(); known != nil {
 		return slices.Clone(known), false, nil
@@ -262,7 +267,7 @@ func (c *Client) Methods(ctx context.Context) (methods []string, asked bool, err
 	return methods, asked, err
 }
 
-// remember keeps the methods as long as the connection lives.
+// remember stores the methods until the connection is closed, if it is a BINRPC stream.
 func (c *Client) remember(methods []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -271,6 +276,7 @@ func (c *Client) remember(methods []string) {
 	}
 }
 
+// knownMethods returns the stored methods, nil if there are none.
 func (c *Client) knownMethods() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -23,6 +23,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
 
+// patience is how long a test waits for an event that normally happens at once.
 const patience = 10 * time.Second
 
 func deadline(t testing.TB) context.Context {
@@ -86,7 +87,7 @@ func newClient(t testing.TB, uri string, options Options) *Client {
 
 func socketPath(t testing.TB) string { return filepath.Join(t.TempDir(), "ctl") }
 
-// ask makes calls that may be repeated.
+// ask makes idempotent calls.
 func ask(ctx context.Context, client rpc.Client, methods ...string) []rpc.Reply {
 	var calls []rpc.Call
 	for _, method := range methods {
@@ -121,11 +122,11 @@ func TestNew(t *testing.T) {
 	if got := c.Target(); got != (Target{BINRPC, "unixgram", "/run/kamailio_ctl"}) {
 		t.Errorf("got %+v", got)
 	}
-	if err := c.Close(); err != nil { // it never connected
+	if err := c.Close(); err != nil { // it has not connected
 		t.Error(err)
 	}
 	if _, err := New("ftp://localhost"); err == nil {
-		t.Error("a client for a web page")
+		t.Error("New accepted an FTP URI")
 	}
 }
 
@@ -161,7 +162,7 @@ func TestClientConnection(t *testing.T) {
 	serve(t, path, echo)
 	ask(deadline(t), c, "a")
 	if got := c.Connection(); got == first || got == 0 {
-		t.Errorf("connection %d after a restart of the server, before it %d", got, first)
+		t.Errorf("connection %d after a restart of the server, %d before", got, first)
 	}
 	datagrams := newClient(t, "udp://127.0.0.1:9", Options{})
 	if got := datagrams.Connection(); got != 0 {
@@ -213,14 +214,15 @@ func TestClientConnectsAgain(t *testing.T) {
 	_ = s.Close()
 	for _, reply := range ask(deadline(t), c, "b", "c") {
 		if reply.Err == nil || errors.Is(reply.Err, rpc.ErrClosed) {
-			t.Errorf("got %v, want why no connection can be made", reply.Err)
+			t.Errorf("got %v, want the error of the connection attempt", reply.Err)
 		}
 	}
 	serve(t, path, echo)
 	wantTexts(t, ask(deadline(t), c, "d", "e"), "d", "e")
 }
 
-// scripted is a server that plays one function a connection, in their order.
+// scripted starts a server that calls one function per connection, in order, and returns
+// the path of its socket.
 func scripted(t testing.TB, plays ...func(conn net.Conn)) string {
 	t.Helper()
 	listener, err := net.Listen("unix", socketPath(t))
@@ -247,8 +249,8 @@ func scripted(t testing.TB, plays ...func(conn net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// requests reads that many requests and returns their cookies and methods. They
-// must come in one piece, as a Conn writes them.
+// requests reads all requests of a batch. They must arrive in one piece, as a Conn
+// writes them.
 func requests(t testing.TB, conn net.Conn) []binrpc.Message {
 	buf := make([]byte, 65536)
 	n, err := conn.Read(buf)
@@ -273,8 +275,8 @@ func requests(t testing.TB, conn net.Conn) []binrpc.Message {
 	return all
 }
 
-// answer answers some requests with the name of their method.
-func answer(t testing.TB, conn net.Conn, messages []binrpc.Message) {
+// reply replies to requests with the names of their methods.
+func reply(t testing.TB, conn net.Conn, messages []binrpc.Message) {
 	for _, message := range messages {
 		call, err := message.Call()
 		if err != nil {
@@ -290,26 +292,26 @@ func answer(t testing.TB, conn net.Conn, messages []binrpc.Message) {
 	}
 }
 
-func all(t testing.TB) func(net.Conn) {
-	return func(conn net.Conn) { answer(t, conn, requests(t, conn)) }
+func replyToAll(t testing.TB) func(net.Conn) {
+	return func(conn net.Conn) { reply(t, conn, requests(t, conn)) }
 }
 
-func TestClientRetriesWhatGotNoAnswer(t *testing.T) {
+func TestClientRetriesCallsWithoutReply(t *testing.T) {
 	send := func(b []byte) func(net.Conn) {
 		return func(conn net.Conn) {
 			messages := requests(t, conn)
-			answer(t, conn, messages[:1])
+			reply(t, conn, messages[:1])
 			_, _ = conn.Write(b)
 		}
 	}
-	var asked []string
+	var retried []string
 	second := func(conn net.Conn) {
 		messages := requests(t, conn)
 		for _, message := range messages {
 			call, _ := message.Call()
-			asked = append(asked, call.Method)
+			retried = append(retried, call.Method)
 		}
-		answer(t, conn, messages)
+		reply(t, conn, messages)
 	}
 	for name, first := range map[string]func(net.Conn){
 		"the server closed":  send(nil),
@@ -318,12 +320,12 @@ func TestClientRetriesWhatGotNoAnswer(t *testing.T) {
 		"a reply is cut off": send([]byte{0xa1, 0x10}),
 	} {
 		t.Run(name, func(t *testing.T) {
-			asked = nil
+			retried = nil
 			c := newClient(t, "unix:"+scripted(t, first, second), Options{})
 			wantTexts(t, ask(deadline(t), c, "a", "b", "c"), "a", "b", "c")
-			// b may be why there was no answer, so it is asked last.
-			if !slices.Equal(asked, []string{"c", "b"}) {
-				t.Errorf("asked again: %v, want c and b", asked)
+			// b may be the cause of the failure, so it is sent last.
+			if !slices.Equal(retried, []string{"c", "b"}) {
+				t.Errorf("retried %v, want c and b", retried)
 			}
 		})
 	}
@@ -335,10 +337,10 @@ func TestClientRetriesAfterAStall(t *testing.T) {
 		requests(t, conn)
 		_, _ = conn.Write([]byte{0xa1})
 		buf := make([]byte, 1)
-		_, _ = conn.Read(buf) // until the client gives up
+		_, _ = conn.Read(buf) // until the client closes the connection
 		close(release)
 	}
-	c := newClient(t, "unix:"+scripted(t, stall, all(t)), Options{Stall: 20 * time.Millisecond})
+	c := newClient(t, "unix:"+scripted(t, stall, replyToAll(t)), Options{Stall: 20 * time.Millisecond})
 	wantTexts(t, ask(deadline(t), c, "a"), "a")
 	<-release
 }
@@ -349,7 +351,7 @@ func TestClientRetriesOnce(t *testing.T) {
 	wantError(t, ask(deadline(t), c, "a", "b"), rpc.ErrClosed)
 }
 
-func TestClientDoesNotRetryWhatWasAnswered(t *testing.T) {
+func TestClientDoesNotRetryAfterReply(t *testing.T) {
 	s := serve(t, socketPath(t), func(_ context.Context, call rpc.Call) ([]any, error) {
 		switch call.Method {
 		case "fault":
@@ -366,7 +368,7 @@ func TestClientDoesNotRetryWhatWasAnswered(t *testing.T) {
 	if fault, ok := errors.AsType[*rpc.Fault](replies[1].Err); !ok || fault.Reason != "no" {
 		t.Errorf("got %v, want a fault", replies[1].Err)
 	}
-	// A reply over the limit costs only its own call.
+	// The other calls of the batch succeed on a new connection.
 	if _, ok := errors.AsType[*rpc.LimitError](replies[2].Err); !ok {
 		t.Errorf("got %v, want a LimitError", replies[2].Err)
 	}
@@ -376,7 +378,7 @@ func TestClientDoesNotRetryWhatWasAnswered(t *testing.T) {
 	}
 }
 
-func TestClientDoesNotRetryWithoutTime(t *testing.T) {
+func TestClientDoesNotRetryAfterDeadline(t *testing.T) {
 	gone := make(chan struct{})
 	silent := func(conn net.Conn) {
 		requests(t, conn)
@@ -384,15 +386,15 @@ func TestClientDoesNotRetryWithoutTime(t *testing.T) {
 		_, _ = conn.Read(buf)
 		close(gone)
 	}
-	c := newClient(t, "unix:"+scripted(t, silent, all(t)), Options{})
+	c := newClient(t, "unix:"+scripted(t, silent, replyToAll(t)), Options{})
 	ctx, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
 	defer cancel()
 	wantError(t, ask(ctx, c, "a"), context.DeadlineExceeded)
-	<-gone // the connection is given up
+	<-gone // the client has closed the connection
 	wantTexts(t, ask(deadline(t), c, "b"), "b")
 }
 
-func TestClientLeavingTheLoop(t *testing.T) {
+func TestClientBreakFromLoop(t *testing.T) {
 	s := serve(t, socketPath(t), echo)
 	c := newClient(t, "unix:"+s.path, Options{})
 	for range c.Stream(deadline(t), rpc.Call{Method: "a"}, rpc.Call{Method: "b"}) {
@@ -401,14 +403,14 @@ func TestClientLeavingTheLoop(t *testing.T) {
 	wantTexts(t, ask(deadline(t), c, "c"), "c")
 }
 
-func TestClientContextThatIsOver(t *testing.T) {
+func TestClientCanceledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	c := newClient(t, "unix:"+socketPath(t), Options{})
 	wantError(t, ask(ctx, c, "a", "b"), context.Canceled)
 }
 
-func TestClientCancelWhileWaitingForTheTurn(t *testing.T) {
+func TestClientCancelWhileWaitingForAnotherBatch(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	s := serve(t, socketPath(t), func(_ context.Context, call rpc.Call) ([]any, error) {
 		close(entered)
@@ -457,14 +459,14 @@ func TestClientClose(t *testing.T) {
 			}
 		}
 		wantError(t, ask(deadline(t), c, "b", "c"), rpc.ErrClosed)
-		_ = s.Close() // it must not even try to connect
+		_ = s.Close() // a connection attempt would fail with another error
 		wantError(t, ask(deadline(t), c, "d"), rpc.ErrClosed)
 		if got := s.connections.Load(); got != 1 {
 			t.Errorf("%d connections, want 1", got)
 		}
 	})
 	for _, scheme := range []string{"unix:", "unixd:"} {
-		t.Run("with a call under way over "+scheme, func(t *testing.T) {
+		t.Run("during a call over "+scheme, func(t *testing.T) {
 			path := socketPath(t)
 			entered := make(chan struct{})
 			handler := func(ctx context.Context, _ rpc.Call) ([]any, error) {
@@ -494,13 +496,13 @@ func TestClientClose(t *testing.T) {
 }
 
 func TestClientMethods(t *testing.T) {
-	var asked atomic.Int32
+	var calls atomic.Int32
 	list := []string{"core.uptime", "system.listMethods"}
 	handler := func(_ context.Context, call rpc.Call) ([]any, error) {
 		if call.Method != "system.listMethods" {
 			return []any{call.Method}, nil
 		}
-		asked.Add(1)
+		calls.Add(1)
 		var records []any
 		for _, name := range list {
 			records = append(records, name)
@@ -515,28 +517,28 @@ func TestClientMethods(t *testing.T) {
 		if err != nil || !slices.Equal(got, list) || asked != (i == 0) {
 			t.Fatalf("got %v, %v; want %v", got, err, list)
 		}
-		got[0] = "overwritten" // is the caller's own
+		got[0] = "overwritten" // must not change what the client stores
 	}
-	if got := asked.Load(); got != 1 {
-		t.Errorf("asked %d times over one connection, want once", got)
+	if got := calls.Load(); got != 1 {
+		t.Errorf("%d calls over one connection, want 1", got)
 	}
 	_ = s.Close()
 	list = []string{"core.uptime", "system.listMethods", "new.method"}
 	serve(t, path, handler)
-	wantTexts(t, ask(deadline(t), c, "a"), "a") // until then the end may be unnoticed
+	wantTexts(t, ask(deadline(t), c, "a"), "a") // after it, the client uses the new connection
 	if got, _, err := c.Methods(deadline(t)); err != nil || !slices.Equal(got, list) {
 		t.Errorf("after a restart: got %v, %v; want %v", got, err, list)
 	}
 }
 
 func TestClientMethodsOverDatagrams(t *testing.T) {
-	var asked atomic.Int32
+	var calls atomic.Int32
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := binrpctest.NewUnstartedServer(func(context.Context, rpc.Call) ([]any, error) {
-		if asked.Add(1) == 3 {
+		if calls.Add(1) == 3 {
 			return nil, &rpc.Fault{Code: 500, Reason: "the body buffer is too small"}
 		}
 		return []any{"system.listMethods"}, nil
@@ -550,12 +552,12 @@ func TestClientMethodsOverDatagrams(t *testing.T) {
 		}
 	}
 	if _, asked, err := c.Methods(deadline(t)); err == nil || !asked {
-		t.Error("asked once only, or the fault was lost")
+		t.Errorf("third call: asked is %t, error %v; want true and a fault", asked, err)
 	}
 }
 
-// TestClientMethodsWithoutNames has servers answer system.listMethods with what
-// are no names.
+// TestClientMethodsWithoutNames has servers whose replies to system.listMethods contain
+// no names.
 func TestClientMethodsWithoutNames(t *testing.T) {
 	for _, records := range [][]any{nil, {4}, {""}, {rpc.Members{{Name: "x", Value: 1}}}} {
 		s := serve(t, socketPath(t), func(context.Context, rpc.Call) ([]any, error) { return records, nil })
@@ -590,13 +592,12 @@ func TestMayRetry(t *testing.T) {
 			t.Errorf("%v, not sent: got %v", test.err, got)
 		}
 		if mayRetry(rpc.Call{}, rpc.Reply{Err: test.err}) {
-			t.Errorf("%v: a call that changes something is repeated", test.err)
+			t.Errorf("%v: a call that is not idempotent would be sent again", test.err)
 		}
 	}
 }
 
-// TestClientJSONRPC calls a server of the other protocol, over each of its
-// networks.
+// TestClientJSONRPC calls JSON-RPC servers over HTTP, UDP and unix datagrams.
 func TestClientJSONRPC(t *testing.T) {
 	const reply = `{"jsonrpc":"2.0","result":["a.b","c.d"],"id":1}`
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -633,34 +634,35 @@ func TestClientJSONRPC(t *testing.T) {
 	}
 }
 
-// TestClientSendsACallOnce has servers that take a call and close the connection, as
-// a Kamailio does that dlg.end_dlg makes crash.
-func TestClientSendsACallOnce(t *testing.T) {
+// TestClientRepeatsOnlyIdempotentCalls has servers that read a call and close the
+// connection, as a Kamailio that crashes in dlg.end_dlg does.
+func TestClientRepeatsOnlyIdempotentCalls(t *testing.T) {
 	for _, idempotent := range []bool{false, true} {
-		var asked atomic.Int32
-		take := func(conn net.Conn) { asked.Add(int32(len(requests(t, conn)))) }
-		path := scripted(t, slices.Repeat([]func(net.Conn){take}, map[bool]int{false: 1, true: 2}[idempotent])...)
+		var sent atomic.Int32
+		hangUp := func(conn net.Conn) { sent.Add(int32(len(requests(t, conn)))) }
+		path := scripted(t, slices.Repeat([]func(net.Conn){hangUp}, map[bool]int{false: 1, true: 2}[idempotent])...)
 		c := newClient(t, "unix:"+path, Options{})
 		reply := c.Do(deadline(t), rpc.Call{Method: "dlg.end_dlg", Idempotent: idempotent})[0]
 		if !errors.Is(reply.Err, rpc.ErrClosed) || reply.NotSent {
 			t.Errorf("got %+v", reply)
 		}
-		if want := map[bool]int32{false: 1, true: 2}[idempotent]; asked.Load() != want {
-			t.Errorf("with Idempotent %t it was sent %d times, want %d", idempotent, asked.Load(), want)
+		if want := map[bool]int32{false: 1, true: 2}[idempotent]; sent.Load() != want {
+			t.Errorf("with Idempotent %t the call was sent %d times, want %d", idempotent, sent.Load(), want)
 		}
 	}
 }
 
-// TestClientSendsWhatWasNotSent has a server close an idle connection, as ctl does
-// after two minutes. A call of which nothing was written goes to a new connection.
-func TestClientSendsWhatWasNotSent(t *testing.T) {
+// TestClientSendsUnsentCallOnNewConnection has a server that closes an idle connection,
+// as ctl does after two minutes. A call of which no byte was written is sent on a new
+// connection, even if it is not idempotent.
+func TestClientSendsUnsentCallOnNewConnection(t *testing.T) {
 	path := socketPath(t)
 	s := serve(t, path, echo)
 	c := newClient(t, "unix:"+path, Options{})
 	wantTexts(t, ask(deadline(t), c, "a"), "a")
 	_ = s.Close()
 	s = serve(t, path, echo)
-	for c.conn.Usable() { // until the client has noticed
+	for c.conn.Usable() { // until the client has read the end of the connection
 		runtime.Gosched()
 	}
 	if got, err := rpc.One(deadline(t), c, "dlg.end_dlg"); err != nil || got.Text() != "dlg.end_dlg" {
@@ -672,9 +674,9 @@ func TestClientSendsWhatWasNotSent(t *testing.T) {
 }
 
 func TestStreamSendsNothingBeforeTheLoop(t *testing.T) {
-	var asked atomic.Int32
+	var calls atomic.Int32
 	s := serve(t, socketPath(t), func(context.Context, rpc.Call) ([]any, error) {
-		asked.Add(1)
+		calls.Add(1)
 		return nil, nil
 	})
 	c := newClient(t, "unix:"+s.path, Options{})
@@ -688,15 +690,16 @@ func TestStreamSendsNothingBeforeTheLoop(t *testing.T) {
 				t.Error(reply.Err)
 			}
 		}
-		if got := asked.Load(); got != want {
-			t.Errorf("asked %d times after %d loops", got, want)
+		if got := calls.Load(); got != want {
+			t.Errorf("%d calls after %d loops", got, want)
 		}
 	}
 }
 
-// TestClientLimitsOfABatch has the first connection end after a large reply: what is
-// asked again is part of the same batch.
-func TestClientLimitsOfABatch(t *testing.T) {
+// TestClientBatchLimitsIncludeRetries has a server that closes the first connection after
+// a large reply. The calls that are sent again count towards the limits of the same
+// batch.
+func TestClientBatchLimitsIncludeRetries(t *testing.T) {
 	send := func(conn net.Conn, cookie uint32, size int) {
 		packet, err := binrpc.AppendReply(nil, cookie, strings.Repeat("x", size))
 		if err != nil {
@@ -721,22 +724,22 @@ func TestClientLimitsOfABatch(t *testing.T) {
 		}
 	}
 	if failed != 1 {
-		t.Errorf("%d of three replies of 700, 200 and 200 bytes are beyond 1000 bytes in all", failed)
+		t.Errorf("%d replies of 700, 200 and 200 bytes exceed a total of 1000 bytes, want 1", failed)
 	}
 }
 
-func TestClientSaysThatItWasSent(t *testing.T) {
+func TestClientReportsSentIfRetryWasNotSent(t *testing.T) {
 	hangUp := func(conn net.Conn) { requests(t, conn) }
 	path := scripted(t, hangUp)
 	c := newClient(t, "unix:"+path, Options{})
 	if _, err := c.connect(deadline(t)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Remove(path); err != nil { // there is no server when it is sent again
+	if err := os.Remove(path); err != nil { // the retry finds no server
 		t.Fatal(err)
 	}
 	reply := c.Do(deadline(t), rpc.Call{Method: "a", Idempotent: true})[0]
 	if !errors.Is(reply.Err, os.ErrNotExist) || reply.NotSent {
-		t.Errorf("got %+v; it was sent at first", reply)
+		t.Errorf("got %+v, want NotSent false, because the first attempt sent the call", reply)
 	}
 }

@@ -27,7 +27,7 @@ func startServer() (uri string, stop func()) {
 }
 
 func ExampleNew() {
-	uri, stop := startServer() // commonly "unix:/run/kamailio/kamailio_ctl"
+	uri, stop := startServer() // for a real Kamailio: "unix:/run/kamailio/kamailio_ctl"
 	defer stop()
 
 	client, err := dial.New(uri)
@@ -54,7 +54,7 @@ func ExampleNewTarget() {
 		log.Fatal(err)
 	}
 	client := dial.NewTarget(target, dial.Options{
-		Limits: rpc.Limits{Size: 64 << 20}, // for replies of up to 64 MB
+		Limits: rpc.Limits{Size: 64 << 20}, // replies of up to 64 MiB
 		Stall:  5 * time.Second,
 	})
 	defer client.Close()
@@ -81,7 +81,7 @@ func ExampleClient_Stream() {
 	}
 	// Output:
 	// core.uptime {"uptime":86400} <nil>
-	// no.such null Kamailio answered with fault 500: command no.such not found
+	// no.such null Kamailio replied with fault 500: command no.such not found
 }
 
 func ExampleClient_Methods() {
@@ -116,7 +116,7 @@ func ExampleParseTarget() {
 	// "tcp://127.0.0.1" is no URI of a Kamailio: the address must be host:port, for example tcp://localhost:2049, or [address]:port for IPv6
 }
 
-// A call that may be repeated says so. Any other is sent at most once.
+// A call with Idempotent may be sent again. Other calls are sent at most once.
 func ExampleClient_Do() {
 	uri, stop := startServer()
 	defer stop()
@@ -132,5 +132,5 @@ func ExampleClient_Do() {
 	}
 	// Output:
 	// core.uptime {"uptime":86400} <nil>
-	// no.such null Kamailio answered with fault 500: command no.such not found
+	// no.such null Kamailio replied with fault 500: command no.such not found
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
-// TestLive asks a real Kamailio over all its transports.
+// TestLive calls a real Kamailio over all its transports.
 func TestLive(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{Destinations: 2000})
 	for _, uri := range []string{k.URI("unix"), strings.Replace(k.URI("unix"), "unix:", "unixs:", 1), k.URI("unixd"), k.URI("tcp"), k.URI("udp"), k.JSONRPCURL()} {
@@ -24,19 +24,19 @@ func TestLive(t *testing.T) {
 		if seconds, ok := uptime.Get("uptime").Int(); err != nil || !ok || seconds < 0 {
 			t.Errorf("%s: got %v, %v", uri, uptime, err)
 		}
-		// A fault over JSON-RPC has the version and the id too.
+		// Kamailio's faults over JSON-RPC contain the version and the id, too.
 		reply := c.Do(deadline(t), rpc.Call{Method: "no.such"})[0]
 		if fault, ok := errors.AsType[*rpc.Fault](reply.Err); !ok || !fault.NoSuchMethod() || reply.Received.IsZero() {
-			t.Errorf("%s: got %+v, want the fault of an absent method", uri, reply)
+			t.Errorf("%s: got %+v, want the fault for an absent method", uri, reply)
 		}
 	}
 }
 
-// TestLiveDispatcherList reads the JSON of a list whose elements have one name, as a
-// program does that keeps one value of each name.
+// TestLiveDispatcherList parses the JSON of a list whose elements have the same name, with
+// a parser that keeps one value for each name of an object.
 func TestLiveDispatcherList(t *testing.T) {
 	const destinations = 15
-	k := lab.StartTest(t, lab.Options{Destinations: destinations - 5}) // and five fixed ones
+	k := lab.StartTest(t, lab.Options{Destinations: destinations - 5}) // the lab adds five
 	for _, uri := range []string{k.URI("unix"), k.JSONRPCURL()} {
 		list, err := rpc.One(deadline(t), newClient(t, uri, Options{}), "dispatcher.list")
 		if err != nil {
@@ -55,7 +55,7 @@ func TestLiveDispatcherList(t *testing.T) {
 	}
 }
 
-// countNamed counts the members of a name at any depth.
+// countNamed counts the members with a name at any depth.
 func countNamed(plain any, name string) int {
 	n := 0
 	switch plain := plain.(type) {
@@ -74,8 +74,8 @@ func countNamed(plain any, name string) int {
 	return n
 }
 
-// TestLiveReplyTooLargeForADatagram asks for a list of some 500 KB, of which
-// Kamailio logs that the message is too long.
+// TestLiveReplyTooLargeForADatagram calls for a list of about 500 KB. Kamailio does not
+// send it, and logs that the message is too long.
 func TestLiveReplyTooLargeForADatagram(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{Destinations: 2000})
 	c := newClient(t, "jsonrpc+unixgram:"+filepath.Join(k.Dir, "kamailio_rpc.sock"), Options{})
@@ -87,12 +87,12 @@ func TestLiveReplyTooLargeForADatagram(t *testing.T) {
 		t.Errorf("got %v, want ErrNoDatagram", replies[1].Err)
 	}
 	if replies[0].Err != nil || replies[2].Err != nil {
-		t.Errorf("the other calls: %v, %v", replies[0].Err, replies[2].Err)
+		t.Errorf("other calls: got errors %v, %v", replies[0].Err, replies[2].Err)
 	}
 }
 
-// TestLiveCtlThatIsFull takes all connections that ctl has.
-func TestLiveCtlThatIsFull(t *testing.T) {
+// TestLiveCtlWithoutFreeConnection uses all connections that ctl accepts.
+func TestLiveCtlWithoutFreeConnection(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{Minimal: true})
 	for range 128 {
 		conn, err := net.Dial("unix", strings.TrimPrefix(k.URI("unix"), "unix:"))

@@ -10,29 +10,28 @@ import (
 	"strings"
 )
 
-// Target is where a Kamailio listens for RPC.
+// Target is the address of a Kamailio's RPC socket or URL.
 type Target struct {
 	// Protocol is the protocol of the socket.
 	Protocol Protocol
-	// Network is "unix", "unixgram", "tcp" or "udp", or "http" for both HTTP
-	// and HTTPS.
+	// Network is "unix", "unixgram", "tcp", "udp", or "http" for HTTP and HTTPS.
 	Network string
-	// Address is a path for the first two, host:port for the next two, and a
-	// URL for the last.
+	// Address is a path for "unix" and "unixgram", host:port for "tcp" and "udp", and
+	// a URL for "http".
 	Address string
 }
 
-// Protocol is a way to speak RPC.
+// Protocol is an RPC protocol.
 type Protocol string
 
-// The protocols: that of Kamailio's ctl module, and that of its jsonrpcs module.
+// The protocols: BINRPC of the Kamailio module ctl, and JSON-RPC of the Kamailio module
+// jsonrpcs.
 const (
 	BINRPC  Protocol = "binrpc"
 	JSONRPC Protocol = "jsonrpc"
 )
 
-// schemes are the URI schemes, and the target that each one stands for, still
-// without its address.
+// schemes maps the URI schemes to targets without an address.
 var schemes = map[string]Target{
 	"unix":             {Protocol: BINRPC, Network: "unix"},
 	"unixd":            {Protocol: BINRPC, Network: "unixgram"},
@@ -48,15 +47,18 @@ var schemes = map[string]Target{
 const forms = "unix:/path, unixd:/path (datagram), tcp://host:port or udp://host:port for ctl; " +
 	"http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+tcp:// or jsonrpc+udp:// for jsonrpcs"
 
-// ParseTarget reads the URI of a socket. For ctl: unix:/path or unix:///path,
-// unixd:/path for a unix datagram socket, tcp://host:port, udp://host:port. For
-// jsonrpcs: the http:// or https:// URL at which the configuration calls
-// jsonrpc_dispatch(), jsonrpc+unixgram:/path, jsonrpc+udp://host:port,
-// jsonrpc+tcp://host:port. All but the URLs may leave out the slashes, and unixs is
-// another word for unix, so that the values of ctl's parameter binrpc can be used
-// as they are, unless they name every address of a host. ParseTarget does not look
-// whether the target exists. An error repeats no part of the URI that may be a
-// password.
+// ParseTarget parses the URI of a target.
+//
+//   - For the Kamailio module ctl: unix:/path or unix:///path, unixd:/path for a unix
+//     datagram socket, tcp://host:port, udp://host:port.
+//   - For the Kamailio module jsonrpcs: the http:// or https:// URL at which Kamailio's
+//     configuration calls jsonrpc_dispatch(), jsonrpc+unixgram:/path,
+//     jsonrpc+udp://host:port, jsonrpc+tcp://host:port.
+//
+// The slashes before the host may be omitted, except for http and https, and unixs is a
+// synonym of unix. So the values of ctl's parameter binrpc can be used unchanged, unless
+// they stand for all addresses of a host. ParseTarget does not check whether the target
+// exists. Its errors do not contain parts of the URI that may be a password.
 func ParseTarget(uri string) (Target, error) {
 	scheme, rest, found := strings.Cut(uri, ":")
 	target, known := schemeOf(scheme)
@@ -81,8 +83,8 @@ func ParseTarget(uri string) (Target, error) {
 	return target, nil
 }
 
-// schemeOf returns the target that a scheme stands for. ctl knows unixs for unix,
-// and takes capital letters.
+// schemeOf returns the target of a scheme without its address. Like ctl, it accepts
+// unixs for unix, and upper case.
 func schemeOf(scheme string) (Target, bool) {
 	scheme = strings.ToLower(scheme)
 	if scheme == "unixs" {
@@ -92,7 +94,7 @@ func schemeOf(scheme string) (Target, bool) {
 	return target, known
 }
 
-// redacted is a URI that can be shown: no more than its scheme where it may have a
+// redacted returns a URI for error messages: only its scheme if the rest may contain a
 // password.
 func redacted(uri string) string {
 	if !strings.ContainsAny(uri, "@?#") {
@@ -109,20 +111,21 @@ func checkURL(uri string) error {
 	u, err := url.Parse(uri)
 	switch {
 	case err != nil:
-		return errors.New("the URL cannot be read")
+		return errors.New("the URL is not valid")
 	case u.User != nil:
 		return errors.New("a URL must not contain a password, because process lists and logs show URLs")
 	case u.Host == "":
 		return errors.New("the host is missing: use for example http://127.0.0.1:5060/RPC")
 	case u.Fragment != "":
-		return errors.New("a URL of a server has no #")
+		return errors.New("the URL must not contain #")
 	case u.Port() != "" && !isPort(u.Port()):
 		return errPort
 	}
 	return nil
 }
 
-// longestPath is the longest path that a unix socket can have on every system.
+// longestPath is the maximum length in bytes of a unix socket's path on all supported
+// systems.
 const longestPath = 103
 
 func checkPath(path string) error {
@@ -132,15 +135,15 @@ func checkPath(path string) error {
 	case !filepath.IsAbs(path) && !strings.HasPrefix(path, "/"):
 		return errors.New("the path must start with a slash")
 	case strings.ContainsRune(path, 0):
-		return errors.New("the path has a zero byte")
+		return errors.New("the path contains a zero byte")
 	case len(path) > longestPath:
-		return fmt.Errorf("the path has %d bytes, a unix socket's has at most %d", len(path), longestPath)
+		return fmt.Errorf("the path has %d bytes, the path of a unix socket has at most %d", len(path), longestPath)
 	}
 	return nil
 }
 
-// checkHostPort checks an address of ctl or jsonrpcs, which may be written as in
-// Kamailio's configuration. There, "*" and a port alone mean every address.
+// checkHostPort checks an address of ctl or jsonrpcs. In Kamailio's configuration, "*"
+// and a port alone mean all addresses of the host, which a client cannot connect to.
 // Source: parse_listen_id in Kamailio's src/modules/ctl/ctrl_socks.c.
 func checkHostPort(scheme, address string) error {
 	if isPort(address) {
@@ -155,7 +158,7 @@ func checkHostPort(scheme, address string) error {
 	case host == "":
 		return fmt.Errorf("the host is missing: use for example %s://127.0.0.1:%s", scheme, port)
 	case host == "*":
-		return fmt.Errorf("* means every address of Kamailio's host: name one of them, for example %s://127.0.0.1:%s", scheme, port)
+		return fmt.Errorf("* means all addresses of Kamailio's host: use one of them, for example %s://127.0.0.1:%s", scheme, port)
 	case strings.ContainsFunc(host, notInHost):
 		return errors.New("the host is neither a name nor an address")
 	}
@@ -169,20 +172,21 @@ func isPort(s string) bool {
 	return err == nil && n > 0
 }
 
-// notInHost reports whether a character cannot be part of a host, so that a URI
-// with a path, a user or a space is refused.
+// notInHost reports whether a character is not allowed in a host. It finds URIs with a
+// path, a user or a space.
 func notInHost(r rune) bool {
 	return r <= ' ' || r == 0x7f || strings.ContainsRune("/?#@", r)
 }
 
-// Redacted is the target as a URI that can be shown: without the query of a URL,
-// which may be a password.
+// Redacted returns the target as a URI for logs: without the query of a URL, which may
+// contain a password.
 func (t Target) Redacted() string {
 	uri, _, _ := strings.Cut(t.String(), "?")
 	return uri
 }
 
-// String is the target as a URI.
+// String returns the target as a URI that [ParseTarget] accepts. It may contain a
+// password in the query of a URL; see [Target.Redacted].
 func (t Target) String() string {
 	if t.Network == "http" {
 		return t.Address
@@ -199,8 +203,8 @@ func (t Target) String() string {
 	return t.Address
 }
 
-// withSlashes keeps a path that starts with two slashes from being read as one
-// behind an authority.
+// withSlashes adds two slashes to a path that starts with two, because [ParseTarget]
+// removes two slashes after the scheme.
 func withSlashes(path string) string {
 	if strings.HasPrefix(path, "//") {
 		return "//" + path

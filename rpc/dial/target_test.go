@@ -24,7 +24,7 @@ func TestParseTarget(t *testing.T) {
 		{"tcp://[fe80::1%eth0]:2049", "tcp", "[fe80::1%eth0]:2049", ""},
 		{"udp://localhost:1", "udp", "localhost:1", ""},
 		{"udp:localhost:65535", "udp", "localhost:65535", "udp://localhost:65535"},
-		// The words of ctl's own parameter.
+		// Forms that ctl's parameter binrpc accepts.
 		{"unixs:/run/kamailio_ctl", "unix", "/run/kamailio_ctl", "unix:/run/kamailio_ctl"},
 		{"unixs:///run/kamailio_ctl", "unix", "/run/kamailio_ctl", "unix:/run/kamailio_ctl"},
 		{"UNIXD:/run/kamailio_ctl", "unixgram", "/run/kamailio_ctl", "unixd:/run/kamailio_ctl"},
@@ -41,7 +41,7 @@ func TestParseTarget(t *testing.T) {
 			want = test.uri
 		}
 		if got.String() != want {
-			t.Errorf("%q as a URI is %q, want %q", test.uri, got, want)
+			t.Errorf("%q: the target as a URI is %q, want %q", test.uri, got, want)
 		}
 	}
 }
@@ -61,7 +61,7 @@ func TestParseTargetJSONRPC(t *testing.T) {
 	}
 }
 
-func TestPasswordsAreNotRepeated(t *testing.T) {
+func TestErrorsContainNoPassword(t *testing.T) {
 	for _, uri := range []string{"http://user:secret@host/RPC", "http://user:secret@host:x/", "https://secret@/", "tcp://user:secret@host",
 		"foo://user:secret@h", "tcp://user:secret@h:1", "http:user:secret@h", "ftp://h/?token=secret", "user:secret@h", "unix:user:secret@x", "unix:relative@secret", "unixd:" + strings.Repeat("/secret", 20) + "@",
 		"http://h:x/?secret=a@b", "http://user:se?secret@h", "https://h#secret", "tcp:secret@*:1", "jsonrpc+udp:h:secret@1", "unix:/run/\x00?secret"} {
@@ -86,8 +86,8 @@ func TestParseTargetErrors(t *testing.T) {
 		{"ftp://localhost:80", "use unix:/path"},
 		{"http://", "the host is missing"},
 		{"http:/RPC", "the host is missing"},
-		{"https://host/RPC#x", "has no #"},
-		{"http://host:port/", "cannot be read"},
+		{"https://host/RPC#x", "must not contain #"},
+		{"http://host:port/", "the URL is not valid"},
 		{"http://host:65536/RPC", "the port must be a number from 1 to 65535"},
 		{"https://host:0/RPC", "the port must be a number from 1 to 65535"},
 		{"jsonrpc+tcp://host", "must be host:port"},
@@ -98,8 +98,8 @@ func TestParseTargetErrors(t *testing.T) {
 		{"unix://run/ctl", "the path must start with a slash"},
 		{"unix:@abstract", "must start with a slash"},
 		{"unix:/run/\x00ctl", "zero byte"},
-		{"unixd:/" + strings.Repeat("a", 103), "the path has 104 bytes, a unix socket's has at most 103"},
-		{"tcp:*:2046", "* means every address of Kamailio's host: name one of them, for example tcp://127.0.0.1:2046"},
+		{"unixd:/" + strings.Repeat("a", 103), "the path has 104 bytes, the path of a unix socket has at most 103"},
+		{"tcp:*:2046", "* means all addresses of Kamailio's host: use one of them, for example tcp://127.0.0.1:2046"},
 		{"udp://*:3012", "for example udp://127.0.0.1:3012"},
 		{"tcp:3012", "the host is missing: use for example tcp://127.0.0.1:3012"},
 		{"tcp::2046", "the host is missing: use for example tcp://127.0.0.1:2046"},
@@ -120,7 +120,7 @@ func TestParseTargetErrors(t *testing.T) {
 	} {
 		got, err := ParseTarget(test.uri)
 		if err == nil {
-			t.Errorf("%q was taken as %+v", test.uri, got)
+			t.Errorf("%q: got %+v, want an error", test.uri, got)
 			continue
 		}
 		if !strings.Contains(err.Error(), test.want) {
@@ -129,7 +129,7 @@ func TestParseTargetErrors(t *testing.T) {
 	}
 }
 
-// FuzzParseTarget: a target that was read can be written and read again.
+// FuzzParseTarget checks that the URI of a parsed target is parsed as the same target.
 func FuzzParseTarget(f *testing.F) {
 	for _, uri := range []string{
 		"unix:/run/kamailio_ctl", "unix:////run/ctl", "unixd:///run/ctl", "tcp://localhost:2049",
@@ -141,12 +141,12 @@ func FuzzParseTarget(f *testing.F) {
 		target, err := ParseTarget(uri)
 		if err != nil {
 			if target != (Target{}) {
-				t.Fatalf("%q: %+v beside the error %v", uri, target, err)
+				t.Fatalf("%q: got %+v with the error %v, want the zero Target", uri, target, err)
 			}
 			return
 		}
 		if again, err := ParseTarget(target.String()); again != target || err != nil {
-			t.Fatalf("%q is %+v, %q is %+v, %v", uri, target, target, again, err)
+			t.Fatalf("%q: got %+v; its URI %q: got %+v, %v", uri, target, target, again, err)
 		}
 	})
 }

@@ -24,29 +24,30 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
-// Options are the settings of a client. The zero Options are good.
+// Options are the settings of a client. The zero value of each field is its default.
 type Options struct {
-	// Limits bound what a reply may cost.
+	// Limits limits the size of replies.
 	Limits rpc.Limits
-	// HTTP is used by [NewHTTP] alone: certificates and credentials belong to it.
-	// Nil means one without either.
+	// HTTP is the HTTP client that [NewHTTP] uses; set certificates and credentials
+	// there. Nil means a client without certificates and credentials. Other
+	// transports ignore it.
 	HTTP *http.Client
 }
 
-// Client calls methods by JSON-RPC, one after another: Kamailio does not support
-// batches of them. It is a [rpc.Client], and may be used concurrently. Each call
-// but the last may take half of the time that is left, so that one without a reply
-// leaves time for the others.
+// Client is a client of the Kamailio module jsonrpcs. It is an [rpc.Client], and may
+// be used concurrently. It makes one call after another, because Kamailio does not
+// support JSON-RPC batches. Each call except the last may take half of the remaining
+// time, so that a missing reply leaves time for the other calls.
 type Client struct {
 	exchange exchange
 	limits   rpc.Limits
 	ids      atomic.Uint64
 	closed   atomic.Bool
-	turn     chan struct{} // holds a token while a batch is under way
+	turn     chan struct{} // contains a token while a batch is in progress
 	end      func()
 }
 
-// exchange sends a request and returns the whole reply to it. If it fails, sent
+// exchange sends a request and returns the body of its reply. If it fails, sent
 // reports whether a byte of the request may have been written.
 type exchange func(ctx context.Context, request []byte, id uint64, allowed budget.Allowance) (reply []byte, sent bool, err error)
 
@@ -54,11 +55,11 @@ func newClient(options Options, exchange exchange, end func()) *Client {
 	return &Client{exchange: exchange, limits: options.Limits.WithDefaults(), turn: make(chan struct{}, 1), end: end}
 }
 
-// Usable reports whether the client can make calls: it can until Close.
+// Usable reports whether the client accepts calls, which it does until [Client.Close].
 func (c *Client) Usable() bool { return !c.closed.Load() }
 
-// Close closes the connections. Calls after it fail with [rpc.ErrClosed]. It may
-// be called again.
+// Close closes the connections. Later calls fail with [rpc.ErrClosed]. Close may be
+// called more than once, and always returns nil.
 func (c *Client) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		c.end()
@@ -90,8 +91,8 @@ func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 	}
 }
 
-// one makes one call, the first of those that are left.
-func (c *Client) one(ctx context.Context, call rpc.Call, left int, b *budget.Budget) rpc.Reply {
+// one makes one call, the first of the remaining calls of its batch.
+func (c *Client) one(ctx context.Context, call rpc.Call, remaining int, b *budget.Budget) rpc.Reply {
 	if err := ctx.Err(); err != nil {
 		return rpc.Reply{Err: err, NotSent: true}
 	}
@@ -99,11 +100,11 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int, b *budget.Bud
 		return rpc.Reply{Err: rpc.ErrClosed, NotSent: true}
 	}
 	id := c.ids.Add(1)
-	request, err := appendRequest(id, call)
+	request, err := encodeRequest(id, call)
 	if err != nil {
 		return rpc.Reply{Err: err, NotSent: true}
 	}
-	share, cancel := withShare(ctx, left)
+	share, cancel := withShare(ctx, remaining)
 	defer cancel()
 	allowed := b.Next()
 	body, sent, err := c.exchange(share, request, id, allowed)
@@ -112,10 +113,10 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int, b *budget.Bud
 	}
 	received := time.Now()
 	message, values, err := parseReply(body, id, allowed)
-	b.Spend(len(body), values) // a fault and what cannot be read cost memory too
+	b.Spend(len(body), values) // faults and invalid replies take memory too
 	_, syntax := errors.AsType[*SyntaxError](err)
 	switch {
-	case syntax: // whatever sent this, it is no reply of Kamailio's
+	case syntax: // not a reply from Kamailio, so Received stays zero
 		return rpc.Reply{Err: err}
 	case err != nil:
 		return rpc.Reply{Err: err, Received: received}
@@ -126,8 +127,8 @@ func (c *Client) one(ctx context.Context, call rpc.Call, left int, b *budget.Bud
 	}
 }
 
-// parseReply decodes the reply to the request with that id. Kamailio copies the id
-// into faults too, so that a body without it is no reply of Kamailio's.
+// parseReply decodes the reply to the request with that id. Kamailio copies the id into
+// faults too, so a body without it does not come from Kamailio.
 func parseReply(body []byte, id uint64, allowed budget.Allowance) (Message, int, error) {
 	message, values, err := parse(body, allowed)
 	if err == nil && message.ID != id {
@@ -136,19 +137,21 @@ func parseReply(body []byte, id uint64, allowed budget.Allowance) (Message, int,
 	return message, values, err
 }
 
-func withShare(ctx context.Context, left int) (context.Context, context.CancelFunc) {
+// withShare returns a context for the first of the remaining calls: it ends after half
+// of the time, or with ctx for the last call.
+func withShare(ctx context.Context, remaining int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
-	if !ok || left == 1 {
+	if !ok || remaining == 1 {
 		return context.WithCancel(ctx)
 	}
 	return context.WithTimeout(ctx, time.Until(deadline)/2)
 }
 
-// appendRequest makes a request.
-func appendRequest(id uint64, call rpc.Call) ([]byte, error) {
+// encodeRequest returns the JSON of a request.
+func encodeRequest(id uint64, call rpc.Call) ([]byte, error) {
 	params, err := rpc.ValueOf(call.Args)
 	if err != nil {
-		return nil, fmt.Errorf("the request %s: %w", call.Method, err)
+		return nil, fmt.Errorf("encode the request %s: %w", call.Method, err)
 	}
 	return json.Marshal(struct {
 		Version string    `json:"jsonrpc"`
@@ -158,7 +161,7 @@ func appendRequest(id uint64, call rpc.Call) ([]byte, error) {
 	}{"2.0", call.Method, omitEmpty(params), id})
 }
 
-// omitEmpty returns the zero Value, which is left out, if there are no parameters.
+// omitEmpty returns the zero Value, which omitzero omits, if there are no parameters.
 func omitEmpty(params rpc.Value) rpc.Value {
 	if params.Len() == 0 {
 		return rpc.Value{}
@@ -166,10 +169,11 @@ func omitEmpty(params rpc.Value) rpc.Value {
 	return params
 }
 
-// NewHTTP makes a client for the URL of a Kamailio whose xhttp module hands
-// requests to jsonrpc_dispatch(), such as http://127.0.0.1:5060/RPC. It connects
-// when it is used. Redirects are never followed, whatever the http.Client says: a
-// call must not reach a server that was not named.
+// NewHTTP returns a client for a URL at which Kamailio's configuration calls
+// jsonrpc_dispatch() for requests to the Kamailio module xhttp, for example
+// http://127.0.0.1:5060/RPC. It connects at the first call. It never follows
+// redirects, regardless of CheckRedirect in Options.HTTP: a call must not reach
+// another server than the one in the URL.
 func NewHTTP(url string, options Options) *Client {
 	client := http.Client{Transport: &http.Transport{DisableCompression: true}}
 	if options.HTTP != nil {
@@ -198,17 +202,17 @@ func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allow
 	where := withoutQuery(request.URL)
 	response, err := h.client.Do(request)
 	if err != nil {
-		return nil, sent, fmt.Errorf("ask %s: %w", where, withoutURL(err))
+		return nil, sent, fmt.Errorf("call %s: %w", where, withoutURL(err))
 	}
 	defer response.Body.Close()
 	reply, err = readAll(response.Body, allowed)
 	if err != nil {
-		return nil, sent, fmt.Errorf("read the answer of %s: %w", where, err)
+		return nil, sent, fmt.Errorf("read the reply from %s: %w", where, err)
 	}
 	if response.StatusCode == http.StatusOK {
 		return reply, sent, nil
 	}
-	// A fault's code is the status too, so only the body shows whether it is one.
+	// Kamailio uses the code of a fault as the HTTP status, so the body decides whether this is a fault.
 	_, _, err = parseReply(reply, id, allowed)
 	if _, syntax := errors.AsType[*SyntaxError](err); syntax {
 		return nil, sent, newStatusError(where, response)
@@ -216,8 +220,8 @@ func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allow
 	return reply, sent, nil
 }
 
-// withoutURL is an error of package http without the URL, whose query may have a
-// password.
+// withoutURL returns an error of package http without the URL, because its query may
+// contain a password.
 func withoutURL(err error) error {
 	if failed, ok := errors.AsType[*neturl.Error](err); ok {
 		return failed.Err
@@ -225,19 +229,22 @@ func withoutURL(err error) error {
 	return err
 }
 
-// withoutQuery is a URL that can be shown: a query may have a password.
+// withoutQuery returns a URL without user and query, which may contain a password.
 func withoutQuery(u *neturl.URL) string {
 	return (&neturl.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-// StatusError is an answer over HTTP that is no JSON-RPC.
+// StatusError is the error of a call whose HTTP response has another status than 200
+// and a body that is not JSON-RPC.
 type StatusError struct {
-	// URL is what was asked, without its query, Status the status line of the answer
-	// without its protocol, for example "404 Not Found", and Code the number in it.
+	// URL is the URL of the request without its query. Status is the status line of
+	// the response without the protocol, for example "404 Not Found"; characters that
+	// are not printable are replaced.
 	URL, Status string
-	Code        int
-	// Location is where a redirect leads, without its query; "" if the answer is no
-	// redirect.
+	// Code is the status code of the response, for example 404.
+	Code int
+	// Location is the target of a redirect without its query. It is "" if the response
+	// is not a redirect.
 	Location string
 }
 
@@ -249,7 +256,8 @@ func newStatusError(where string, response *http.Response) *StatusError {
 	return e
 }
 
-// printable replaces what a terminal would not show as text.
+// printable replaces characters that are not printable, because a terminal could act on
+// them.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -259,10 +267,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// Error says what was answered.
+// Error returns the URL, the status, and the target of a redirect.
 func (e *StatusError) Error() string {
 	if e.Location != "" {
-		return fmt.Sprintf("%s answered %s, a redirect to %s; redirects are not followed, so the URL must be that of Kamailio itself", e.URL, e.Status, e.Location)
+		return fmt.Sprintf("%s answered %s, a redirect to %s; redirects are not followed, so use the URL of Kamailio itself", e.URL, e.Status, e.Location)
 	}
 	return fmt.Sprintf("%s answered %s, and not by JSON-RPC", e.URL, e.Status)
 }
@@ -275,9 +283,9 @@ func readAll(r io.Reader, allowed budget.Allowance) ([]byte, error) {
 	return reply, err
 }
 
-// NewTCP makes a client for jsonrpcs' TCP socket (its parameter tcp_socket,
-// Kamailio 6.0 and newer). Kamailio closes each connection after one reply, so
-// there is one for each call.
+// NewTCP returns a client for the TCP socket of the Kamailio module jsonrpcs (its
+// parameter tcp_socket, Kamailio 6.0 and newer); address is host:port. It makes a
+// connection for each call, because Kamailio closes it after one reply.
 func NewTCP(address string, options Options) *Client {
 	exchange := func(ctx context.Context, request []byte, _ uint64, allowed budget.Allowance) ([]byte, bool, error) {
 		var dialer net.Dialer
@@ -298,8 +306,8 @@ func NewTCP(address string, options Options) *Client {
 	return newClient(options, exchange, func() {})
 }
 
-// contextError is ctx's error if there is an error and ctx is done, which then is
-// the cause.
+// contextError returns ctx's error instead of err if ctx is done and err is not nil,
+// because then ctx is the cause of err.
 func contextError(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil {
 		return ctx.Err()
@@ -307,17 +315,17 @@ func contextError(ctx context.Context, err error) error {
 	return err
 }
 
-// NewDatagram makes a client for jsonrpcs' datagram socket (its parameter
-// dgram_socket); network is "unixgram" or "udp". A reply is one datagram: one that
-// is larger than the server's socket takes is never sent, and the call ends with
-// [rpc.ErrNoDatagram].
+// NewDatagram returns a client for the datagram socket of the Kamailio module jsonrpcs
+// (its parameter dgram_socket); network is "unixgram" or "udp". It opens a socket at
+// the first call. Kamailio sends a reply as one datagram. If the reply is larger than
+// its socket accepts, it is not sent, and the call fails with [rpc.ErrNoDatagram].
 func NewDatagram(network, address string, options Options) *Client {
 	d := &datagrams{network: network, address: address}
 	return newClient(options, d.exchange, d.close)
 }
 
-// datagrams is a datagram socket, made anew after each failure, since what may
-// still come must not be taken for the answer to another call.
+// datagrams is a datagram socket. It is replaced after each failure, so that a late
+// reply is not taken for the reply to another call.
 type datagrams struct {
 	network, address string
 
@@ -325,8 +333,8 @@ type datagrams struct {
 	conn net.Conn
 }
 
-// buffers have room for a datagram: more than a unix socket takes by default, some
-// 200 KB.
+// buffers contains buffers for one datagram. They are larger than a datagram on a unix
+// socket, which is at most about 200 KB by default.
 var buffers = sync.Pool{New: func() any { return make([]byte, 1<<20) }}
 
 func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64, _ budget.Allowance) (reply []byte, sent bool, err error) {
@@ -336,7 +344,7 @@ func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64, _ b
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
-	if _, err = conn.Write(request); err != nil { // a datagram is written as a whole or not at all
+	if _, err = conn.Write(request); err != nil { // no part of the datagram was sent
 		d.close()
 		return nil, false, contextError(ctx, err)
 	}
@@ -350,12 +358,12 @@ func (d *datagrams) exchange(ctx context.Context, request []byte, id uint64, _ b
 	return reply, true, err
 }
 
-// receive reads the reply with that id. Replies to an earlier owner of this address
-// are ignored, up to a number.
+// receive reads the reply with that id. It ignores up to datagram.MaxUnrelated other
+// replies, which are for an earlier owner of the address.
 func receive(conn net.Conn, id uint64) ([]byte, error) {
-	buf := buffers.Get().([]byte) //nolint:errcheck // nothing else is in it
+	buf := buffers.Get().([]byte) //nolint:errcheck // all values in the pool have this type
 	defer buffers.Put(buf)        //nolint:staticcheck // the slice header is small
-	for range datagram.MaxForeign {
+	for range datagram.MaxUnrelated {
 		n, err := conn.Read(buf)
 		if err != nil {
 			return nil, err
@@ -363,12 +371,12 @@ func receive(conn net.Conn, id uint64) ([]byte, error) {
 		var reply struct {
 			ID uint64 `json:"id"`
 		}
-		notJSON := json.Unmarshal(buf[:n], &reply) != nil // the parser says what is wrong
+		notJSON := json.Unmarshal(buf[:n], &reply) != nil // the caller's parser reports the error
 		if notJSON || reply.ID == id {
 			return bytes.Clone(buf[:n]), nil
 		}
 	}
-	return nil, datagram.ErrForeign
+	return nil, datagram.ErrUnrelated
 }
 
 func (d *datagrams) open(ctx context.Context) (net.Conn, error) {

@@ -19,8 +19,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
-// answer is a Kamailio that knows a few methods.
-func answer(t *testing.T, request []byte) (string, int) {
+// replyTo returns the reply of a Kamailio with a few methods, and its HTTP status. The
+// status is 0 for a method that never replies.
+func replyTo(t *testing.T, request []byte) (string, int) {
 	t.Helper()
 	var call struct {
 		Version string `json:"jsonrpc"`
@@ -43,7 +44,8 @@ func answer(t *testing.T, request []byte) (string, int) {
 	}
 }
 
-// servers has a client for each transport, towards a server of answer.
+// servers starts a server for each transport, which replies with replyTo, and returns
+// their clients.
 func servers(t *testing.T) map[string]*Client {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "rpc")
@@ -65,7 +67,7 @@ func serveHTTP(t *testing.T) *httptest.Server {
 	ended := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request, _ := io.ReadAll(r.Body)
-		reply, status := answer(t, request)
+		reply, status := replyTo(t, request)
 		if status == 0 {
 			<-ended
 			return
@@ -94,7 +96,7 @@ func serveTCP(t *testing.T) string {
 			t.Cleanup(func() { conn.Close() })
 			buf := make([]byte, 65536)
 			n, _ := conn.Read(buf)
-			if reply, status := answer(t, buf[:n]); status != 0 {
+			if reply, status := replyTo(t, buf[:n]); status != 0 {
 				_, _ = io.WriteString(conn, reply)
 				conn.Close()
 			}
@@ -117,8 +119,8 @@ func serveDatagrams(t *testing.T, network, address string) string {
 			if err != nil {
 				return
 			}
-			if reply, status := answer(t, buf[:n]); status != 0 {
-				// As if an answer to somebody else came first.
+			if reply, status := replyTo(t, buf[:n]); status != 0 {
+				// A reply to another request arrives first.
 				_, _ = conn.WriteTo([]byte(`{"jsonrpc":"2.0","result":"stale","id":999999}`), from)
 				_, _ = conn.WriteTo([]byte(reply), from)
 			}
@@ -137,22 +139,22 @@ func TestCall(t *testing.T) {
 					rpc.Call{Method: "echo", Args: []any{"a", 1, 2.5}},
 				)
 				if uptime, _ := replies[0].Value.Get("uptime").Int(); uptime != 42 || replies[0].Received.IsZero() {
-					t.Errorf("uptime %+v", replies[0])
+					t.Errorf("core.uptime: got %+v", replies[0])
 				}
 				if fault, ok := errors.AsType[*rpc.Fault](replies[1].Err); !ok || !fault.NoSuchMethod() || replies[1].Received.IsZero() {
-					t.Errorf("absent method %+v", replies[1])
+					t.Errorf("absent method: got %+v", replies[1])
 				}
 				if text := replies[2].Value.Text(); text != "a1 2.5" {
-					t.Errorf("echo %q", text)
+					t.Errorf("echo: got %q", text)
 				}
 			}
 		})
 	}
 }
 
-// TestAnAnswerThatNeverComes costs neither the other calls their turn, nor later
-// batches theirs.
-func TestAnAnswerThatNeverComes(t *testing.T) {
+// TestMissingReply checks that the other calls of a batch, and a later batch, succeed
+// although some calls get no reply.
+func TestMissingReply(t *testing.T) {
 	for name, client := range servers(t) {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -204,7 +206,7 @@ func TestBadArguments(t *testing.T) {
 	}
 }
 
-func TestHTTPThatIsNoJSONRPC(t *testing.T) {
+func TestHTTPResponseThatIsNotJSONRPC(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	client := NewHTTP(server.URL+"/RPC", Options{})
@@ -215,14 +217,14 @@ func TestHTTPThatIsNoJSONRPC(t *testing.T) {
 	}
 }
 
-func TestErrorsShowNoQuery(t *testing.T) {
+func TestErrorsContainNoQuery(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	client := NewHTTP(server.URL+"/RPC?token=secret", Options{})
 	defer client.Close()
 	_, wrongPath := rpc.One(t.Context(), client, "core.uptime")
 	server.Close()
-	_, nobody := rpc.One(t.Context(), client, "core.uptime")
-	for _, err := range []error{wrongPath, nobody} {
+	_, noServer := rpc.One(t.Context(), client, "core.uptime")
+	for _, err := range []error{wrongPath, noServer} {
 		if err == nil || strings.Contains(err.Error(), "secret") || !strings.Contains(err.Error(), "/RPC") {
 			t.Errorf("error %v", err)
 		}
@@ -242,7 +244,7 @@ func TestReplyToAnotherRequest(t *testing.T) {
 	}
 }
 
-func TestReplyBeyondTheLimit(t *testing.T) {
+func TestReplyExceedsLimit(t *testing.T) {
 	client := NewHTTP(serveHTTP(t).URL, Options{Limits: rpc.Limits{Size: 10}})
 	defer client.Close()
 	_, err := rpc.One(t.Context(), client, "core.uptime")
@@ -251,24 +253,24 @@ func TestReplyBeyondTheLimit(t *testing.T) {
 	}
 }
 
-// TestRedirectsAreNotFollowed has a server redirect to another one, and to itself
-// for ever. No call may reach a server that was not named, or any server twice.
+// TestRedirectsAreNotFollowed has a server that redirects to another one, and a server
+// that redirects to itself. No call may reach another server, or the same server twice.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	var others atomic.Int32
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { others.Add(1) }))
 	defer other.Close()
 	follows := &http.Client{CheckRedirect: func(_ *http.Request, via []*http.Request) error {
 		if len(via) > 10 {
-			return errors.New("enough")
+			return errors.New("too many redirects")
 		}
 		return nil
 	}}
 	for _, status := range []int{301, 302, 303, 307, 308} {
 		for name, location := range map[string]string{"another host": other.URL + "/RPC?token=secret", "itself": "/RPC"} {
 			for _, client := range []*http.Client{nil, follows} {
-				var asked atomic.Int32
+				var requests atomic.Int32
 				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					asked.Add(1)
+					requests.Add(1)
 					http.Redirect(w, r, location, status)
 				}))
 				c := NewHTTP(server.URL+"/RPC", Options{HTTP: client})
@@ -278,9 +280,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 					t.Errorf("%d to %s: error %v", status, name, err)
 				}
 				if strings.Contains(fmt.Sprint(err), "secret") {
-					t.Errorf("%d to %s: the error shows a query: %v", status, name, err)
+					t.Errorf("%d to %s: the error contains a query: %v", status, name, err)
 				}
-				if n := asked.Load(); n != 1 {
+				if n := requests.Load(); n != 1 {
 					t.Errorf("%d to %s: the call was delivered %d times", status, name, n)
 				}
 				c.Close()
@@ -296,9 +298,9 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// TestWhatIsNoReplyOfKamailios has answers of gateways that look like faults. Each
-// of Kamailio's own has the version and the id, as the captured ones show.
-func TestWhatIsNoReplyOfKamailios(t *testing.T) {
+// TestRepliesNotFromKamailio has responses of gateways that look similar to faults. The
+// captured faults show that Kamailio's always contain the version and the id.
+func TestRepliesNotFromKamailio(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		body   string
@@ -328,7 +330,7 @@ func TestWhatIsNoReplyOfKamailios(t *testing.T) {
 			status, isStatus := errors.AsType[*StatusError](reply.Err)
 			_, isSyntax := errors.AsType[*SyntaxError](reply.Err)
 			if _, isFault := errors.AsType[*rpc.Fault](reply.Err); isFault || !reply.Received.IsZero() {
-				t.Errorf("taken for Kamailio's: %+v", reply)
+				t.Errorf("got %+v, want an error that is not a fault, and no Received", reply)
 			}
 			if test.status == http.StatusOK && !isSyntax || test.status != http.StatusOK && (!isStatus || status.Code != test.status) {
 				t.Errorf("error %v", reply.Err)
@@ -359,9 +361,9 @@ func TestStatusIsPrintable(t *testing.T) {
 	}
 }
 
-// TestFloodOfForeignDatagrams has a server send datagrams that answer nothing, as
-// many as the client reads. It must give the socket up long before the deadline.
-func TestFloodOfForeignDatagrams(t *testing.T) {
+// TestFloodOfUnrelatedReplies has a server that sends replies to other requests until the
+// client closes its socket, which it must do long before the deadline.
+func TestFloodOfUnrelatedReplies(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "rpc")
 	conn, err := net.ListenPacket("unixgram", path)
 	if err != nil {
@@ -373,7 +375,7 @@ func TestFloodOfForeignDatagrams(t *testing.T) {
 		_, from, err := conn.ReadFrom(make([]byte, 65536))
 		n := 0
 		for ; err == nil && n < 1_000_000; n++ { // until the client closes its socket
-			_, err = conn.WriteTo([]byte(`{"jsonrpc":"2.0","result":"foreign","id":999999}`), from)
+			_, err = conn.WriteTo([]byte(`{"jsonrpc":"2.0","result":"unrelated","id":999999}`), from)
 		}
 		sent <- n
 	}()
@@ -382,16 +384,17 @@ func TestFloodOfForeignDatagrams(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	_, err = rpc.One(ctx, client, "core.uptime")
-	if !errors.Is(err, datagram.ErrForeign) || ctx.Err() != nil {
-		t.Errorf("error %v, the context's is %v", err, ctx.Err())
+	if !errors.Is(err, datagram.ErrUnrelated) || ctx.Err() != nil {
+		t.Errorf("got %v with the context's error %v, want ErrUnrelated", err, ctx.Err())
 	}
 	if n := <-sent; n == 1_000_000 {
-		t.Error("the socket stayed open")
+		t.Error("the client did not close its socket")
 	}
 }
 
-// TestADatagramThatNeverComes tells its timeout from that of other transports.
-func TestADatagramThatNeverComes(t *testing.T) {
+// TestDatagramTimeoutIsErrNoDatagram checks that a timeout is ErrNoDatagram over
+// datagrams, and not over other transports.
+func TestDatagramTimeoutIsErrNoDatagram(t *testing.T) {
 	for name, client := range servers(t) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		replies := client.Do(ctx, rpc.Call{Method: "never"}, rpc.Call{Method: "never"})
@@ -401,7 +404,7 @@ func TestADatagramThatNeverComes(t *testing.T) {
 			t.Errorf("%s: error %v", name, err)
 		}
 		if replies[0].NotSent {
-			t.Errorf("%s: it was sent", name)
+			t.Errorf("%s: NotSent is true for a call that was sent", name)
 		}
 	}
 }
@@ -430,7 +433,7 @@ func TestNotSent(t *testing.T) {
 	}
 }
 
-// unused is an address at which nothing listens.
+// unused returns an address on which no server listens.
 func unused(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -441,9 +444,9 @@ func unused(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// TestFaultsCountInTheLimitsOfABatch has two faults with a text that all replies
-// together may not have.
-func TestFaultsCountInTheLimitsOfABatch(t *testing.T) {
+// TestFaultsCountTowardsBatchLimits has two faults whose texts together exceed the limit
+// of a batch.
+func TestFaultsCountTowardsBatchLimits(t *testing.T) {
 	const size = 100_000
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var call struct{ ID int }
@@ -457,14 +460,14 @@ func TestFaultsCountInTheLimitsOfABatch(t *testing.T) {
 	defer client.Close()
 	replies := client.Do(t.Context(), rpc.Call{Method: "a"}, rpc.Call{Method: "b"})
 	if _, ok := errors.AsType[*rpc.Fault](replies[0].Err); !ok {
-		t.Errorf("the first reply is %v", replies[0].Err)
+		t.Errorf("first reply: got %v, want a fault", replies[0].Err)
 	}
 	if _, ok := errors.AsType[*rpc.LimitError](replies[1].Err); !ok {
-		t.Errorf("the second reply is %.100v", replies[1].Err)
+		t.Errorf("second reply: got %.100v, want a LimitError", replies[1].Err)
 	}
 }
 
-func TestLimitsOfABatch(t *testing.T) {
+func TestBatchLimits(t *testing.T) {
 	const size = 100_000
 	large := strings.Repeat("x", size)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -481,7 +484,7 @@ func TestLimitsOfABatch(t *testing.T) {
 	defer server.Close()
 	client := NewHTTP(server.URL, Options{Limits: rpc.Limits{Size: size + 1000, Values: 1000, TotalSize: size * 3 / 2, TotalValues: 1500}})
 	defer client.Close()
-	for range 2 { // each batch has its own
+	for range 2 { // the second batch starts with its full limits
 		var calls []rpc.Call
 		for _, method := range []string{"large", "large", "small", "many", "many", "small"} {
 			calls = append(calls, rpc.Call{Method: method})

@@ -15,8 +15,8 @@ import (
 
 const uptime = `{"jsonrpc":"2.0","result":{"uptime":86400},"id":1}`
 
-// A list of named values is an array of objects in JSON; Parse makes a struct of
-// it, as it is over BINRPC.
+// A list of named values is an array of objects in JSON. Parse converts it to a Struct,
+// as over BINRPC.
 func ExampleParse() {
 	reply := `{"jsonrpc":"2.0","result":{"TARGETS":[{"DEST":"sip:a"},{"DEST":"sip:b"}]},"id":1}`
 	message, err := jsonrpc.Parse([]byte(reply), rpc.Limits{})

@@ -13,33 +13,35 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/tape"
 )
 
-// SyntaxError says that bytes are no JSON-RPC 2.0 reply.
+// SyntaxError is the error of a reply that is not valid JSON-RPC 2.0.
 type SyntaxError struct {
-	// Problem is what is wrong with them.
+	// Problem describes the problem.
 	Problem string
 }
 
-// Error says what is wrong.
+// Error returns the problem.
 func (e *SyntaxError) Error() string { return "not JSON-RPC: " + e.Problem }
 
 // Message is a parsed reply.
 type Message struct {
-	// ID is the number that the reply has from its request, 0 if it has none.
+	// ID is the number that the server copied from the request, 0 if the reply has no
+	// id or one that is not an integer.
 	ID uint64
-	// Value is the result: the record itself if there is one record, an Array of
-	// the records if there are none or several.
+	// Value is the result: the record itself if the reply has one record, an Array of
+	// the records if it has none or several. It is the zero Value if Fault is not nil.
 	Value rpc.Value
-	// Fault is Kamailio's refusal, nil if there is a result.
+	// Fault is the fault, nil if the reply has a result.
 	Fault *rpc.Fault
 }
 
-// Parse decodes a reply. The errors are [*SyntaxError] and [*rpc.LimitError].
+// Parse decodes a reply. It does not keep a reference to reply. The errors are
+// [*SyntaxError] and [*rpc.LimitError].
 func Parse(reply []byte, limits rpc.Limits) (Message, error) {
 	message, _, err := parse(reply, budget.ForOne(limits.WithDefaults()))
 	return message, err
 }
 
-// parse decodes a reply, and returns how many values its result has.
+// parse decodes a reply, and returns it and the number of values of its result.
 func parse(reply []byte, allowed budget.Allowance) (Message, int, error) {
 	if len(reply) > allowed.Size {
 		return Message{}, 0, allowed.SizeError()
@@ -60,8 +62,8 @@ func parse(reply []byte, allowed budget.Allowance) (Message, int, error) {
 // envelope is the outermost object of a reply.
 type envelope struct {
 	result  decoder
-	results int     // how many members are called result
-	rest    decoder // the other members
+	results int     // number of members with the name result
+	rest    decoder // all other members
 }
 
 func (e *envelope) read() error {
@@ -70,7 +72,7 @@ func (e *envelope) read() error {
 		return err
 	}
 	if open != json.Delim('{') {
-		return &SyntaxError{"a reply must be an object"}
+		return &SyntaxError{"the reply is not an object"}
 	}
 	e.rest.builder.Open(tape.Struct, tape.Span{})
 	for e.rest.json.More() {
@@ -93,7 +95,7 @@ func (e *envelope) read() error {
 	}
 	e.rest.builder.Close()
 	if _, err := e.rest.json.Token(); !errors.Is(err, io.EOF) {
-		return &SyntaxError{"there is something behind the reply"}
+		return &SyntaxError{"there is data after the reply"}
 	}
 	return nil
 }
@@ -101,7 +103,7 @@ func (e *envelope) read() error {
 func (e *envelope) message() (Message, error) {
 	rest := e.rest.finish()
 	if rest.Get("jsonrpc").Text() != "2.0" {
-		return Message{}, &SyntaxError{`the reply has no "jsonrpc":"2.0", as Kamailio's has`}
+		return Message{}, &SyntaxError{`the reply does not contain "jsonrpc":"2.0"`}
 	}
 	var m Message
 	if id := rest.Get("id"); id.Kind() == rpc.KindInt {
@@ -111,19 +113,19 @@ func (e *envelope) message() (Message, error) {
 		code, isInt := failure.Get("code").Int()
 		reason := failure.Get("message")
 		if !isInt || reason.Kind() != rpc.KindString {
-			return m, &SyntaxError{"the error of the reply has no code and message"}
+			return m, &SyntaxError{"the error in the reply has no code or no message"}
 		}
 		m.Fault = &rpc.Fault{Code: int(code), Reason: reason.Text()}
 		return m, nil
 	}
 	if e.results != 1 {
-		return m, &SyntaxError{"the reply has neither a result nor an error"}
+		return m, &SyntaxError{"the reply has neither an error nor exactly one result"}
 	}
 	m.Value = record(e.result.finish())
 	return m, nil
 }
 
-// record is the only record of a result, or the Array of its records.
+// record returns the only record of a result, or the Array of its records.
 func record(result rpc.Value) rpc.Value {
 	if result.Kind() == rpc.KindArray && result.Len() == 1 {
 		for only := range result.All() {
@@ -133,7 +135,7 @@ func record(result rpc.Value) rpc.Value {
 	return result
 }
 
-// decoder turns JSON into a tape as it reads it.
+// decoder reads JSON and builds a tape.
 type decoder struct {
 	json    *json.Decoder
 	allowed budget.Allowance
@@ -144,7 +146,7 @@ type decoder struct {
 
 func (d *decoder) finish() rpc.Value { return rpc.Value(d.builder.Finish(d.text.String())) }
 
-// add keeps a name or a text.
+// add stores a name or a text.
 func (d *decoder) add(text string) tape.Span {
 	span := tape.Span{At: uint32(d.text.Len()), Len: uint32(len(text))}
 	d.text.WriteString(text)
@@ -169,7 +171,7 @@ func (d *decoder) memberName() (string, error) {
 	}
 	name, ok := token.(string)
 	if !ok {
-		return "", &SyntaxError{"a member of an object without a name"}
+		return "", &SyntaxError{"a member of an object has no name"}
 	}
 	return name, nil
 }
@@ -190,7 +192,7 @@ func (d *decoder) value(name tape.Span) error {
 		return d.number(name, token)
 	case string:
 		d.builder.Text(tape.String, name, d.add(token))
-	case bool: // is an int over BINRPC
+	case bool: // an int over BINRPC
 		d.builder.Int(name, bit(token))
 	default:
 		d.builder.Null(name)
@@ -205,8 +207,9 @@ func bit(b bool) int64 {
 	return 0
 }
 
-// number is an Int if it can be one. Kamailio prints doubles with six decimals, and
-// unsigned numbers beyond int64 as they are.
+// number reads a number: an Int if it is an integer in the range of int64, otherwise a
+// Double. Kamailio prints doubles with six decimals, and unsigned integers may exceed
+// int64.
 func (d *decoder) number(name tape.Span, n json.Number) error {
 	if i, err := n.Int64(); err == nil {
 		d.builder.Int(name, i)
@@ -214,7 +217,7 @@ func (d *decoder) number(name tape.Span, n json.Number) error {
 	}
 	f, err := strconv.ParseFloat(n.String(), 64)
 	if err != nil {
-		return &SyntaxError{"a number out of range"}
+		return &SyntaxError{"a number is out of range"}
 	}
 	d.builder.Double(name, f)
 	return nil

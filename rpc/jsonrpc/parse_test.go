@@ -59,11 +59,11 @@ func TestParseFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	if fault := message.Fault; fault == nil || fault.Code != 500 || fault.Reason != "Method Not Found" || !fault.NoSuchMethod() {
-		t.Errorf("fault %v", fault)
+		t.Errorf("got fault %v", fault)
 	}
 }
 
-func TestParseWhatIsNoReply(t *testing.T) {
+func TestParseInvalidReplies(t *testing.T) {
 	for name, text := range map[string]string{
 		"nothing":           "",
 		"HTML":              "<html></html>",
@@ -77,15 +77,15 @@ func TestParseWhatIsNoReply(t *testing.T) {
 		"an error of text":  `{"jsonrpc":"2.0","error":"x","id":1}`,
 		"cut short":         `{"jsonrpc":"2.0","result":{"a":1`,
 		"cut in a name":     `{"jsonrpc":"2.0","resu`,
-		"something behind":  result("1") + "x",
+		"data after it":     result("1") + "x",
 		"a second reply":    result("1") + result("2"),
 		"a huge number":     result("1e999"),
-		"a name of a kind":  `{1:2}`,
+		"a number as name":  `{1:2}`,
 		"missing separator": `{"a":1 "b":2}`,
 	} {
 		_, err := Parse([]byte(text), rpc.Limits{})
 		if _, ok := errors.AsType[*SyntaxError](err); !ok {
-			t.Errorf("%s: error %v", name, err)
+			t.Errorf("%s: got error %v, want a SyntaxError", name, err)
 		}
 	}
 }
@@ -100,25 +100,25 @@ func TestLimits(t *testing.T) {
 		"deep":          {result(deep), rpc.Limits{}},
 		"wide":          {result(wide), rpc.Limits{Values: 1000}},
 		"long":          {result(`"` + strings.Repeat("x", 17<<20) + `"`), rpc.Limits{}},
-		"own depth":     {result(`[[[1]]]`), rpc.Limits{Depth: 2}},
-		"own width":     {result(`[1,2,3]`), rpc.Limits{Values: 3}},
-		"own size":      {result(`[1,2,3]`), rpc.Limits{Size: 20}},
+		"Depth":         {result(`[[[1]]]`), rpc.Limits{Depth: 2}},
+		"Values":        {result(`[1,2,3]`), rpc.Limits{Values: 3}},
+		"Size":          {result(`[1,2,3]`), rpc.Limits{Size: 20}},
 		"struct inside": {result(`{"a":{"b":{"c":1}}}`), rpc.Limits{Depth: 2}},
 	} {
 		_, err := Parse([]byte(test.json), test.limits)
 		if _, ok := errors.AsType[*rpc.LimitError](err); !ok {
-			t.Errorf("%s: error %v", name, err)
+			t.Errorf("%s: got error %v, want a LimitError", name, err)
 		}
 	}
 	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64, TotalSize: 16 << 20, TotalValues: 1_000_000}); got != want {
-		t.Errorf("defaults %+v, documented are %+v", got, want)
+		t.Errorf("the default limits are %+v, want %+v", got, want)
 	}
 	if _, err := Parse([]byte(result(`[[1]]`)), rpc.Limits{Depth: 2}); err != nil {
-		t.Errorf("two levels of two: %v", err)
+		t.Errorf("depth 2 with a limit of 2: got error %v", err)
 	}
 }
 
-// TestCaptures parses every reply that was captured.
+// TestCaptures parses all captured replies.
 func TestCaptures(t *testing.T) {
 	for _, file := range captures(t) {
 		text, err := os.ReadFile(file)
@@ -140,7 +140,8 @@ func captures(t testing.TB) []string {
 	return files
 }
 
-// FuzzParse has the parser survive anything.
+// FuzzParse checks that Parse does not panic, and that it returns a value, a fault or an
+// error.
 func FuzzParse(f *testing.F) {
 	for _, file := range captures(f) {
 		text, err := os.ReadFile(file)
@@ -152,10 +153,10 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte) {
 		message, err := Parse(text, rpc.Limits{})
 		if err == nil && message.Fault == nil && !message.Value.Exists() {
-			t.Error("there is neither a value, nor a fault, nor an error")
+			t.Error("got no value, no fault and no error")
 		}
 		if text := message.Value.String(); !json.Valid([]byte(text)) {
-			t.Errorf("no JSON: %s", text)
+			t.Errorf("invalid JSON: %s", text)
 		}
 		message.Value.Plain()
 	})

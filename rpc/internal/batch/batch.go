@@ -1,4 +1,4 @@
-// Package batch has what the clients share that carry out batches of calls.
+// Package batch contains functions that all clients use to make batches of calls.
 package batch
 
 import (
@@ -17,7 +17,8 @@ func Collect(replies iter.Seq2[int, rpc.Reply], n int) []rpc.Reply {
 	return all
 }
 
-// Unsent yields the error for each of n calls, none of which was sent.
+// Unsent yields err for each of n calls that were not sent. It stops when yield
+// returns false.
 func Unsent(yield func(int, rpc.Reply) bool, n int, err error) {
 	for i := range n {
 		if !yield(i, rpc.Reply{Err: err, NotSent: true}) {

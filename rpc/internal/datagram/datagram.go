@@ -1,4 +1,5 @@
-// Package datagram has what the clients share that use datagram sockets.
+// Package datagram opens the sockets of clients that use datagrams, and contains
+// their errors.
 package datagram
 
 import (
@@ -14,29 +15,31 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// MaxForeign is how many datagrams that are no reply to the last request a client
-// reads before it gives the socket up. A few may be left of an earlier owner of its
-// address.
-const MaxForeign = 100
+// MaxUnrelated is the number of datagrams that are not a reply to the last request,
+// after which a client closes its socket. Some may arrive, because an earlier owner
+// of the client's address sent a request.
+const MaxUnrelated = 100
 
-// ErrForeign says that too many datagrams arrived that are no reply to the request.
-var ErrForeign = fmt.Errorf("%d datagrams arrived that are no reply to the request", MaxForeign)
+// ErrUnrelated is the error of a call after MaxUnrelated datagrams arrived that are
+// not its reply.
+var ErrUnrelated = fmt.Errorf("%d datagrams arrived that are not a reply to the request", MaxUnrelated)
 
-// Timeout is the error of a request that was sent and got no datagram in reply; err
-// says that its time is over.
+// Timeout returns the error of a request that was sent and got no datagram in reply
+// before the deadline. It wraps [rpc.ErrNoDatagram] and err.
 func Timeout(err error) error { return fmt.Errorf("%w: %w", rpc.ErrNoDatagram, err) }
 
-// Dial opens a socket towards a datagram socket; network is "unixgram" or
-// "udp". It sends nothing. Closing it removes what it left in the file system.
+// Dial opens a socket that is connected to a datagram socket; network is "unixgram"
+// or "udp". It sends no datagram. Closing the connection removes the files that Dial
+// created.
 func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	s := &socket{}
 	var dialer net.Dialer
 	if network == "unixgram" {
-		// Kamailio answers to the address that a request came from, so there
-		// must be one.
+		// Kamailio sends the reply to the address of the client, so the client's
+		// socket needs one.
 		local, err := s.localAddress()
 		if err != nil {
-			return nil, fmt.Errorf("make an address for the answers: %w", err)
+			return nil, fmt.Errorf("create a socket address for replies: %w", err)
 		}
 		dialer.LocalAddr = &net.UnixAddr{Name: local, Net: network}
 	}
@@ -48,10 +51,10 @@ func Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	return s, nil
 }
 
-// socket is a connected datagram socket, and where its own file is.
+// socket is a connected datagram socket.
 type socket struct {
 	net.Conn
-	dir string
+	dir string // directory of its file, "" if it has none
 }
 
 func (s *socket) Close() error { return errors.Join(s.Conn.Close(), s.remove()) }
@@ -63,8 +66,9 @@ func (s *socket) remove() error {
 	return os.RemoveAll(s.dir)
 }
 
-// localAddress is a name in Linux' abstract space, which needs no file that
-// Kamailio would have to be allowed to write to. Elsewhere it is a file.
+// localAddress returns an address for the client's socket. On Linux it is an abstract
+// one, so that Kamailio needs no permission to write to a file. On other systems it
+// is a file in a new directory.
 func (s *socket) localAddress() (string, error) {
 	if runtime.GOOS == "linux" {
 		return fmt.Sprintf("@kamailio-rpc-%d-%x", os.Getpid(), rand.Uint64()), nil

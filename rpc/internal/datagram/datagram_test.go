@@ -34,9 +34,9 @@ func TestDial(t *testing.T) {
 	}
 }
 
-func TestDialNobody(t *testing.T) {
-	if conn, err := Dial(t.Context(), "unixgram", filepath.Join(t.TempDir(), "nobody")); err == nil {
+func TestDialWithoutServer(t *testing.T) {
+	if conn, err := Dial(t.Context(), "unixgram", filepath.Join(t.TempDir(), "absent")); err == nil {
 		conn.Close()
-		t.Error("there is nobody")
+		t.Error("Dial connected to a socket that does not exist")
 	}
 }

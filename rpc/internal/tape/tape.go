@@ -1,6 +1,6 @@
-// Package tape holds decoded replies. A reply is decoded once, by a [Builder],
-// into a flat list of nodes over one string; a [Node] is a handle on one value
-// of it.
+// Package tape stores decoded replies. A [Builder] decodes a reply once, into a flat
+// list of nodes that refer to one string. A [Node] is a handle to one value of the
+// reply.
 package tape
 
 import "math"
@@ -8,7 +8,7 @@ import "math"
 // Kind is the kind of a value.
 type Kind uint8
 
-// The kinds of a value. Absent is that of the zero Node.
+// The kinds of a value. Absent is the kind of the zero Node.
 const (
 	Absent Kind = iota
 	Null
@@ -20,24 +20,24 @@ const (
 	Array
 )
 
-// tape is a reply: nodes in document order over one string. Neither holds
-// pointers into the other, so the garbage collector has two objects to look at,
-// however large the reply.
+// tape is a reply: nodes in document order and one string. The nodes contain offsets
+// instead of pointers, so the garbage collector scans two objects regardless of the
+// size of the reply.
 type tape struct {
 	text  string
 	nodes []node
 }
 
 // node is one value. Its children follow it directly. A reply can have tens of
-// thousands, so a node takes 16 bytes and no more.
+// thousands of nodes, so a node takes only 16 bytes.
 type node struct {
-	// bits holds an int64, a float64, or the start and the length of a text; for a
-	// Struct or an Array, the index behind the last child, where the next sibling
-	// starts.
+	// bits contains an int64, a float64, or the start and length of a text. For a
+	// Struct or an Array it contains the index after the last child, where the next
+	// sibling starts.
 	bits   uint64
 	nameAt uint32
-	// named is the kind in the lowest three bits, whether a Struct is a list in the
-	// fourth, and the length of the name above them.
+	// named contains the kind in its lowest three bits, whether a Struct is a list in
+	// the fourth bit, and the length of the name in the other bits.
 	named uint32
 }
 
@@ -45,7 +45,7 @@ const (
 	kindBits = 3
 	listBit  = 1 << kindBits
 	nameAt   = kindBits + 1 // the lowest bit of the length of the name
-	// LongestName is the most bytes that a name may have, a quarter of a gigabyte.
+	// LongestName is the maximum length of a name in bytes: 256 MiB less one.
 	LongestName = 1<<(32-nameAt) - 1
 )
 
@@ -53,7 +53,7 @@ func (n *node) kind() Kind { return Kind(n.named & (1<<kindBits - 1)) }
 
 func (n *node) nameLen() uint32 { return n.named >> nameAt }
 
-// end is where the next sibling of the value at an index starts.
+// end returns the index at which the next sibling of the value at an index starts.
 func (n *node) end(at uint32) uint32 {
 	if n.kind() < Struct {
 		return at + 1
@@ -61,7 +61,8 @@ func (n *node) end(at uint32) uint32 {
 	return uint32(n.bits)
 }
 
-// Node is one value of a reply. The zero Node is no value: its kind is Absent.
+// Node is one value of a reply. It may be copied and used concurrently. The zero Node
+// represents an absent value: its kind is Absent.
 type Node struct {
 	tape *tape
 	at   uint32
@@ -69,10 +70,10 @@ type Node struct {
 
 func (n Node) node() *node { return &n.tape.nodes[n.at] }
 
-// Exists reports whether there is a value.
+// Exists reports whether n is a value and not the zero Node.
 func (n Node) Exists() bool { return n.tape != nil }
 
-// Kind returns the kind of the value.
+// Kind returns the kind of the value, Absent for the zero Node.
 func (n Node) Kind() Kind {
 	if n.tape == nil {
 		return Absent
@@ -87,7 +88,7 @@ func (n Node) HasName() bool { return n.tape != nil && n.node().nameLen() > 0 }
 // values; see [Builder.CloseList].
 func (n Node) IsList() bool { return n.tape != nil && n.node().named&listBit != 0 }
 
-// Name returns the name of the value, or "".
+// Name returns the name of the value, or "" if it has none.
 func (n Node) Name() string {
 	if n.tape == nil {
 		return ""
@@ -96,21 +97,23 @@ func (n Node) Name() string {
 	return n.tape.text[node.nameAt : node.nameAt+node.nameLen()]
 }
 
-// Int returns the number of an Int.
+// Int returns the number of an Int. For other kinds the result is undefined, and the
+// zero Node panics.
 func (n Node) Int() int64 { return int64(n.node().bits) }
 
-// Double returns the number of a Double.
+// Double returns the number of a Double. For other kinds the result is undefined, and
+// the zero Node panics.
 func (n Node) Double() float64 { return math.Float64frombits(n.node().bits) }
 
-// Text returns the text of a String or Bytes.
+// Text returns the text of a String or Bytes. It may panic for other kinds.
 func (n Node) Text() string {
 	bits := n.node().bits
 	at, length := bits>>32, bits&math.MaxUint32
 	return n.tape.text[at : at+length]
 }
 
-// Inside returns the index of the first child of a Struct or an Array, and that
-// behind the last. For other values they are equal.
+// Inside returns the index of the first child of a Struct or an Array, and the index
+// after the last child. They are equal for an empty one and for other kinds.
 func (n Node) Inside() (at, end uint32) {
 	if n.Kind() < Struct {
 		return 0, 0
@@ -121,28 +124,28 @@ func (n Node) Inside() (at, end uint32) {
 // At returns the value at an index of the same reply.
 func (n Node) At(at uint32) Node { return Node{n.tape, at} }
 
-// After returns the index behind the value at an index and all that is inside it.
+// After returns the index after the value at an index and its children.
 func (n Node) After(at uint32) uint32 { return n.tape.nodes[at].end(at) }
 
-// Span is a piece of the text that a [Builder] is finished with: its start and
-// its length, in bytes. The zero Span is the empty name.
+// Span is the start and the length, in bytes, of a part of the text that is passed to
+// [Builder.Finish]. The zero Span is the empty name.
 type Span struct{ At, Len uint32 }
 
-// Builder makes a tape, value by value, in document order. It must not be used
+// Builder builds a tape, value by value, in document order. It must not be used
 // concurrently.
 //
-// Names and texts are given as places in a string that is handed over last, so
-// that a decoder copies its input once.
+// Names and texts are spans of a string that is passed to [Builder.Finish], so that a
+// decoder copies its input once.
 type Builder struct {
 	tape
-	// inner is the innermost struct or array that is open; the bits of each that
-	// is open say which one is around it. The outermost is the list of records
-	// at 0.
+	// inner is the index of the innermost open struct or array. The bits of an open
+	// node are the index of the open node around it. The outermost is the list of
+	// records at 0.
 	inner uint32
 	depth int
 }
 
-// NewBuilder makes room for that many values. More can be added.
+// NewBuilder returns a Builder with capacity for that many values. More can be added.
 func NewBuilder(values int) *Builder {
 	b := &Builder{tape: tape{nodes: make([]node, 1, max(values, 0)+1)}}
 	b.nodes[0].named = uint32(Array)
@@ -155,8 +158,8 @@ func (b *Builder) Len() int { return len(b.nodes) - 1 }
 // Depth returns the number of structs and arrays that are open.
 func (b *Builder) Depth() int { return b.depth }
 
-// Inside returns the kind of the innermost struct or array that is open, Absent
-// if none is.
+// Inside returns the kind of the innermost open struct or array, Absent if none is
+// open.
 func (b *Builder) Inside() Kind {
 	if b.depth == 0 {
 		return Absent
@@ -166,7 +169,7 @@ func (b *Builder) Inside() Kind {
 
 func (b *Builder) add(kind Kind, name Span, bits uint64) {
 	if name.Len > LongestName {
-		panic("rpc: a name of more than a quarter of a gigabyte")
+		panic("rpc: a name is longer than 256 MiB")
 	}
 	b.nodes = append(b.nodes, node{bits, name.At, name.Len<<nameAt | uint32(kind)})
 }
@@ -180,29 +183,30 @@ func (b *Builder) Int(name Span, i int64) { b.add(Int, name, uint64(i)) }
 // Double adds a floating-point number.
 func (b *Builder) Double(name Span, f float64) { b.add(Double, name, math.Float64bits(f)) }
 
-// Text adds a String or Bytes.
+// Text adds a text; kind is String or Bytes.
 func (b *Builder) Text(kind Kind, name, text Span) {
 	b.add(kind, name, uint64(text.At)<<32|uint64(text.Len))
 }
 
-// Open starts a Struct or an Array. What is added until Close is inside it.
+// Open starts a Struct or an Array; kind is one of these. The values that are added
+// before [Builder.Close] or [Builder.CloseList] are its children.
 func (b *Builder) Open(kind Kind, name Span) {
 	at := uint32(len(b.nodes))
-	b.add(kind, name, uint64(b.inner)) // until it is closed
+	b.add(kind, name, uint64(b.inner)) // Close replaces it by the end
 	b.inner = at
 	b.depth++
 }
 
-// Close ends the innermost Struct or Array. There must be one.
+// Close ends the innermost open Struct or Array. One must be open.
 func (b *Builder) Close() {
 	closed := &b.nodes[b.inner]
 	b.inner, closed.bits = uint32(closed.bits), uint64(len(b.nodes))
 	b.depth--
 }
 
-// CloseList ends the innermost Array. If each of its elements is a struct with one
-// named value, which is how JSON shows a list of named values, it becomes a Struct
-// of these values that is marked as a list.
+// CloseList ends the innermost open Array. If each of its elements is a struct with
+// one named value, which is how JSON-RPC encodes a list of named values, the Array
+// becomes a Struct of these values that is marked as a list.
 func (b *Builder) CloseList() {
 	at := b.inner
 	b.Close()
@@ -228,8 +232,8 @@ func (b *Builder) CloseList() {
 	list.named = list.named&^uint32(Array) | uint32(Struct) | listBit
 }
 
-// isNamedList reports whether the elements of the Array at an index, the last
-// value so far, are structs with one named value each.
+// isNamedList reports whether the Array at an index has elements, and each is a struct
+// with one named value. The Array must be the last value added.
 func (b *Builder) isNamedList(at uint32) bool {
 	for i := at + 1; i < uint32(len(b.nodes)); i = b.nodes[i].end(i) {
 		element := &b.nodes[i]
@@ -241,9 +245,10 @@ func (b *Builder) isNamedList(at uint32) bool {
 	return uint32(len(b.nodes)) > at+1
 }
 
-// Finish returns what was built, over the text that the spans refer to: the
-// value itself if exactly one was added outside of any struct, else an Array of
-// all of them. All must be closed, and the Builder must not be used again.
+// Finish returns the value that was built; the spans refer to text. It returns the
+// value itself if exactly one was added outside of all structs and arrays, otherwise
+// an Array of these values. All structs and arrays must be closed, and the Builder
+// must not be used afterwards.
 func (b *Builder) Finish(text string) Node {
 	end := uint32(len(b.nodes))
 	b.nodes[0].bits = uint64(end)

@@ -9,22 +9,22 @@ import (
 func TestBuilder(t *testing.T) {
 	const text = "nametextrest"
 	name, content := Span{0, 4}, Span{4, 4}
-	b := NewBuilder(-1) // room is made as needed
+	b := NewBuilder(-1) // grows when needed
 	if b.Len() != 0 || b.Depth() != 0 || b.Inside() != Absent {
-		t.Errorf("a new builder has %d values, depth %d, inside %v", b.Len(), b.Depth(), b.Inside())
+		t.Errorf("new builder: %d values, depth %d, inside %v", b.Len(), b.Depth(), b.Inside())
 	}
 	b.Open(Struct, Span{})
 	b.Text(String, name, content)
 	b.Open(Array, name)
 	if b.Len() != 3 || b.Depth() != 2 || b.Inside() != Array {
-		t.Errorf("there are %d values, depth %d, inside %v", b.Len(), b.Depth(), b.Inside())
+		t.Errorf("builder with open values: %d values, depth %d, inside %v", b.Len(), b.Depth(), b.Inside())
 	}
 	b.Int(Span{}, -1)
 	b.Double(Span{}, 0.5)
 	b.Null(Span{})
 	b.Close()
 	if b.Inside() != Struct {
-		t.Errorf("inside %v after the end of an array", b.Inside())
+		t.Errorf("inside %v after an array was closed, want %v", b.Inside(), Struct)
 	}
 	b.Text(Bytes, Span{}, Span{8, 4})
 	b.Close()
@@ -43,7 +43,7 @@ func TestBuilderRecords(t *testing.T) {
 			t.Errorf("%d records: got %s, want %s", n, got, want)
 		}
 	}
-	// One record that is followed by none, though it has members.
+	// A single record with children.
 	b := NewBuilder(0)
 	b.Open(Array, Span{})
 	b.Int(Span{}, 7)
@@ -53,11 +53,12 @@ func TestBuilderRecords(t *testing.T) {
 	}
 }
 
-// TestCloseList has arrays of structs with one named value each become structs.
+// TestCloseList checks that an array of structs with one named value each becomes a
+// struct.
 func TestCloseList(t *testing.T) {
 	const text = "ab"
 	a, b := Span{0, 1}, Span{1, 1}
-	// element adds a struct of these names, with a list inside each.
+	// element adds a struct with these names; each value is a list.
 	element := func(bl *Builder, names ...Span) {
 		bl.Open(Struct, Span{})
 		for _, name := range names {
@@ -91,7 +92,7 @@ func TestCloseList(t *testing.T) {
 		bl.Open(Array, b)
 		test.fill(bl)
 		bl.CloseList()
-		bl.Int(a, 3) // what follows is in its place
+		bl.Int(a, 3) // the next value is after the list
 		bl.Close()
 		if got, want := show(bl.Finish(text)), "struct(b="+test.want+" a=3)"; got != want {
 			t.Errorf("got %s, want %s", got, want)
@@ -102,14 +103,14 @@ func TestCloseList(t *testing.T) {
 func TestZeroNode(t *testing.T) {
 	var n Node
 	if n.Exists() || n.Kind() != Absent || n.HasName() || n.Name() != "" {
-		t.Error("the zero Node is a value")
+		t.Error("the zero Node is not absent")
 	}
 	if at, end := n.Inside(); at < end {
 		t.Error("the zero Node has children")
 	}
 }
 
-// show is a value as text.
+// show returns a value as text.
 func show(n Node) string {
 	text := ""
 	if n.HasName() {
@@ -142,10 +143,10 @@ func showChildren(n Node) string {
 	return strings.Join(all, " ")
 }
 
-func TestNamesAreShorterThanHalfAGigabyte(t *testing.T) {
+func TestTooLongNamePanics(t *testing.T) {
 	defer func() {
 		if recover() == nil {
-			t.Error("a name that does not fit was taken")
+			t.Error("a name longer than LongestName was accepted")
 		}
 	}()
 	NewBuilder(1).Null(Span{Len: LongestName + 1})
