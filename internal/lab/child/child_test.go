@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// parentVar makes this test program the parent of a script. Its value is the directory to be removed.
+// parentVar is an environment variable that makes this test program start a script. Its value is the directory to remove.
 const parentVar = "CHILD_TEST_DIR"
 
 func TestMain(m *testing.M) {
@@ -22,12 +22,12 @@ func TestMain(m *testing.M) {
 	cmd := exec.CommandContext(context.Background(), "/bin/sh", os.Args[1:]...)
 	cmd.Stdout = os.Stdout
 	if c, err := StartIn(dir, cmd); err == nil {
-		_ = c.Wait() // the test kills this process before
+		_ = c.Wait() // the test kills this process before the script ends
 	}
 }
 
-// TestEnds awaits the end of a pipe that every process of the group holds.
-func TestEnds(t *testing.T) {
+// TestGroupEnds waits for the end of a pipe that all processes of the group have open.
+func TestGroupEnds(t *testing.T) {
 	killed := func(parent *Child, _ func()) { _ = parent.cmd.Process.Kill() }
 	canceled := func(_ *Child, cancel func()) { cancel() }
 	for _, test := range []struct {
@@ -35,11 +35,11 @@ func TestEnds(t *testing.T) {
 		grace                 time.Duration
 		end                   func(c *Child, cancel func())
 	}{
-		{"with its parent", os.Args[0], "sleep 1000 & echo; sleep 1000", time.Hour, killed},
-		{"paused, with its parent", os.Args[0], "sleep 1000 & echo; kill -s STOP 0; sleep 1000", time.Hour, killed},
-		{"paused, with its context", "/bin/sh", "echo; kill -s STOP 0; exec sleep 1000", time.Hour, canceled},
-		{"ignoring SIGTERM", "/bin/sh", "trap '' TERM; sleep 1000 & echo; sleep 1000", time.Millisecond, canceled},
-		{"with its leader", "/bin/sh", "sleep 1000 & echo", time.Hour, func(*Child, func()) {}},
+		{"parent killed", os.Args[0], "sleep 1000 & echo; sleep 1000", time.Hour, killed},
+		{"stopped, parent killed", os.Args[0], "sleep 1000 & echo; kill -s STOP 0; sleep 1000", time.Hour, killed},
+		{"stopped, context canceled", "/bin/sh", "echo; kill -s STOP 0; exec sleep 1000", time.Hour, canceled},
+		{"SIGTERM ignored", "/bin/sh", "trap '' TERM; sleep 1000 & echo; sleep 1000", time.Millisecond, canceled},
+		{"leader ended", "/bin/sh", "sleep 1000 & echo", time.Hour, func(*Child, func()) {}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -68,7 +68,8 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// awaitRemoved waits until a directory is gone. The watchdog removes it after everything that could tell so has ended.
+// awaitRemoved waits until a directory does not exist. It polls, because the watchdog removes the directory last, after all
+// other processes have ended.
 func awaitRemoved(t *testing.T, dir string) {
 	t.Helper()
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(10 * time.Millisecond) {

@@ -8,64 +8,65 @@ import (
 	"time"
 )
 
-// Listening matches the log line, as text or as JSON, in which programs that use Prometheus' exporter-toolkit report the address
-// they listen on; its group is the address.
+// Listening matches the log line, as text or as JSON, in which programs that use Prometheus' exporter-toolkit report the
+// address they listen on. Its group is the address.
 var Listening = regexp.MustCompile(`"?msg"?[=:]"Listening on",? ?"?address"?[=:]"?([^"\s]+)`)
 
-// Log is what a program says, for whoever waits for some of it: the Stdout or the Stderr of an [os/exec.Cmd], or both. It may
-// be used concurrently.
+// Log stores the output of a program, so that a caller can wait for a line of it. Use it as Stdout or Stderr of an
+// [os/exec.Cmd], or as both. It may be used concurrently. Use [NewLog] to create one.
 type Log struct {
-	mu     sync.Mutex
-	text   []byte
-	longer chan struct{} // closed, and made anew, when there is more
+	mu      sync.Mutex
+	text    []byte
+	changed chan struct{} // closed and replaced at each write
 }
 
-// NewLog makes an empty Log.
-func NewLog() *Log { return &Log{longer: make(chan struct{})} }
+// NewLog returns an empty Log.
+func NewLog() *Log { return &Log{changed: make(chan struct{})} }
 
-// Write implements io.Writer.
-func (l *Log) Write(said []byte) (int, error) {
+// Write appends output to the log. It never fails.
+func (l *Log) Write(output []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.text = append(l.text, said...)
-	close(l.longer)
-	l.longer = make(chan struct{})
-	return len(said), nil
+	l.text = append(l.text, output...)
+	close(l.changed)
+	l.changed = make(chan struct{})
+	return len(output), nil
 }
 
-// String is all that was said so far.
+// String returns all output so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return string(l.text)
 }
 
-// Await waits until there is a whole line that matches, and returns the match and its groups. That the program ends before,
-// which closes ended, or that it takes longer than patience, is an error, which tells all that was said.
-func (l *Log) Await(pattern *regexp.Regexp, ended <-chan struct{}, patience time.Duration) ([]string, error) {
-	late := time.After(patience)
+// Await waits until the pattern matches complete lines of the log, and returns the first match and its groups. It returns
+// an error, which contains all output so far, if the program ends before that, which closes the channel ended, or after
+// the duration timeout.
+func (l *Log) Await(pattern *regexp.Regexp, ended <-chan struct{}, timeout time.Duration) ([]string, error) {
+	late := time.After(timeout)
 	for {
-		match, longer := l.find(pattern)
+		match, changed := l.find(pattern)
 		if match != nil {
 			return match, nil
 		}
 		select {
-		case <-longer:
+		case <-changed:
 		case <-ended:
 			if match, _ := l.find(pattern); match != nil {
 				return match, nil
 			}
-			return nil, fmt.Errorf("it ended without saying %q; it said:\n%s", pattern, l)
+			return nil, fmt.Errorf("the program ended without a line that matches %q; its output:\n%s", pattern, l)
 		case <-late:
-			return nil, fmt.Errorf("it has not said %q after %v; it said:\n%s", pattern, patience, l)
+			return nil, fmt.Errorf("no line matches %q after %v; the program's output:\n%s", pattern, timeout, l)
 		}
 	}
 }
 
-// find is the first match so far, nil if there is none, and what will be closed when there is more.
+// find returns the first match so far, nil if there is none, and a channel that is closed at the next write.
 func (l *Log) find(pattern *regexp.Regexp) ([]string, <-chan struct{}) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	whole := l.text[:bytes.LastIndexByte(l.text, '\n')+1]
-	return pattern.FindStringSubmatch(string(whole)), l.longer
+	complete := l.text[:bytes.LastIndexByte(l.text, '\n')+1]
+	return pattern.FindStringSubmatch(string(complete)), l.changed
 }

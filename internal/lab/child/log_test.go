@@ -23,8 +23,8 @@ func TestLogAwait(t *testing.T) {
 		}
 		found <- match
 	}()
-	for _, said := range []string{"level=INFO msg=\"Listen", "ing on\" address=127.0.", "0.1:9494\n", "more\n"} {
-		write(said)
+	for _, output := range []string{"level=INFO msg=\"Listen", "ing on\" address=127.0.", "0.1:9494\n", "more\n"} {
+		write(output)
 	}
 	if match := <-found; len(match) != 2 || match[1] != "127.0.0.1:9494" {
 		t.Errorf("found %q", match)
@@ -33,10 +33,10 @@ func TestLogAwait(t *testing.T) {
 	write("last words")
 	last := regexp.MustCompile("last words")
 	if match, err := log.Await(last, ended, time.Millisecond); err == nil || !strings.Contains(err.Error(), "more\nlast words") {
-		t.Errorf("found %q in a line that is not whole, %v", match, err)
+		t.Errorf("found %q in an incomplete line, %v", match, err)
 	}
 	close(ended)
-	if _, err := log.Await(last, ended, time.Minute); err == nil || !strings.Contains(err.Error(), "ended without saying") {
+	if _, err := log.Await(last, ended, time.Minute); err == nil || !strings.Contains(err.Error(), "ended without a line") {
 		t.Errorf("error %v", err)
 	}
 	write("\n")
