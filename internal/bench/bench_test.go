@@ -1,9 +1,9 @@
 //go:build linux
 
-// Package bench measures the exporter against real Kamailios, for docs/performance.md. make bench runs it.
+// Package bench measures the exporter with real Kamailios, for docs/performance.md. Run it with make bench.
 //
-// Kamailio's ctl process answers one request at a time, and the exporter cannot change how fast it does. So times are
-// compared with a floor: a bare client that sends the same requests and only receives the replies. The two take turns on
+// Kamailio's ctl process handles one request at a time, and the exporter cannot make it faster. So times are compared with
+// a floor: the time of a minimal client that sends the same requests and only receives the replies. The two take turns on
 // the same Kamailio, so that other load on the machine affects both.
 package bench
 
@@ -24,9 +24,9 @@ import (
 )
 
 var (
-	program = flag.String("exporter", "", "the exporter's `program`; TestBench is skipped without it")
-	quick   = flag.Bool("quick", false, "measure for a hundredth of the time, to try the benchmark itself")
-	output  = flag.String("table", "", "write the table to this `file` as well")
+	program = flag.String("exporter", "", "path of the exporter `program`; without it, TestBench is skipped")
+	quick   = flag.Bool("quick", false, "measure for a hundredth of the time, to test the benchmark itself")
+	output  = flag.String("table", "", "also write the table to this `file`")
 )
 
 // lasting returns d, or a hundredth of it with -quick.
@@ -42,7 +42,7 @@ func TestBench(t *testing.T) {
 		t.Skip("measures for twenty minutes: run make bench")
 	}
 	var missed string
-	t.Cleanup(func() { // runs after those that print Kamailio's log if the test has failed
+	t.Cleanup(func() { // after the cleanups that print Kamailio's log if the test has failed
 		if missed != "" {
 			t.Errorf("limits were exceeded:\n%s", missed)
 		}
@@ -68,7 +68,8 @@ func TestBench(t *testing.T) {
 	}
 }
 
-// machine describes in one line what the figures were measured with. The load average is that of the last 15 minutes.
+// machine returns one line about the machine and the versions of the software. The load average is that of the last 15
+// minutes.
 func machine(t *testing.T, k *lab.Kamailio) string {
 	t.Helper()
 	build, err := buildinfo.ReadFile(*program)
@@ -79,13 +80,13 @@ func machine(t *testing.T, k *lab.Kamailio) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	processor := cmp.Or(find(t, "/proc/cpuinfo", `model name\s*: (.+)`), runtime.GOARCH) // some have no name
+	processor := cmp.Or(find(t, "/proc/cpuinfo", `model name\s*: (.+)`), runtime.GOARCH) // some processors have no model name
 	return fmt.Sprintf("%s, %d cores, Linux %s, Go %s, %s, load average %s\n\n", processor, runtime.NumCPU(),
 		find(t, "/proc/sys/kernel/osrelease", `(.+)`), strings.TrimPrefix(build.GoVersion, "go"), strings.TrimSpace(version),
 		find(t, "/proc/loadavg", `\S+ \S+ (\S+)`))
 }
 
-// find returns the first group of the first match in a file, or nothing if there is none.
+// find returns the first group of the first match in a file, or "" if there is none.
 func find(t *testing.T, path, pattern string) string {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -99,12 +100,12 @@ func find(t *testing.T, path, pattern string) string {
 	return match[1]
 }
 
-// row is one of the table. Ratios and figures without a floor are in unit.
+// row is one row of the table.
 type row struct {
 	work            string
-	floor, exporter time.Duration // 0 if the row compares nothing
-	figure          float64
-	limit           float64 // 0 for none
+	floor, exporter time.Duration // 0 if the row has no floor
+	figure          float64       // in unit
+	limit           float64       // in unit, 0 for no limit
 	unit            string
 }
 
@@ -126,7 +127,7 @@ func (r row) String() string {
 	return fmt.Sprintf("| %s | %s | %.3g %s | %s |\n", r.work, times, r.figure, r.unit, limit)
 }
 
-// ratioRow is a row whose figure is how many times as long as the floor the exporter takes.
+// ratioRow returns a row whose figure is the exporter's time divided by the floor.
 func ratioRow(work string, floor, exporter time.Duration, limit float64) row {
 	return row{work, floor, exporter, float64(exporter) / float64(floor), limit, "×"}
 }
@@ -135,7 +136,7 @@ func milliseconds(d time.Duration) float64 { return d.Seconds() * 1e3 }
 
 func megabytes(bytes int) float64 { return float64(bytes) / 1e6 }
 
-// percentile returns the smallest of the times that at least p percent of them do not exceed; p is from 1 to 100.
+// percentile returns the smallest of the times such that at least p percent of them are not greater; p is from 1 to 100.
 func percentile(times []time.Duration, p int) time.Duration {
 	return slices.Sorted(slices.Values(times))[(len(times)*p+99)/100-1]
 }

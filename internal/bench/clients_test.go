@@ -23,32 +23,32 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 )
 
-// patience is how long anything may take.
+// patience is the maximum time of each operation.
 const patience = time.Minute
 
-// work is what an exporter has to do.
+// work is the configuration of an exporter.
 type work struct {
 	on      *lab.Kamailio
-	methods []string // none for those that the exporter chooses
+	methods []string // empty for the exporter's default
 	flags   []string
 	gzip    bool
 }
 
-// exporter is a running exporter, and a connection to it on which it is scraped as Prometheus does, with as little else as
-// possible, because that is not what is measured.
+// exporter is a running exporter and a connection to it. It is scraped with Prometheus' request, but with a minimal
+// client, because the client's work is not to be measured.
 type exporter struct {
 	pid     int
-	started time.Time // just before the process, and the watchdog that takes a millisecond or two
+	started time.Time // before the start of the process and of its watchdog, which takes one or two milliseconds
 	stop    func()
 	conn    net.Conn
 	reader  *bufio.Reader
 	request string
-	wanted  []string     // starts of lines that must be on the page
-	body    bytes.Buffer // as it was sent
-	page    []byte       // the same, uncompressed
+	wanted  []string     // prefixes of lines that the page must contain
+	body    bytes.Buffer // of the response
+	page    []byte       // the uncompressed body
 }
 
-// startExporter starts an exporter that ends with the test, or with stop.
+// startExporter starts an exporter, which is stopped at the end of the test or by stop.
 func startExporter(t *testing.T, w work) *exporter {
 	t.Helper()
 	args := append([]string{"-l", "127.0.0.1:0", "-u", w.on.URI("unix")}, w.flags...)
@@ -85,7 +85,7 @@ func startExporter(t *testing.T, w work) *exporter {
 	}
 	t.Cleanup(func() { _ = e.conn.Close() })
 	e.reader = bufio.NewReaderSize(e.conn, 1<<20)
-	// The request of Prometheus 3, as far as the exporter looks at it.
+	// The request of Prometheus 3, without headers that the exporter ignores.
 	e.request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n" +
 		"Accept: application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5," +
 		"text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2\r\n"
@@ -100,7 +100,7 @@ func startExporter(t *testing.T, w work) *exporter {
 	return e
 }
 
-// scrape fetches the page and returns how long that took. The page must show that everything succeeded.
+// scrape fetches the page and returns how long it took. The test fails if the page does not report success.
 func (e *exporter) scrape(t *testing.T) time.Duration {
 	t.Helper()
 	begin := time.Now()
@@ -155,19 +155,19 @@ func (e *exporter) scrapeEach(t *testing.T, interval time.Duration, n int) {
 	}
 }
 
-// firstCookie takes four bytes in a packet, as the exporter's random ones nearly always do.
+// firstCookie takes four bytes in a packet, as nearly all of the exporter's random cookies do.
 const firstCookie = 0x80000000
 
-// floor is the least that a client of ctl has to do: it writes all requests at once, on a connection that it keeps, and
-// receives the replies. It looks for the end of each only.
+// floor is a minimal client of ctl: it writes all requests at once, on one connection, and receives the replies. It does
+// not decode them, it only finds the end of each.
 type floor struct {
 	conn     net.Conn
 	requests []byte
 	replies  int    // expected
-	buffer   []byte // has room for all replies of a scrape
+	buffer   []byte // large enough for all replies of a scrape
 }
 
-// newFloor connects to ctl, to send what the exporter sends for w.
+// newFloor returns a client that is connected to ctl and sends the same requests as an exporter with the configuration w.
 func newFloor(t *testing.T, w work) *floor {
 	t.Helper()
 	conn, err := net.Dial("unix", strings.TrimPrefix(w.on.URI("unix"), "unix:"))
@@ -198,7 +198,7 @@ func newFloor(t *testing.T, w work) *floor {
 	return f
 }
 
-// scrape asks for everything once and returns how long that took.
+// scrape sends the requests, receives the replies, and returns how long it took.
 func (f *floor) scrape(t *testing.T) time.Duration {
 	t.Helper()
 	if err := f.conn.SetDeadline(time.Now().Add(patience)); err != nil {
@@ -208,11 +208,11 @@ func (f *floor) scrape(t *testing.T) time.Duration {
 	if _, err := f.conn.Write(f.requests); err != nil {
 		t.Fatal(err)
 	}
-	have, start := 0, 0 // bytes that were received, and where the reply that is not complete starts
+	have, start := 0, 0 // number of received bytes, and start of the incomplete reply
 	for replies := 0; replies < f.replies; {
 		n, err := f.conn.Read(f.buffer[have:])
 		if err != nil || n == 0 {
-			t.Fatalf("floor: %v after %d replies and %d bytes, which may be all that the buffer holds", err, replies, have)
+			t.Fatalf("floor: %v after %d replies and %d bytes; the buffer has %d bytes", err, replies, have, len(f.buffer))
 		}
 		have += n
 		for size := packetSize(f.buffer[start:have]); size > 0 && size <= have-start; size = packetSize(f.buffer[start:have]) {
@@ -223,9 +223,9 @@ func (f *floor) scrape(t *testing.T) time.Duration {
 	return time.Since(begin)
 }
 
-// packetSize returns the size of the packet that b starts with, or 0 if its header is not complete. After the first byte,
-// a header has the sizes of its two other parts, each less one, in two bits; then the length of what follows the header,
-// then the cookie.
+// packetSize returns the size of the packet at the start of b, or 0 if its header is not complete. The second byte of a
+// header contains the sizes of the length and of the cookie, each minus one, in two bits. After it come the length of the
+// records and the cookie.
 func packetSize(b []byte) int {
 	if len(b) < 2 {
 		return 0

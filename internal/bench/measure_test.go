@@ -17,11 +17,11 @@ import (
 )
 
 const (
-	// destinations is how many the crowded Kamailio has beyond the lab's own five.
+	// destinations is the number of destinations of the crowded Kamailio, in addition to the lab's five.
 	destinations = 4000
-	// warmUp is how many scrapes come before those that are measured.
+	// warmUp is the number of scrapes before the measured ones.
 	warmUp = 10
-	// pingRate is the number of OPTIONS a second.
+	// pingRate is the number of OPTIONS requests per second.
 	pingRate = 400
 )
 
@@ -47,7 +47,7 @@ var measurements = []struct {
 func compareAll(t *testing.T, ordinary, crowded *lab.Kamailio) (rows []row) {
 	for _, c := range []struct {
 		name  string
-		limit float64 // how many times as long as the floor the exporter may take, 0 for no limit
+		limit float64 // maximum of the exporter's time divided by the floor, 0 for no limit
 		work  work
 	}{
 		{"five methods", 6, work{on: ordinary, methods: fiveMethods}},
@@ -61,7 +61,7 @@ func compareAll(t *testing.T, ordinary, crowded *lab.Kamailio) (rows []row) {
 	return rows
 }
 
-// compare measures the floor and an exporter in turn.
+// compare measures the floor and an exporter alternately.
 func compare(t *testing.T, name string, limit float64, w work) row {
 	t.Helper()
 	f, e := newFloor(t, w), startExporter(t, w)
@@ -78,7 +78,7 @@ func compare(t *testing.T, name string, limit float64, w work) row {
 	return ratioRow(name, percentile(floors, 50), percentile(exporters, 50), limit)
 }
 
-// cpu measures the CPU time of an exporter for a scrape, with whatever else it does until the next one.
+// cpu measures the CPU time of an exporter per scrape, including its work between two scrapes.
 func cpu(t *testing.T, ordinary, _ *lab.Kamailio) []row {
 	e := startExporter(t, work{on: ordinary, methods: fiveMethods})
 	e.scrapeEach(t, 0, warmUp)
@@ -94,8 +94,8 @@ func cpu(t *testing.T, ordinary, _ *lab.Kamailio) []row {
 	}
 }
 
-// cpuTime is what all threads of a process have run so far: the first number of schedstat, in nanoseconds
-// (Documentation/scheduler/sched-stats.rst of Linux). Threads that have ended are not included; Go's hardly ever end.
+// cpuTime returns the CPU time of all threads of a process: the first number of schedstat, in nanoseconds. It does not
+// include threads that have ended, which is rare in Go. Source: Linux's Documentation/scheduler/sched-stats.rst.
 func cpuTime(t *testing.T, pid int) (total time.Duration) {
 	t.Helper()
 	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
@@ -108,7 +108,7 @@ func cpuTime(t *testing.T, pid int) (total time.Duration) {
 	return total
 }
 
-// memory watches three exporters at once.
+// memory measures the maximum memory of three exporters at the same time.
 func memory(t *testing.T, ordinary, crowded *lab.Kamailio) []row {
 	scrapes := int(lasting(600))
 	rows := []row{
@@ -116,7 +116,7 @@ func memory(t *testing.T, ordinary, crowded *lab.Kamailio) []row {
 		{work: "most memory, 4000 destinations in short", limit: 32},
 		{work: "most memory, everything that auto finds, 4000 destinations"},
 	}
-	t.Run("parallel", func(t *testing.T) { // returns when those in it have ended
+	t.Run("parallel", func(t *testing.T) { // returns when its subtests have ended
 		for i, w := range []work{
 			{on: ordinary, methods: fiveMethods},
 			{on: crowded, methods: dispatcher, flags: short},
@@ -135,7 +135,7 @@ func memory(t *testing.T, ordinary, crowded *lab.Kamailio) []row {
 	return rows
 }
 
-// number returns what the first group of a pattern matches in a file.
+// number returns the number that the first group of a pattern matches in a file.
 func number(t *testing.T, path, pattern string) int {
 	t.Helper()
 	n, err := strconv.Atoi(find(t, path, pattern))
@@ -145,6 +145,7 @@ func number(t *testing.T, path, pattern string) int {
 	return n
 }
 
+// start measures the time from the start of an exporter to the end of its first scrape.
 func start(t *testing.T, ordinary, _ *lab.Kamailio) []row {
 	var times []time.Duration
 	for range 20 {
@@ -156,8 +157,8 @@ func start(t *testing.T, ordinary, _ *lab.Kamailio) []row {
 	return []row{{work: "from the start of the exporter to its first whole page, five methods, median of 20", figure: milliseconds(percentile(times, 50)), limit: 60, unit: "ms"}}
 }
 
-// responseTimes measures how fast Kamailio answers SIP, in turn without scrapes and while an exporter with its default
-// methods is scraped ten times.
+// responseTimes measures how fast Kamailio replies to SIP requests, alternately without scrapes and while an exporter with
+// its default methods is scraped.
 func responseTimes(t *testing.T, ordinary, _ *lab.Kamailio) []row {
 	e := startExporter(t, work{on: ordinary})
 	e.scrapeEach(t, 0, warmUp)
@@ -166,7 +167,7 @@ func responseTimes(t *testing.T, ordinary, _ *lab.Kamailio) []row {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	var p99s [2][]time.Duration // of the runs without scrapes, and of those with
+	var p99s [2][]time.Duration // of the runs without scrapes and with scrapes
 	for run := range 20 {
 		var times []time.Duration
 		pinged := make(chan error, 1)
@@ -187,7 +188,7 @@ func responseTimes(t *testing.T, ordinary, _ *lab.Kamailio) []row {
 	return []row{ratioRow(name, percentile(p99s[0], 50), percentile(p99s[1], 50), 1.05)}
 }
 
-// ping sends n OPTIONS, which Kamailio answers itself, and returns how long each reply took.
+// ping sends n OPTIONS requests, to which Kamailio itself replies, and returns the time to each reply.
 func ping(conn net.Conn, n int) (times []time.Duration, err error) {
 	tick := time.NewTicker(time.Second / pingRate)
 	defer tick.Stop()
