@@ -12,6 +12,7 @@ var memory = &memoryReturner{
 	inUse: memoryInUse,
 	free:  debug.FreeOSMemory,
 	after: func(f func()) { time.AfterFunc(returnDelay, f) },
+	every: time.Second,
 }
 
 const (
@@ -30,18 +31,24 @@ type memoryReturner struct {
 	inUse func() uint64
 	free  func()
 	after func(func())
+	every time.Duration // minimum time between two calls of inUse
 
 	mu      sync.Mutex
+	checked time.Time       // when inUse was called last
 	reports map[*report]int // number of polls of each report at its last afterPoll; nil if no return is scheduled
 }
 
 // afterPoll schedules a return of memory if much is in use.
 func (m *memoryReturner) afterPoll(r *report) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if time.Since(m.checked) < m.every {
+		return // a later poll finds the memory that this one needed
+	}
+	m.checked = time.Now()
 	if m.inUse() <= enoughMemory {
 		return
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if m.reports == nil {
 		m.reports = map[*report]int{}
 		m.after(m.giveBack)
