@@ -37,7 +37,8 @@ func destinationMetric(typ metric.Type, name, help string) *metric.Desc {
 
 var (
 	destinationState = gauge("kamailio_dispatcher_destination_state",
-		"1 for the state that the destination is in, 0 for the others. First letter of FLAGS of dispatcher.list.",
+		"1 for the state that the destination is in, 0 for the others. States: active, trying (pings fail, but fewer than ds_probing_threshold; "+
+			"still used), inactive (not used), disabled (by an administrator; not used). First letter of FLAGS of dispatcher.list.",
 		"duid", "index", "obproxy", "setid", "socket", "state", "uri")
 	destinationProbing = destinationMetric(metric.Gauge, "probing",
 		"1 if the destination has the flag P, 0 if it has X or N. The flag does not show whether Kamailio pings the destination: "+
