@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"maps"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -125,9 +126,41 @@ func TestSeries(t *testing.T) {
 	}
 }
 
+// selector matches a series in a PromQL expression.
+var selector = regexp.MustCompile(`(kamailio_\w+)(?:\{([^}]*)\})?`)
+
+// TestQuestions checks that the exporter has every series in the expressions of metrics.md, and that a captured reply has
+// a sample of it with these labels.
+func TestQuestions(t *testing.T) {
+	golden := goldenFiles(t)
+	known, found := descs(), 0
+	for _, cells := range rows(t, "questions") {
+		for _, expression := range quoted(cells[1]) {
+			for _, match := range selector.FindAllStringSubmatch(expression, -1) {
+				found++
+				if known[match[1]] == nil {
+					t.Errorf("%s: there is no %s", cells[0], match[1])
+				}
+				sample := regexp.MustCompile(`(?m)^` + match[1] + `(\{(.*,)?` + regexp.QuoteMeta(match[2]) + `.*\})? `)
+				captured := func(text string) bool { return sample.MatchString(text) }
+				if !slices.ContainsFunc(scrape.Metrics(), func(desc *metric.Desc) bool { return desc.Name == match[1] }) &&
+					!slices.ContainsFunc(slices.Collect(maps.Values(golden)), captured) {
+					t.Errorf("%s: no captured reply has %s", cells[0], match[0])
+				}
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("the table has %d series", found)
+	}
+}
+
 // TestContract compares the names and labels of the series that v0 to v2 had with the table in migrating.md.
 func TestContract(t *testing.T) {
 	known, found := descs(), 0
+	known["kamailio_exporter_build_info"] = &metric.Desc{ // from client_golang
+		Labels: []string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
+	}
 	for _, cells := range rows(t, "contract") {
 		for _, name := range quoted(cells[0]) {
 			found++

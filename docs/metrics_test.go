@@ -3,6 +3,7 @@ package docs_test
 import (
 	"bytes"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -22,13 +23,14 @@ var update = flag.Bool("update", false, "write the generated documentation anew"
 // TestMetrics compares metrics.md with what the program has.
 func TestMetrics(t *testing.T) {
 	var got bytes.Buffer
+	golden := goldenFiles(t)
 	page := template.New("metrics.md.tmpl").Funcs(template.FuncMap{
 		"anchor":  anchor,
 		"flag":    config.SettingName,
 		"capital": func(text string) string { return strings.ToUpper(text[:1]) + text[1:] },
 		"cell":    func(text string) string { return strings.ReplaceAll(text, "|", `\|`) },
 		"join":    func(words []string) string { return strings.Join(words, ", ") },
-		"seen":    func(name string) []string { return seenOn(t, name) },
+		"seen":    func(name string) []string { return seenOn(golden, name) },
 		"sorted":  byName,
 		"unit":    unit,
 	})
@@ -91,21 +93,24 @@ func unit(desc *metric.Desc) string {
 	return ""
 }
 
-// golden are the golden files of the collectors.
-var golden = map[string]string{}
-
-// seenOn returns the versions of Kamailio whose golden files have a family.
-func seenOn(t *testing.T, name string) []string {
+// goldenFiles returns the contents of the golden files of the collectors by path.
+func goldenFiles(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("../internal/collector/testdata/*/*.prom")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no golden files: %v", err)
 	}
-	var versions []string
+	all := map[string]string{}
 	for _, file := range files {
-		if golden[file] == "" {
-			golden[file] = readPage(t, file)
-		}
+		all[file] = readPage(t, file)
+	}
+	return all
+}
+
+// seenOn returns the versions of Kamailio whose golden files have a family.
+func seenOn(golden map[string]string, name string) []string {
+	var versions []string
+	for _, file := range slices.Sorted(maps.Keys(golden)) {
 		if strings.Contains(golden[file], "# TYPE "+name+" ") {
 			versions = append(versions, strings.Replace(filepath.Base(filepath.Dir(file)), "built", "source", 1))
 		}
