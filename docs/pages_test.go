@@ -184,3 +184,15 @@ func TestVersions(t *testing.T) {
 		}
 	}
 }
+
+// TestNotReleased checks that the pages that lead to a release say that there is none yet, as long as CHANGELOG.md has no date
+// for it.
+func TestNotReleased(t *testing.T) {
+	version := strings.TrimSpace(readPage(t, "../VERSION"))
+	want := strings.Contains(readPage(t, "../CHANGELOG.md"), "\n## "+version+", not released yet\n")
+	for _, page := range []string{"../README.md", "installing.md"} {
+		if got := strings.Contains(readPage(t, page), "Version "+version+" is not released yet"); got != want {
+			t.Errorf("%s says that %s is not released yet: %v; CHANGELOG.md: %v", page, version, got, want)
+		}
+	}
+}
