@@ -74,7 +74,7 @@ func run(cfg *config.Config, logger *slog.Logger) error {
 		return err
 	}
 	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", cfg.Target.URI.Redacted())
-	return serve(ctx, newServer(handler, cfg.Target.Module.Timeout, logger), cfg.Web.Listen, logger)
+	return serve(ctx, newServer(handler, cfg.Target.Modules[0].Timeout, logger), cfg.Web.Listen, logger)
 }
 
 // idleTimeout is the time after which an idle connection is closed.

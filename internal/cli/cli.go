@@ -52,9 +52,11 @@ func Parse(app *kingpin.Application, args []string) error {
 	return err
 }
 
-// Fatal prints err to standard error and ends the program with status 1.
+// Fatal prints err to standard error, each line of it on a line, and ends the program with status 1.
 func Fatal(program string, err error) {
-	fmt.Fprintf(os.Stderr, "%s: error: %s\n", program, Printable(err.Error()))
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		fmt.Fprintf(os.Stderr, "%s: error: %s\n", program, Printable(line))
+	}
 	os.Exit(1)
 }
 

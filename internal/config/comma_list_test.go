@@ -16,7 +16,7 @@ func TestListsMergeRepeatedFlags(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	settings := cfg.Target.Module.Settings
+	settings := cfg.Target.Modules[0].Settings
 	profiles := []collector.DialogProfile{{Name: "all"}, {Name: "trunk", Value: "carrier1"}, {Name: "trunk", Value: "carrier2"}}
 	if !slices.Equal(settings.DialogProfiles, profiles) {
 		t.Errorf("profiles %v, want %v", settings.DialogProfiles, profiles)

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http"
+	"net/url"
 	"regexp"
+	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
 	promconfig "github.com/prometheus/common/config"
@@ -23,8 +24,23 @@ import (
 type Config struct {
 	Web Web
 	Log promslog.Config
-	// Target is the target of --kamailio.scrape-uri.
+	// File is the configuration file, "" for none.
+	File string
+	// Check reports whether the configuration is to be checked only.
+	Check bool
+	// Target is the target of --kamailio.scrape-uri, whose metrics are on the telemetry path. It is nil if the configuration
+	// file has targets and the flag is not given.
 	Target *Target
+	// Targets are the targets of the configuration file.
+	Targets []*Target
+}
+
+// All returns all targets.
+func (c *Config) All() []*Target {
+	if c.Target == nil {
+		return c.Targets
+	}
+	return append([]*Target{c.Target}, c.Targets...)
 }
 
 // Web is the configuration of the exporter's own pages.
@@ -35,22 +51,14 @@ type Web struct {
 	RoutePrefix string
 	// TelemetryPath is the path of the metrics after RoutePrefix, for example "/metrics".
 	TelemetryPath string
+	// ExternalURL is the URL of --web.external-url. It is empty if that is not given.
+	ExternalURL *url.URL
 	// MaxRequests is the maximum number of requests for metrics that are answered at the same time. It is positive.
 	MaxRequests int
+	// Lifecycle allows to reload the configuration file by an HTTP request.
+	Lifecycle bool
 	// ExporterMetrics adds the metrics of the exporter's own process: go_*, process_* and promhttp_*.
 	ExporterMetrics bool
-}
-
-// Target is one Kamailio to monitor.
-type Target struct {
-	// URI is the socket or URL on which Kamailio listens for RPC.
-	URI dial.Target
-	// Module says which methods to call and how.
-	Module *Module
-	// HTTP is the client for http:// and https:// URIs. It has the credentials.
-	HTTP *http.Client
-	// XHTTPProm gets the page of the Kamailio module xhttp_prom; nil if no page is configured.
-	XHTTPProm *xhttpprom.Client
 }
 
 // Parse parses the command line. args does not include the program's name. The error names the wrong flag and the allowed
@@ -73,37 +81,98 @@ func App() *kingpin.Application {
 // module or a target of a configuration file.
 func SettingName(key string) string { return "--" + flagOf(key) }
 
-// config checks combinations of flags and returns the configuration.
+// config checks combinations of flags, reads the configuration file, and returns the configuration.
 func (f *flags) config() (*Config, error) {
 	web, err := f.webConfig()
 	if err != nil {
 		return nil, err
 	}
-	target, err := f.target()
-	if err != nil {
-		return nil, err
-	}
-	return &Config{Web: web, Log: f.log, Target: target}, nil
-}
-
-// target returns the target of --kamailio.scrape-uri.
-func (f *flags) target() (*Target, error) {
-	uri, err := dial.ParseTarget(f.scrapeURI)
-	if err != nil {
-		return nil, wrong("kamailio.scrape-uri", err)
-	}
 	module, err := f.moduleConfig()
 	if err != nil {
 		return nil, err
 	}
-	if method := module.binrpcOnly(); method != "" && uri.Protocol == dial.JSONRPC {
-		return nil, wrong("kamailio.methods", fmt.Errorf("%s is not answered over JSON-RPC, or only in part: use a socket of the Kamailio module ctl, or remove the method", method))
+	if err := f.checkFileFlags(); err != nil {
+		return nil, err
 	}
-	client, err := f.httpClient()
+	cfg := &Config{Web: web, Log: f.log, File: f.configFile, Check: f.checkConfig}
+	if err := f.addTargets(cfg, module); err != nil {
+		return nil, err
+	}
+	if cfg.Web.MaxRequests == 0 {
+		cfg.Web.MaxRequests = defaultMaxRequests + len(cfg.Targets)
+	}
+	return cfg, nil
+}
+
+// addTargets adds the targets of the configuration file, and that of --kamailio.scrape-uri. module is the module of the flags.
+func (f *flags) addTargets(cfg *Config, module *Module) (err error) {
+	if f.configFile != "" {
+		content, err := loadFile(f.configFile, fileOptions{f.expandEnvironment, module, f.givenModuleFlags()})
+		if _, ok := errors.AsType[*FileError](err); ok {
+			return err
+		}
+		if err != nil {
+			return wrong("config.file", err)
+		}
+		module, cfg.Targets = content.modules[defaultName], content.targets
+		if content.fleet && !*f.given["kamailio.scrape-uri"] {
+			return f.checkTargetFlags()
+		}
+	}
+	cfg.Target, err = f.target(module)
+	return err
+}
+
+// defaultMaxRequests is the maximum number of requests without targets in a file.
+const defaultMaxRequests = 40
+
+// checkFileFlags returns an error if there is no configuration file and a flag needs one.
+func (f *flags) checkFileFlags() error {
+	const reason = "needs --config.file too"
+	switch {
+	case f.configFile != "":
+		return nil
+	case f.expandEnvironment:
+		return wrong("config.expand-environment", errors.New(reason))
+	case f.web.Lifecycle:
+		return wrong("web.enable-lifecycle", errors.New(reason))
+	}
+	return nil
+}
+
+// checkTargetFlags returns an error if a flag of the target of --kamailio.scrape-uri is given without that flag.
+func (f *flags) checkTargetFlags() error {
+	for _, flag := range targetFlags {
+		if *f.given[flag] {
+			return wrong(flag, errors.New("the flag is for the target of --kamailio.scrape-uri, which is not given; "+
+				"a target of --config.file has the keys auth and xhttp_prom_url instead"))
+		}
+	}
+	return nil
+}
+
+// target returns the target of --kamailio.scrape-uri.
+func (f *flags) target(module *Module) (*Target, error) {
+	uri, err := dial.ParseTarget(f.scrapeURI)
 	if err != nil {
+		return nil, wrong("kamailio.scrape-uri", err)
+	}
+	target := &Target{URI: uri, Modules: []*Module{module}, page: f.xhttpPromURL}
+	if method := module.binrpcOnly(); method != "" && uri.Protocol == dial.JSONRPC {
+		return nil, fmt.Errorf("%s: %s is not answered over JSON-RPC, or only in part: use a socket of the Kamailio module ctl, or remove the method",
+			target.SettingName(module, "methods"), method)
+	}
+	if target.auth, err = f.httpConfig(uri); err != nil {
 		return nil, wrong("kamailio.http-config.file", err)
 	}
-	target := &Target{URI: uri, Module: module, HTTP: client}
+	target.pageAuth = target.auth
+	client, err := newHTTPClient(orDefault(target.auth))
+	if err != nil {
+		return nil, wrong("kamailio.http-config.file", fileError(f.httpConfigFile, err))
+	}
+	if uri.Network == "http" {
+		target.HTTP = client
+	}
 	if f.xhttpPromURL != "" {
 		if target.XHTTPProm, err = xhttpprom.NewClient(f.xhttpPromURL, client); err != nil {
 			return nil, wrong("kamailio.xhttp-prom-url", fmt.Errorf("%q: %w", cli.Redacted(f.xhttpPromURL), err))
@@ -112,27 +181,56 @@ func (f *flags) target() (*Target, error) {
 	return target, nil
 }
 
+// httpConfig returns the settings of --kamailio.http-config.file, nil without that flag.
+func (f *flags) httpConfig(uri dial.Target) (*promconfig.HTTPClientConfig, error) {
+	if f.httpConfigFile == "" {
+		return nil, nil //nolint:nilnil // most users have none
+	}
+	settings, _, err := promconfig.LoadHTTPConfigFile(f.httpConfigFile)
+	if err != nil {
+		return nil, fileError(f.httpConfigFile, err)
+	}
+	if uri.Network == "http" && f.xhttpPromURL != "" && !sameOrigin(uri.Address, f.xhttpPromURL) {
+		return nil, errors.New("--kamailio.scrape-uri and --kamailio.xhttp-prom-url differ in scheme, host or port, and credentials are for one server only: " +
+			"use --config.file, in which each has an auth of its own")
+	}
+	return settings, nil
+}
+
+// sameOrigin reports whether two URLs have the same scheme, host and port. It returns true if one is not valid.
+func sameOrigin(a, b string) bool {
+	first, err := url.Parse(a)
+	if err != nil {
+		return true
+	}
+	second, err := url.Parse(b)
+	return err != nil || first.Scheme == second.Scheme && strings.EqualFold(first.Hostname(), second.Hostname()) && portOf(first) == portOf(second)
+}
+
+// portOf returns the port of a URL, the default port of its scheme if it has none.
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "https":
+		return "443"
+	default:
+		return "80"
+	}
+}
+
 // moduleConfig returns the module with the settings of the flags.
 func (f *flags) moduleConfig() (*Module, error) {
 	module := &f.module
+	module.Name, module.fromFlags = defaultName, true
+	for _, flag := range f.givenModuleFlags() {
+		module.Set = append(module.Set, keyOf(flag))
+	}
 	module.Settings.NoLegacySeries = !f.legacySeries
-	err := module.resolve()
-	if e, ok := errors.AsType[*settingError](err); ok {
-		return nil, wrong(flagOf(e.setting), e.err)
+	if err := module.resolve(SettingName); err != nil {
+		return nil, wrong(flagOf(err.setting), err.err)
 	}
-	return module, err
-}
-
-// httpClient returns the client for http:// and https:// URIs.
-func (f *flags) httpClient() (*http.Client, error) {
-	settings := &promconfig.HTTPClientConfig{}
-	if f.httpConfigFile != "" {
-		var err error
-		if settings, _, err = promconfig.LoadHTTPConfigFile(f.httpConfigFile); err != nil {
-			return nil, fileError(f.httpConfigFile, err)
-		}
-	}
-	return promconfig.NewClientFromConfig(*settings, "kamailio", promconfig.WithHTTP2Disabled())
+	return module, nil
 }
 
 // webConfig returns the configuration of the exporter's own pages.
@@ -155,6 +253,7 @@ func (f *flags) webConfig() (Web, error) {
 	if err := checkPagePath(web.TelemetryPath); err != nil {
 		return Web{}, wrong("web.telemetry-path", err)
 	}
+	web.ExternalURL = external
 	web.ExporterMetrics = !f.disableExporterMetrics
 	return web, nil
 }

@@ -39,10 +39,10 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("web %+v, listening on %v", web, *web.Listen.WebListenAddresses)
 	}
 	target := cfg.Target
-	if target.URI.Protocol != dial.BINRPC || target.URI.Network != "unix" || target.URI.Address != "/var/run/kamailio/kamailio_ctl" || target.HTTP == nil || target.XHTTPProm != nil {
+	if target.URI.Protocol != dial.BINRPC || target.URI.Network != "unix" || target.URI.Address != "/var/run/kamailio/kamailio_ctl" || target.HTTP != nil || target.XHTTPProm != nil {
 		t.Errorf("target %+v", target)
 	}
-	module := target.Module
+	module := target.Modules[0]
 	if module.Timeout != 5*time.Second || !module.Auto || len(module.Named) > 0 {
 		t.Errorf("module %+v", module)
 	}
@@ -66,10 +66,10 @@ func TestEveryFlagSetsItsValue(t *testing.T) {
 		t.Errorf("web %+v, listening on %v", web, *web.Listen.WebListenAddresses)
 	}
 	target := cfg.Target
-	if target.URI.Protocol != dial.JSONRPC || target.XHTTPProm == nil || target.Module.Timeout != time.Second {
-		t.Errorf("target %+v, module %+v", target, target.Module)
+	if target.URI.Protocol != dial.JSONRPC || target.XHTTPProm == nil || target.Modules[0].Timeout != time.Second {
+		t.Errorf("target %+v, module %+v", target, target.Modules[0])
 	}
-	settings := target.Module.Settings
+	settings := target.Modules[0].Settings
 	if settings.MaxSeries != 9 || !settings.NoLegacySeries || !slices.Equal(settings.Short, []string{"dispatcher.list"}) || !slices.Contains(settings.StatsGroups, "core") {
 		t.Errorf("settings %+v", settings)
 	}
@@ -93,7 +93,7 @@ func TestMethods(t *testing.T) {
 		"named by two settings":      {[]string{"-m", "core.uptime", "--kamailio.htable-keys", "a=>b", "--kamailio.dialog-profiles", "a"}, false, []string{"core.uptime", "dlg.profile_get_size", "htable.get"}},
 		"BINRPC only, over a socket": {[]string{"-m", "ctl.connections"}, false, []string{"ctl.connections"}},
 	} {
-		module := parse(t, test.args...).Target.Module
+		module := parse(t, test.args...).Target.Modules[0]
 		named := methodsOf(module.Named)
 		slices.Sort(named)
 		if module.Auto != test.auto || !slices.Equal(named, test.named) {
@@ -152,10 +152,10 @@ func TestSettingNamesAreFlags(t *testing.T) {
 func TestParseDoesNotShareState(t *testing.T) {
 	first := parse(t, "-l", ":1", "-m", "core.uptime", "--kamailio.short=dispatcher.list", "--kamailio.htable-keys=a=>b")
 	second := parse(t)
-	if !slices.Equal(*second.Web.Listen.WebListenAddresses, []string{":9494"}) || len(second.Target.Module.Named) > 0 || len(second.Target.Module.Settings.Short) > 0 {
-		t.Errorf("the second configuration has %v, %+v", *second.Web.Listen.WebListenAddresses, second.Target.Module)
+	if !slices.Equal(*second.Web.Listen.WebListenAddresses, []string{":9494"}) || len(second.Target.Modules[0].Named) > 0 || len(second.Target.Modules[0].Settings.Short) > 0 {
+		t.Errorf("the second configuration has %v, %+v", *second.Web.Listen.WebListenAddresses, second.Target.Modules[0])
 	}
-	if got := methodsOf(first.Target.Module.Named); !slices.Equal(got, []string{"core.uptime", "htable.get"}) {
+	if got := methodsOf(first.Target.Modules[0].Named); !slices.Equal(got, []string{"core.uptime", "htable.get"}) {
 		t.Errorf("the first configuration has %v", got)
 	}
 }

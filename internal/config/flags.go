@@ -2,6 +2,7 @@ package config
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -24,6 +25,11 @@ type flags struct {
 	externalURL            string
 	disableExporterMetrics bool
 	log                    promslog.Config
+	configFile             string
+	checkConfig            bool
+	expandEnvironment      bool
+	// given reports for each flag of a target or a module whether it is on the command line.
+	given map[string]*bool
 }
 
 // flagOf returns the flag of a setting of a module or a target, given the setting's key in a configuration file.
@@ -38,13 +44,19 @@ func flagOf(key string) string {
 	}
 }
 
+// keyOf returns the key of a configuration file for a flag of a module, with or without the dashes in front of it.
+func keyOf(flag string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(strings.TrimPrefix(flag, "--"), "kamailio."), "-", "_")
+}
+
 // newApp returns an application, and the flags that it sets when it parses.
 func newApp() (*kingpin.Application, *flags) {
-	f := &flags{}
+	f := &flags{given: map[string]*bool{}}
 	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server.")
 	addHelpMethods(app)
 	f.addWebFlags(app)
 	f.addKamailioFlags(app)
+	f.addConfigFlags(app)
 	promslogflag.AddFlags(app, &f.log)
 	app.GetFlag(promslogflag.LevelFlagName).Help("Lowest severity of log lines: debug, info, warn or error.").
 		SetValue(cli.OneOf(f.log.Level, promslog.LevelFlagOptions))
@@ -67,22 +79,24 @@ func (f *flags) addWebFlags(app *kingpin.Application) {
 		PlaceHolder("URL").StringVar(&f.externalURL)
 	app.Flag("web.route-prefix", "Prefix of all paths. Default: the path of --web.external-url.").
 		PlaceHolder("PATH").StringVar(&f.web.RoutePrefix)
-	app.Flag("web.max-requests", "Maximum number of concurrent requests for metrics.").
-		Default("40").SetValue(&cli.Int{Value: &f.web.MaxRequests, Min: 1, Max: math.MaxInt32})
+	app.Flag("web.max-requests", "Maximum concurrent requests. Default: 40 + 1 per target.").
+		PlaceHolder("N").SetValue(&cli.Int{Value: &f.web.MaxRequests, Min: 1, Max: math.MaxInt32})
+	app.Flag("web.enable-lifecycle", "Reload --config.file on POST requests to /-/reload.").
+		BoolVar(&f.web.Lifecycle)
 	app.Flag("web.disable-exporter-metrics", "Drop go_*, process_* and promhttp_*.").
 		BoolVar(&f.disableExporterMetrics)
 }
 
 func (f *flags) addKamailioFlags(app *kingpin.Application) {
-	app.Flag("kamailio.scrape-uri", "Socket of Kamailio: unix:/path, unixd:/path, tcp://host:port or udp://host:port for the Kamailio module ctl; "+
-		"http://host:port/RPC, https://host:port/RPC, jsonrpc+unixgram:/path, jsonrpc+udp://host:port or jsonrpc+tcp://host:port for jsonrpcs.").
+	app.Flag("kamailio.scrape-uri", "Kamailio's RPC socket: unix:/path, unixd:/path, tcp://host:port or udp://host:port of ctl; "+
+		"http://host:port/RPC, https://…, jsonrpc+unixgram:/path, jsonrpc+udp://… or jsonrpc+tcp://… of jsonrpcs.").
 		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
 	app.Flag("kamailio.methods", "RPC methods to call, separated by commas. auto calls all that are loaded and cheap. --help-methods lists them.").
 		Short('m').Default(methodAuto).SetValue(names(&f.module.Settings.Named))
 	app.Flag("kamailio.timeout", "Longest time of a scrape. A shorter timeout of Prometheus applies.").
 		Short('t').Default("5s").SetValue((*cli.Duration)(&f.module.Timeout))
 	app.Flag("kamailio.max-series", "Maximum number of series of one method. 0 means no limit.").
-		Default("100000").SetValue(&cli.Int{Value: &f.module.Settings.MaxSeries, Min: 0, Max: math.MaxInt32})
+		Default("100000").SetValue(maxSeries(&f.module))
 	app.Flag("kamailio.short", "Methods to show with fewer series: "+strings.Join(shortMethods(), ", ")+".").
 		PlaceHolder("METHODS").SetValue(names(&f.module.Settings.Short))
 	app.Flag("kamailio.stats-groups", "Statistics for kamailio_stats_fetch_value if -m names stats.fetch: groups, full names (script:my_calls) or all.").
@@ -97,4 +111,39 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("FILE").StringVar(&f.httpConfigFile)
 	app.Flag("kamailio.xhttp-prom-url", "URL of the page of the Kamailio module xhttp_prom.").
 		PlaceHolder("URL").StringVar(&f.xhttpPromURL)
+	for _, flag := range app.Model().Flags {
+		if strings.HasPrefix(flag.Name, "kamailio.") {
+			f.given[flag.Name] = new(bool)
+			app.GetFlag(flag.Name).IsSetByUser(f.given[flag.Name])
+		}
+	}
 }
+
+func (f *flags) addConfigFlags(app *kingpin.Application) {
+	app.Flag("config.file", "YAML file with targets and modules. SIGHUP reloads it.").
+		PlaceHolder("FILE").StringVar(&f.configFile)
+	app.Flag("config.check", "Check all flags and --config.file, and exit with status 0 or 1.").
+		BoolVar(&f.checkConfig)
+	app.Flag("config.expand-environment", "Allow $NAME for secrets in --config.file.").
+		BoolVar(&f.expandEnvironment)
+}
+
+// maxSeries returns the value of the maximum number of series of a method.
+func maxSeries(module *Module) kingpin.Value {
+	return &cli.Int{Value: &module.Settings.MaxSeries, Min: 0, Max: math.MaxInt32}
+}
+
+// givenModuleFlags returns the flags of a module that are on the command line, sorted.
+func (f *flags) givenModuleFlags() []string {
+	var given []string
+	for flag, isGiven := range f.given {
+		if *isGiven && !slices.Contains(targetFlags, flag) {
+			given = append(given, "--"+flag)
+		}
+	}
+	slices.Sort(given)
+	return given
+}
+
+// targetFlags are the flags of a target, which are not settings of its module.
+var targetFlags = []string{"kamailio.http-config.file", "kamailio.scrape-uri", "kamailio.xhttp-prom-url"}

@@ -8,9 +8,9 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 )
 
-// TestHelpFitsTwoScreens prints the help for a terminal of 100 columns. It must have at most 50 lines.
+// TestHelpFitsTwoScreens prints the help for a terminal of 100 columns. It must have at most 60 lines.
 func TestHelpFitsTwoScreens(t *testing.T) {
-	const columns, lines = 100, 50
+	const columns, lines = 100, 60
 	t.Setenv("COLUMNS", "100")
 	var help strings.Builder
 	app := App()

@@ -1,11 +1,15 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 )
 
@@ -14,6 +18,10 @@ const methodAuto = "auto"
 
 // Module says which methods of a target to call and how.
 type Module struct {
+	// Name is the key of the module in the configuration file; "default" for the module of the flags.
+	Name string
+	// Set has the keys of the settings that the user gave, sorted.
+	Set []string
 	// Timeout is the maximum time of a scrape. It is positive.
 	Timeout time.Duration
 	// Auto reports whether auto is among the methods.
@@ -22,6 +30,8 @@ type Module struct {
 	Named []*collector.Collector
 	// Settings are the settings of the collectors.
 	Settings collector.Settings
+
+	fromFlags bool // the settings are those of the flags
 }
 
 // settingError is an error of one setting of a module.
@@ -30,23 +40,74 @@ type settingError struct {
 	err     error
 }
 
-// Error implements error.
-func (e *settingError) Error() string { return e.setting + ": " + e.err.Error() }
+// defaultModule returns a module with the default of each setting, which is that of its flag.
+var defaultModule = sync.OnceValue(func() Module {
+	app, f := newApp()
+	if err := cli.Parse(app, nil); err != nil {
+		panic(err) // a default value that its flag does not accept
+	}
+	return f.module
+})
 
-// Unwrap returns the error without the setting.
-func (e *settingError) Unwrap() error { return e.err }
+// defaultName is the name of the module that is used if no other module is named.
+const defaultName = "default"
 
-// resolve sets Auto and Named, and checks combinations of settings. The error is a *settingError.
-func (m *Module) resolve() error {
+// readModule reads one module of the file.
+func (l *loader) readModule(key, value node) error {
+	if !name.MatchString(key.Value) {
+		return key.wrong("the name of a module must match %s", name)
+	}
+	module := defaultModule()
+	module.Name = key.Value
+	legacy := true
+	lines := map[string]node{}
+	known := fields{
+		"methods":         intoList(&module.Settings.Named, asIs),
+		"timeout":         intoValue((*cli.Duration)(&module.Timeout)),
+		"short":           intoList(&module.Settings.Short, asIs),
+		"stats_groups":    intoList(&module.Settings.StatsGroups, asIs),
+		"dialog_profiles": intoList(&module.Settings.DialogProfiles, collector.ParseDialogProfile),
+		"htable_keys":     intoList(&module.Settings.HtableKeys, collector.ParseHtableKey),
+		"max_series":      intoValue(maxSeries(&module)),
+		"legacy_series":   intoBool(&legacy),
+	}
+	for name, read := range known {
+		known[name] = func(n node) error {
+			lines[name] = n
+			return read(n)
+		}
+	}
+	if err := value.readFields(known); err != nil {
+		return err
+	}
+	module.Set = slices.Sorted(maps.Keys(lines))
+	module.Settings.NoLegacySeries = !legacy
+	if err := module.resolve(func(key string) string { return key }); err != nil {
+		at, given := lines[err.setting]
+		if !given {
+			at = value
+		}
+		return at.wrong("module %q: %s: %w", module.Name, err.setting, err.err)
+	}
+	l.modules[module.Name] = &module
+	return nil
+}
+
+// resolve sets Auto and Named, and checks combinations of settings. nameOf returns the name of a setting for errors, given its
+// key.
+func (m *Module) resolve(nameOf func(key string) string) *settingError {
 	methods := slices.DeleteFunc(slices.Clone(m.Settings.Named), func(method string) bool { return method == methodAuto })
 	m.Auto = len(methods) < len(m.Settings.Named)
+	if len(m.Settings.Named) == 0 {
+		return &settingError{"methods", errors.New("must name at least one method, or auto")}
+	}
 	named, err := collector.Select(methods)
 	if err != nil {
 		return &settingError{"methods", err}
 	}
 	for _, c := range named {
 		if c.Setting != "" && len(c.Calls(m.Settings)) == 0 {
-			return &settingError{"methods", fmt.Errorf("%s needs %s too, which names what to read", c.Method, SettingName(c.Setting))}
+			return &settingError{"methods", fmt.Errorf("%s needs %s too, which names what to read", c.Method, nameOf(c.Setting))}
 		}
 	}
 	// A method with such a setting counts as named, so that its failures are reported.

@@ -37,8 +37,8 @@ func NewTarget(cfg *config.Target, logger *slog.Logger) *Target {
 // newTarget returns a target whose RPC methods are called with client.
 func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
 	t := &Target{
-		sources: []Source{newRPCSource(client, cfg.URI, cfg.Module)},
-		timeout: cfg.Module.Timeout,
+		sources: []Source{newRPCSource(client, cfg.URI, cfg.Modules[0])},
+		timeout: cfg.Modules[0].Timeout,
 		report:  newReport(cfg.URI.Redacted(), logger),
 	}
 	if cfg.XHTTPProm != nil {

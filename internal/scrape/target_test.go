@@ -176,7 +176,7 @@ func newTestTarget(tb testing.TB, client Client, options testOptions) (*Target, 
 		tb.Fatal(err)
 	}
 	module := &config.Module{Timeout: cmp.Or(options.Timeout, 5*time.Second), Auto: options.Auto, Named: options.Named, Settings: options.Settings}
-	cfg := &config.Target{URI: uri, Module: module, XHTTPProm: options.UserMetrics}
+	cfg := &config.Target{URI: uri, Modules: []*config.Module{module}, XHTTPProm: options.UserMetrics}
 	target := newTarget(client, cfg, slog.New(slog.NewTextHandler(log, nil)))
 	tb.Cleanup(func() {
 		if err := target.Close(); err != nil {

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// file is the content of a configuration file and of its target_files.
+type file struct {
+	modules map[string]*Module // by name
+	targets []*Target
+	// fleet reports whether the file has the key targets or target_files, even without any target.
+	fleet bool
+}
+
+// fileOptions are the settings of the command line for a file.
+type fileOptions struct {
+	// expandEnvironment allows secrets of the form $NAME, which stand for environment variables.
+	expandEnvironment bool
+	// module is the module of the flags. It is the module "default" if the file does not have it.
+	module *Module
+	// givenFlags are the flags of the module that are on the command line. They are an error if the file has modules.default.
+	givenFlags []string
+}
+
+// FileError is an error in the content of a configuration file. It has a line for each fault, with the file and the line number.
+type FileError struct{ err error }
+
+// Error implements error.
+func (e *FileError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error of the content.
+func (e *FileError) Unwrap() error { return e.err }
+
+// loader reads a configuration file.
+type loader struct {
+	options fileOptions
+	modules map[string]*Module
+	auths   map[string]*auth
+	targets []*Target
+	names   map[string]node // the names of targets
+}
+
+// loadFile reads a configuration file and its target_files. If the content is wrong, the error is a *FileError.
+func loadFile(path string, options fileOptions) (*file, error) {
+	root, err := readYAML(path)
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return nil, err
+	}
+	if err != nil {
+		return nil, &FileError{err}
+	}
+	l := &loader{options: options, modules: map[string]*Module{}, auths: map[string]*auth{}, names: map[string]node{}}
+	fleet, err := l.readRoot(root)
+	if err != nil {
+		return nil, &FileError{err}
+	}
+	return &file{l.modules, l.targets, fleet}, nil
+}
+
+// readYAML reads a file that is one YAML document.
+func readYAML(path string) (node, error) {
+	content, err := os.ReadFile(path) //nolint:gosec // the user's configuration names the file
+	if err != nil {
+		return node{}, err
+	}
+	return parseYAML(path, content)
+}
+
+// readRoot reads the modules and the auths before the targets, which refer to them. fleet is described in file.
+func (l *loader) readRoot(root node) (fleet bool, err error) {
+	var modules, auths, targets, files node
+	keep := func(dst *node) func(node) error {
+		return func(n node) error {
+			*dst = n
+			return nil
+		}
+	}
+	failed := []error{root.readFields(fields{"modules": keep(&modules), "auths": keep(&auths), "targets": keep(&targets), "target_files": keep(&files)})}
+	if modules.Node != nil {
+		failed = append(failed, modules.readMapping("of modules", l.readModule), l.checkFlags(modules))
+	}
+	if l.modules[defaultName] == nil {
+		l.modules[defaultName] = l.options.module
+	}
+	if auths.Node != nil {
+		failed = append(failed, auths.readMapping("of auths", l.readAuth))
+	}
+	if err := errors.Join(failed...); err != nil {
+		return false, err // the targets may refer to what could not be read
+	}
+	if targets.Node != nil {
+		failed = append(failed, l.readTargets(targets, true))
+	}
+	if files.Node != nil {
+		failed = append(failed, files.readList(l.readTargetFiles))
+	}
+	return targets.Node != nil || files.Node != nil, errors.Join(failed...)
+}
+
+// checkFlags returns an error if both the file and the command line have settings of the module "default".
+func (l *loader) checkFlags(modules node) error {
+	if len(l.options.givenFlags) == 0 || l.modules[defaultName] == nil {
+		return nil
+	}
+	return modules.wrong("the file has the module %s, so the command line must not have %s", defaultName, strings.Join(l.options.givenFlags, ", "))
+}
+
+// readTargetFiles reads the files that a pattern of target_files matches. A pattern with wildcards may match no file.
+func (l *loader) readTargetFiles(pattern node) error {
+	text, err := pattern.text()
+	if err != nil {
+		return err
+	}
+	paths, err := filepath.Glob(pattern.path(text))
+	if err != nil {
+		return pattern.wrong("the pattern %q is not valid", text)
+	}
+	if len(paths) == 0 && !strings.ContainsAny(text, `*?[`) {
+		return pattern.wrong("there is no file %s", pattern.path(text))
+	}
+	slices.Sort(paths)
+	var failed []error
+	for _, path := range paths {
+		list, err := readYAML(path)
+		if err == nil {
+			err = l.readTargets(list, false)
+		}
+		failed = append(failed, err)
+	}
+	return errors.Join(failed...)
+}
