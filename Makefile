@@ -39,6 +39,11 @@ run: build ## run the exporter with this machine's Kamailio or a temporary one; 
 	@go build -o bin/lab ./internal/lab/cmd/lab
 	@bin/lab run bin/kamailio_exporter $(ARGS)
 
+.PHONY: simulate
+simulate: ## reply like many Kamailios for an hour; ARGS='-targets 1000 -target-file targets.yml', ARGS=-h lists all flags
+	@go build -o bin/simulate ./internal/lab/cmd/simulate
+	@bin/simulate $(ARGS)
+
 .PHONY: check
 check: lint ## run everything that needs no live server: format, linters, vet, tests, go.mod; takes less than a minute
 	go vet ./...
