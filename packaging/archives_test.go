@@ -73,12 +73,13 @@ func TestArchives(t *testing.T) {
 				exe = ".exe"
 			}
 			files := map[string]string{
-				"/LICENSE":                   "../LICENSE",
-				"/kamailio_exporter.default": "kamailio_exporter.default",
-				"/kamailio_exporter.service": "systemd/kamailio_exporter.service",
-				"/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
-				"/kamailio_exporter" + exe:   "",
-				"/kamrpc" + exe:              "",
+				"/LICENSE":                    "../LICENSE",
+				"/kamailio_exporter.default":  "kamailio_exporter.default",
+				"/kamailio_exporter.service":  "systemd/kamailio_exporter.service",
+				"/kamailio_exporter@.service": "systemd/kamailio_exporter@.service",
+				"/kamailio_exporter.socket":   "systemd/kamailio_exporter.socket",
+				"/kamailio_exporter" + exe:    "",
+				"/kamrpc" + exe:               "",
 			}
 			for _, document := range documents(t) {
 				files["/"+document] = "../" + document

@@ -27,6 +27,10 @@ const (
 	enabledLink    = "/etc/systemd/system/multi-user.target.wants/kamailio_exporter.service"
 	kamailioDir    = "/run/kamailio"
 	kamailioSocket = kamailioDir + "/kamailio_ctl"
+	reloadFile     = kamailioDir + "/reload"
+	// instanceFile and instanceLink are files of an administrator for the instance test of kamailio_exporter@.service.
+	instanceFile = defaultsFile + "-test"
+	instanceLink = "/etc/systemd/system/multi-user.target.wants/kamailio_exporter@test.service"
 	// setMode is the line of kamailio.cfg that the package and the exporter recommend.
 	setMode = `modparam("ctl", "mode", 0660)`
 	// flags is a file of flags that an administrator has changed.
@@ -39,6 +43,7 @@ func TestInstall(t *testing.T) {
 	deb := only(t, "*_"+thisPlatform(t).deb+".deb")
 	clean := prepareMachine(t)
 	onEnd(t, func() { purge(t) })
+	onEnd(t, func() { output(t, "rm", "-f", instanceFile, instanceLink) })
 
 	kamailio := startKamailio(t, "")
 	wantWords(t, "the installation, with a socket of mode 0600", dpkg(t, "--install", deb),
@@ -59,7 +64,11 @@ func TestInstall(t *testing.T) {
 	stopKamailio(t, kamailio)
 	kamailio = startKamailio(t, setMode)
 	t.Run("mode 0660", checkScrape)
-	t.Run("under systemd", checkUnderSystemd)
+	t.Run("under systemd", func(t *testing.T) { checkUnderSystemd(t, "kamailio_exporter.service") })
+	t.Run("an instance under systemd", func(t *testing.T) {
+		writeFile(t, instanceFile, flags)
+		checkUnderSystemd(t, "kamailio_exporter@test.service")
+	})
 
 	t.Run("upgrade", func(t *testing.T) {
 		checkUpgrade(t, func() {
@@ -70,6 +79,7 @@ func TestInstall(t *testing.T) {
 		wantWords(t, "dpkg-query", output(t, "dpkg-query", "-f", "${Version} ${Status}", "-W", "kamailio-exporter"), []string{"+newer install ok installed"})
 		output(t, "usermod", "--append", "--groups", "kamailio", "kamailio_exporter") // as the package recommends
 		output(t, "ln", "-s", installedUnit, enabledLink)                             // as systemctl enable does
+		enableInstance(t)
 		checkScrape(t)
 	})
 
@@ -79,7 +89,7 @@ func TestInstall(t *testing.T) {
 		got := slices.DeleteFunc(difference(clean, machine(t)), func(path string) bool {
 			return strings.HasPrefix(path, "/var/lib/dpkg/info/kamailio-exporter.") || strings.HasPrefix(path, "/var/lib/systemd/deb-systemd-helper-enabled")
 		})
-		if want := []string{defaultsFile, defaultsFile + ".dpkg-dist", enabledLink, "user kamailio_exporter"}; !slices.Equal(got, want) {
+		if want := []string{defaultsFile, instanceFile, defaultsFile + ".dpkg-dist", enabledLink, instanceLink, "user kamailio_exporter"}; !slices.Equal(got, want) {
 			t.Errorf("a removal leaves %q, want the configuration only: %q", got, want)
 		}
 	})
@@ -91,8 +101,8 @@ func TestInstall(t *testing.T) {
 
 	t.Run("purge", func(t *testing.T) {
 		dpkg(t, "--purge", "kamailio-exporter")
-		if left := difference(clean, machine(t)); len(left) > 0 {
-			t.Errorf("a purge leaves %q", left)
+		if left := difference(clean, machine(t)); !slices.Equal(left, []string{instanceFile}) {
+			t.Errorf("a purge leaves %q, want the administrator's file only: %q", left, instanceFile)
 		}
 	})
 	stopKamailio(t, kamailio)
@@ -117,6 +127,10 @@ func TestInstallRPM(t *testing.T) {
 	checkInstalled(t)
 	checkUpgrade(t, func() { run("--upgrade", "--replacepkgs", file) })
 
+	if _, err := exec.LookPath("systemctl"); err == nil {
+		onEnd(t, func() { output(t, "rm", "-f", instanceLink) })
+		enableInstance(t) // the removal disables it
+	}
 	run("--erase", "kamailio-exporter")
 	if got, want := difference(clean, machine(t)), []string{defaultsFile + ".rpmsave", "user kamailio_exporter"}; !slices.Equal(got, want) {
 		t.Errorf("a removal leaves %q, want the configuration only: %q", got, want)
@@ -303,6 +317,12 @@ func checkUpgrade(t *testing.T, upgrade func()) {
 	checkGroups(t, "kamailio_exporter")
 }
 
+// enableInstance enables an instance of kamailio_exporter@.service, as systemctl enable does.
+func enableInstance(t *testing.T) {
+	t.Helper()
+	output(t, "ln", "-s", "/usr/lib/systemd/system/kamailio_exporter@.service", instanceLink)
+}
+
 // runService runs the command line of a unit as its user, in that user's groups: systemd's lists of variables and commands are
 // also those of a shell.
 const runService = `
@@ -342,15 +362,20 @@ func checkPage(t *testing.T, page string) {
 	}
 }
 
-// checkUnderSystemd checks that the service works with all restrictions of the unit, started by a real systemd.
-func checkUnderSystemd(t *testing.T) {
+// checkUnderSystemd checks that a service works with all restrictions of its unit, started and reloaded by a real systemd.
+func checkUnderSystemd(t *testing.T, unit string) {
+	t.Helper()
 	root := filepath.Join(filepath.Dir(tool(t, systemd, "systemd-analyze")), "../root")
 	atOnce := func(cmd *exec.Cmd) { cmd.WaitDelay = time.Second } // unshare ignores SIGTERM, and there is nothing to save
 	p := start(t, atOnce, "unshare", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child", "--propagation", "private",
-		"sh", "systemd_test.sh", t.TempDir(), root)
+		"sh", "systemd_test.sh", t.TempDir(), root, unit)
 	if _, err := p.log.Await(regexp.MustCompile("mounted"), p.Done(), time.Minute); err != nil {
 		t.Skip("SKIPPED: file systems that systemd needs cannot be mounted here: ", err)
 	}
+	checkPage(t, get(t, p.url(t)))
+	writeFile(t, reloadFile, "")
+	defer output(t, "rm", reloadFile)
+	p.await(t, "SIGHUP")
 	checkPage(t, get(t, p.url(t)))
 }
 

@@ -19,15 +19,16 @@ const docDir = "/usr/share/doc/kamailio-exporter"
 func packaged(t *testing.T) map[string]string {
 	t.Helper()
 	files := map[string]string{
-		"/etc/default/kamailio_exporter":                    "kamailio_exporter.default",
-		"/usr/bin/kamailio_exporter":                        "",
-		"/usr/bin/kamrpc":                                   "",
-		"/usr/lib/systemd/system/kamailio_exporter.service": "systemd/kamailio_exporter.service",
-		"/usr/lib/systemd/system/kamailio_exporter.socket":  "systemd/kamailio_exporter.socket",
-		docDir + "/LICENSE":                                 "../LICENSE",
-		docDir + "/copyright":                               "../LICENSE",
-		"/usr/share/man/man1/kamailio_exporter.1.gz":        "../bin/package/kamailio_exporter.1.gz",
-		"/usr/share/man/man1/kamrpc.1.gz":                   "../bin/package/kamrpc.1.gz",
+		"/etc/default/kamailio_exporter":                     "kamailio_exporter.default",
+		"/usr/bin/kamailio_exporter":                         "",
+		"/usr/bin/kamrpc":                                    "",
+		"/usr/lib/systemd/system/kamailio_exporter.service":  "systemd/kamailio_exporter.service",
+		"/usr/lib/systemd/system/kamailio_exporter.socket":   "systemd/kamailio_exporter.socket",
+		"/usr/lib/systemd/system/kamailio_exporter@.service": "systemd/kamailio_exporter@.service",
+		docDir + "/LICENSE":                                  "../LICENSE",
+		docDir + "/copyright":                                "../LICENSE",
+		"/usr/share/man/man1/kamailio_exporter.1.gz":         "../bin/package/kamailio_exporter.1.gz",
+		"/usr/share/man/man1/kamrpc.1.gz":                    "../bin/package/kamrpc.1.gz",
 	}
 	for _, document := range documents(t) {
 		files[docDir+"/"+document] = "../" + document
@@ -97,7 +98,7 @@ func TestRPMs(t *testing.T) {
 			}
 		}
 	}
-	for _, dir := range []string{"", "/docs", "/docs/images", "/packaging", "/packaging/kubernetes"} {
+	for _, dir := range []string{"", "/docs", "/docs/images", "/examples", "/packaging", "/packaging/kubernetes"} {
 		lines = append(lines, docDir+dir+"  drwxr-xr-x root root")
 	}
 	slices.Sort(lines)

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Starts the installed unit with a real systemd. Usage: systemd_test.sh WORK SYSTEMD, run by the test as root in new mount,
-# process, host name and IPC namespaces. The root file system is an overlay over this machine's, which exists only in these
-# namespaces. The log of the service is written to standard output. SYSTEMD is a directory with systemd and its libraries,
-# for machines without systemd.
+# Starts an installed unit with a real systemd, and reloads it when the file /run/kamailio/reload appears. Usage:
+# systemd_test.sh WORK SYSTEMD UNIT, run by the test as root in new mount, process, host name and IPC namespaces. The root
+# file system is an overlay over this machine's, which exists only in these namespaces. The log of the service is written to
+# standard output. SYSTEMD is a directory with systemd and its libraries, for machines without systemd.
 set -e
-work=$1
+work=$1 unit=$3
 mount -t tmpfs tmpfs "$work"
 mkdir "$work/upper" "$work/work" "$work/root"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$work/upper,workdir=$work/work" "$work/root"
@@ -25,15 +25,18 @@ if [ ! -x lib/systemd/systemd ]; then
 fi
 
 # Only the exporter's unit, so that no other service of this machine starts.
-mkdir -p units/kamailio_exporter.service.d
-cp usr/lib/systemd/system/kamailio_exporter.service units/
+file=$(echo "$unit" | sed 's/@.*\./@./') # a template without the name of an instance
+mkdir -p "units/$file.d"
+cp "usr/lib/systemd/system/$file" units/
 for target in sysinit basic network shutdown; do
 	printf '[Unit]\nDefaultDependencies=no\n' >"units/$target.target"
 done
-printf '[Unit]\nDefaultDependencies=no\nWants=kamailio_exporter.service\n' >units/default.target
+printf '[Unit]\nDefaultDependencies=no\nWants=%s reload.path\n' "$unit" >units/default.target
+printf '[Unit]\nDefaultDependencies=no\n[Path]\nPathExists=/run/kamailio/reload\n' >units/reload.path
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/systemctl reload %s\n' "$unit" >units/reload.service
 rm -rf lib/systemd/system-generators
 mkfifo log
-printf '[Service]\nStandardError=append:/log\nStandardOutput=append:/log\n' >units/kamailio_exporter.service.d/log.conf
+printf '[Service]\nStandardError=append:/log\nStandardOutput=append:/log\n' >"units/$file.d/log.conf"
 cat <>log &
 
 pivot_root . mnt # not chroot, in which the kernel refuses the user namespace of the service

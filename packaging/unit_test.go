@@ -12,9 +12,11 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/debian"
@@ -25,19 +27,75 @@ var systemd = debian.Set{
 	Programs: []string{"systemd-analyze", "systemd-socket-activate"},
 }
 
-const unitPath = "systemd/kamailio_exporter.service"
+const (
+	unitPath     = "systemd/kamailio_exporter.service"
+	templatePath = "systemd/kamailio_exporter@.service"
+)
 
-// TestUnitVerifies runs systemd-analyze verify on both units, next to systemd's own units. It must print nothing.
+// TestTemplateEqualsUnit checks that the unit for several instances has the settings of the unit for one, except for the flags.
+func TestTemplateEqualsUnit(t *testing.T) {
+	want := strings.NewReplacer(
+		"Kamailio SIP server\n", "Kamailio SIP server (%i)\n",
+		"EnvironmentFile=-/etc/default/kamailio_exporter\n", "EnvironmentFile=/etc/default/kamailio_exporter-%i\n",
+	).Replace(settings(t, unitPath))
+	wantText(t, "the template", settings(t, templatePath), want)
+}
+
+// settings returns the lines of a unit that are not comments.
+func settings(t *testing.T, unit string) string {
+	t.Helper()
+	var lines strings.Builder
+	for line := range strings.Lines(string(contents(t, unit))) {
+		if strings.TrimSpace(line) != "" && !strings.HasPrefix(line, "#") {
+			lines.WriteString(line)
+		}
+	}
+	return lines.String()
+}
+
+// commentedOut matches the mark of a line of the example that is commented out.
+var commentedOut = regexp.MustCompile(`(?m)^#( *(?:- )?\w+:)`)
+
+// TestExampleConfiguration checks the configuration file that the packages have as an example, without and with the lines that
+// are commented out.
+func TestExampleConfiguration(t *testing.T) {
+	const example = "../examples/kamailio_exporter.yml"
+	checkTargets(t, example, "sbc1", "sbc2")
+	whole := filepath.Join(t.TempDir(), "kamailio_exporter.yml")
+	writeFile(t, whole, commentedOut.ReplaceAllString(string(contents(t, example)), "$1"))
+	writeFile(t, filepath.Join(filepath.Dir(whole), "noc.password"), "secret")
+	checkTargets(t, whole, "sbc1", "sbc2", "sbc3")
+}
+
+// checkTargets checks that the exporter accepts a configuration file, and that the file has these targets.
+func checkTargets(t *testing.T, file string, want ...string) {
+	t.Helper()
+	cfg, err := config.Parse([]string{"--config.check", "--config.file=" + file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, target := range cfg.Targets {
+		names = append(names, target.Name)
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("%s has the targets %q, want %q", file, names, want)
+	}
+}
+
+// TestUnitVerifies runs systemd-analyze verify on all units, next to systemd's own units. It must print nothing.
 func TestUnitVerifies(t *testing.T) {
 	deb := only(t, "*_"+thisPlatform(t).deb+".deb")
 	analyze := tool(t, systemd, "systemd-analyze")
 	root := filepath.Join(t.TempDir(), "root")
 	output(t, "dpkg-deb", "-x", deb, root)
+	output(t, "install", "-D", "/bin/kill", root+"/bin/kill") // of Debian's procps
 	own := filepath.Join(filepath.Dir(filepath.Dir(analyze)), "root/lib/systemd/system")
 	if err := os.CopyFS(filepath.Join(root, "lib/systemd/system"), os.DirFS(own)); err != nil {
 		t.Fatal(err)
 	}
-	wantText(t, "the output", output(t, analyze, "verify", "--man=no", "--root="+root, "kamailio_exporter.service", "kamailio_exporter.socket"), "")
+	wantText(t, "the output", output(t, analyze, "verify", "--man=no", "--root="+root, "kamailio_exporter.service", "kamailio_exporter.socket",
+		"kamailio_exporter@sbc1.service"), "")
 }
 
 // exposed matches a setting that systemd-analyze security recommends and the unit does not have, and reason a comment in the

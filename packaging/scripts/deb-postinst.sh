@@ -25,6 +25,7 @@ if [ -d /run/systemd/system ]; then
 	systemctl --system daemon-reload
 	if [ -n "$2" ]; then
 		deb-systemd-invoke restart kamailio_exporter.service
+		deb-systemd-invoke try-restart 'kamailio_exporter@*.service'
 	else
 		deb-systemd-invoke start kamailio_exporter.service
 	fi

@@ -11,6 +11,7 @@ remove)
 	;;
 purge)
 	deb-systemd-helper purge kamailio_exporter.service kamailio_exporter.socket >/dev/null
+	rm -f /etc/systemd/system/multi-user.target.wants/kamailio_exporter@*.service # of enabled instances
 	if id kamailio_exporter >/dev/null 2>&1; then
 		userdel kamailio_exporter # also removes its group
 	fi

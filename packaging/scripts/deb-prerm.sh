@@ -3,5 +3,5 @@
 set -e
 
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-	deb-systemd-invoke stop kamailio_exporter.socket kamailio_exporter.service
+	deb-systemd-invoke stop kamailio_exporter.socket kamailio_exporter.service 'kamailio_exporter@*.service'
 fi

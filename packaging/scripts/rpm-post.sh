@@ -20,5 +20,5 @@ if [ "$1" = 1 ]; then
 fi
 if [ -d /run/systemd/system ]; then
 	systemctl daemon-reload
-	systemctl try-restart kamailio_exporter.service
+	systemctl try-restart kamailio_exporter.service 'kamailio_exporter@*.service'
 fi

@@ -6,8 +6,8 @@ if [ "$1" != 0 ]; then
 	exit 0
 fi
 if command -v systemctl >/dev/null; then
-	systemctl --no-reload disable kamailio_exporter.socket kamailio_exporter.service
+	systemctl --no-reload disable kamailio_exporter.socket kamailio_exporter.service kamailio_exporter@.service
 fi
 if [ -d /run/systemd/system ]; then
-	systemctl stop kamailio_exporter.socket kamailio_exporter.service
+	systemctl stop kamailio_exporter.socket kamailio_exporter.service 'kamailio_exporter@*.service'
 fi
