@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
@@ -81,6 +83,27 @@ func checkTargets(t *testing.T, file string, want ...string) {
 	if !slices.Equal(names, want) {
 		t.Errorf("%s has the targets %q, want %q", file, names, want)
 	}
+}
+
+// TestCentralConfiguration checks the configuration file of the Kubernetes manifest for many targets, next to the files of its
+// Secret. packaging/kubernetes checks that the volume has both in one directory.
+func TestCentralConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	for document := range strings.SplitSeq(string(contents(t, "kubernetes/central.yaml")), "\n---\n") {
+		var object struct {
+			Data       map[string]string
+			StringData map[string]string `yaml:"stringData"`
+		}
+		if err := yaml.Unmarshal([]byte(document), &object); err != nil {
+			t.Fatal(err)
+		}
+		for _, files := range []map[string]string{object.Data, object.StringData} {
+			for name, text := range files {
+				writeFile(t, filepath.Join(dir, name), text)
+			}
+		}
+	}
+	checkTargets(t, filepath.Join(dir, "kamailio_exporter.yml"), "sbc1", "sbc2")
 }
 
 // TestUnitVerifies runs systemd-analyze verify on all units, next to systemd's own units. It must print nothing.

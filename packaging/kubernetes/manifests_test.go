@@ -13,8 +13,10 @@ import (
 	"testing"
 
 	monitoring "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
+	monitoringalpha "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1alpha1"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/resource"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,9 +26,11 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var deployments = []string{"sidecar.yaml", "standalone.yaml"}
+var deployments = []string{"central.yaml", "sidecar.yaml", "standalone.yaml"}
 
-// decode decodes a manifest as kubectl and the API server do. A field that its kind does not have, a value of another type and
+var deploymentKind = meta.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"}
+
+// decode decodes an object of a manifest as kubectl and the API server do. A field that its kind does not have, a value of another type and
 // a field given twice are errors.
 func decode[T any](text []byte, kind meta.TypeMeta) (*T, error) {
 	if bytes.Contains(text, []byte("\n---")) {
@@ -45,10 +49,6 @@ func decode[T any](text []byte, kind meta.TypeMeta) (*T, error) {
 	return object, errors.Join(append(strict, err)...)
 }
 
-func decodeDeployment(text []byte) (*apps.Deployment, error) {
-	return decode[apps.Deployment](text, meta.TypeMeta{APIVersion: "apps/v1", Kind: "Deployment"})
-}
-
 func readFile(t *testing.T, name string) []byte {
 	t.Helper()
 	text, err := os.ReadFile(name)
@@ -58,13 +58,34 @@ func readFile(t *testing.T, name string) []byte {
 	return text
 }
 
-// deployment returns a manifest and the exporter's container in it.
+// objects returns the objects of a manifest, by kind.
+func objects(t *testing.T, name string) map[string][]byte {
+	t.Helper()
+	all := map[string][]byte{}
+	for text := range bytes.SplitSeq(readFile(t, name), []byte("\n---\n")) {
+		var kind meta.TypeMeta
+		if err := yaml.Unmarshal(text, &kind); err != nil || all[kind.Kind] != nil {
+			t.Fatalf("%s: a second %s, or %v", name, kind.Kind, err)
+		}
+		all[kind.Kind] = text
+	}
+	return all
+}
+
+// object returns the object of a kind in a manifest.
+func object[T any](t *testing.T, name, apiVersion, kind string) *T {
+	t.Helper()
+	found, err := decode[T](objects(t, name)[kind], meta.TypeMeta{APIVersion: apiVersion, Kind: kind})
+	if err != nil {
+		t.Fatalf("%s: %s: %v", name, kind, err)
+	}
+	return found
+}
+
+// deployment returns the deployment of a manifest and the exporter's container in it.
 func deployment(t *testing.T, name string) (*apps.Deployment, core.Container) {
 	t.Helper()
-	d, err := decodeDeployment(readFile(t, name))
-	if err != nil {
-		t.Fatalf("%s: %v", name, err)
-	}
+	d := object[apps.Deployment](t, name, deploymentKind.APIVersion, deploymentKind.Kind)
 	containers := d.Spec.Template.Spec.Containers
 	i := slices.IndexFunc(containers, func(c core.Container) bool { return c.Name == "kamailio-exporter" })
 	if i < 0 {
@@ -97,14 +118,20 @@ func TestDecodeErrors(t *testing.T) {
 		if bytes.Equal(changed, text) {
 			t.Fatalf("%s: %q is not in the manifest", what, change[0])
 		}
-		if _, err := decodeDeployment(changed); err == nil {
+		if _, err := decode[apps.Deployment](changed, deploymentKind); err == nil {
 			t.Errorf("%s is accepted", what)
 		}
 	}
 }
 
+// memory has the memory of the exporter's container, by manifest. The limit of Go is well below that of the container.
+var memory = map[string]struct{ request, limit, goLimit string }{
+	"one target":   {"32Mi", "192Mi", "112MiB"},
+	"central.yaml": {"64Mi", "512Mi", "384MiB"},
+}
+
 func TestDeployments(t *testing.T) {
-	if names, err := filepath.Glob("*.yaml"); err != nil || !slices.Equal(names, append([]string{"podmonitor.yaml"}, deployments...)) {
+	if names, err := filepath.Glob("*.yaml"); err != nil || !slices.Equal(names, []string{"central.yaml", "podmonitor.yaml", "scrapeconfig.yaml", "sidecar.yaml", "standalone.yaml"}) {
 		t.Errorf("manifests %q, %v: add a test for each", names, err)
 	}
 	for _, name := range deployments {
@@ -117,9 +144,13 @@ func TestDeployments(t *testing.T) {
 			wantEqual(t, "liveness probe", c.LivenessProbe, &core.Probe{ProbeHandler: core.ProbeHandler{
 				HTTPGet: &core.HTTPGetAction{Path: "/-/healthy", Port: intstr.FromString("metrics")},
 			}})
-			wantEqual(t, "memory", *c.Resources.Requests.Memory(), resource.MustParse("32Mi"))
-			wantEqual(t, "memory limit", *c.Resources.Limits.Memory(), resource.MustParse("192Mi"))
-			wantEqual(t, "environment", c.Env, []core.EnvVar{{Name: "GOMEMLIMIT", Value: "112MiB"}}) // well below the limit
+			want, ok := memory[name]
+			if !ok {
+				want = memory["one target"]
+			}
+			wantEqual(t, "memory", *c.Resources.Requests.Memory(), resource.MustParse(want.request))
+			wantEqual(t, "memory limit", *c.Resources.Limits.Memory(), resource.MustParse(want.limit))
+			wantEqual(t, "environment", c.Env, []core.EnvVar{{Name: "GOMEMLIMIT", Value: want.goLimit}})
 			checkRights(t, d.Spec.Template.Spec, c)
 		})
 	}
@@ -179,11 +210,7 @@ func TestSidecarSharesSocket(t *testing.T) {
 }
 
 func TestPodMonitorSelectsPods(t *testing.T) {
-	kind := meta.TypeMeta{APIVersion: "monitoring.coreos.com/v1", Kind: "PodMonitor"}
-	monitor, err := decode[monitoring.PodMonitor](readFile(t, "podmonitor.yaml"), kind)
-	if err != nil {
-		t.Fatal(err)
-	}
+	monitor := object[monitoring.PodMonitor](t, "podmonitor.yaml", "monitoring.coreos.com/v1", "PodMonitor")
 	selector, err := meta.LabelSelectorAsSelector(&monitor.Spec.Selector)
 	if err != nil || len(monitor.Spec.PodMetricsEndpoints) != 1 {
 		t.Fatalf("%v, endpoints %v", err, monitor.Spec.PodMetricsEndpoints)
@@ -195,4 +222,59 @@ func TestPodMonitorSelectsPods(t *testing.T) {
 		}
 		wantEqual(t, "port of the monitor", monitor.Spec.PodMetricsEndpoints[0].Port, &c.Ports[0].Name)
 	}
+}
+
+// TestCentralHasItsConfiguration checks that the files of the ConfigMap and the Secret are where the exporter reads them.
+// TestCentralConfiguration in the parent directory checks their contents.
+func TestCentralHasItsConfiguration(t *testing.T) {
+	settings := object[core.ConfigMap](t, "central.yaml", "v1", "ConfigMap")
+	secret := object[core.Secret](t, "central.yaml", "v1", "Secret")
+	d, c := deployment(t, "central.yaml")
+	wantEqual(t, "arguments", c.Args, []string{"--config.file=/etc/kamailio_exporter/kamailio_exporter.yml"})
+	wantEqual(t, "mounts", c.VolumeMounts, []core.VolumeMount{{Name: "configuration", MountPath: "/etc/kamailio_exporter", ReadOnly: true}})
+	if _, ok := settings.Data["kamailio_exporter.yml"]; !ok || len(settings.Data) != 1 || len(secret.StringData) == 0 {
+		t.Errorf("the ConfigMap has %v and the Secret %v", settings.Data, secret.StringData)
+	}
+	wantEqual(t, "volumes", d.Spec.Template.Spec.Volumes, []core.Volume{{Name: "configuration", VolumeSource: core.VolumeSource{
+		Projected: &core.ProjectedVolumeSource{DefaultMode: new(int32(0o440)), Sources: []core.VolumeProjection{
+			{ConfigMap: &core.ConfigMapProjection{LocalObjectReference: core.LocalObjectReference{Name: settings.Name}}},
+			{Secret: &core.SecretProjection{LocalObjectReference: core.LocalObjectReference{Name: secret.Name}}},
+		}},
+	}}})
+	if d.Spec.Template.Spec.SecurityContext.FSGroup == nil {
+		t.Error("the files have no group that may read them")
+	}
+	wantEqual(t, "readiness probe", c.ReadinessProbe, &core.Probe{ProbeHandler: core.ProbeHandler{
+		HTTPGet: &core.HTTPGetAction{Path: "/-/ready", Port: intstr.FromString("metrics")},
+	}})
+}
+
+// TestCentralIsReachable checks that the service and the network policy select the pods, that the policy admits Prometheus only,
+// and that the operator's Prometheus asks the service for the targets.
+func TestCentralIsReachable(t *testing.T) {
+	d, c := deployment(t, "central.yaml")
+	pod := labels.Set(d.Spec.Template.Labels)
+
+	service := object[core.Service](t, "central.yaml", "v1", "Service")
+	if selector := labels.SelectorFromSet(service.Spec.Selector); selector.Empty() || !selector.Matches(pod) {
+		t.Errorf("the service selects %v, and the pods have %v", selector, pod)
+	}
+	wantEqual(t, "ports of the service", service.Spec.Ports, []core.ServicePort{{Name: "metrics", Port: 9494, TargetPort: intstr.FromString(c.Ports[0].Name)}})
+
+	policy := object[networking.NetworkPolicy](t, "central.yaml", "networking.k8s.io/v1", "NetworkPolicy")
+	wantEqual(t, "pods of the policy", policy.Spec.PodSelector, *d.Spec.Selector)
+	wantEqual(t, "types of the policy", policy.Spec.PolicyTypes, []networking.PolicyType{networking.PolicyTypeIngress})
+	wantEqual(t, "rules of the policy", policy.Spec.Ingress, []networking.NetworkPolicyIngressRule{{
+		From: []networking.NetworkPolicyPeer{{
+			NamespaceSelector: &meta.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "monitoring"}},
+			PodSelector:       &meta.LabelSelector{MatchLabels: map[string]string{"app.kubernetes.io/name": "prometheus"}},
+		}},
+		Ports: []networking.NetworkPolicyPort{{Protocol: new(core.ProtocolTCP), Port: new(intstr.FromString(c.Ports[0].Name))}},
+	}})
+
+	scrape := object[monitoringalpha.ScrapeConfig](t, "scrapeconfig.yaml", "monitoring.coreos.com/v1alpha1", "ScrapeConfig")
+	if len(scrape.Spec.HTTPSDConfigs) != 1 || len(scrape.Spec.RelabelConfigs) > 0 || scrape.Spec.MetricsPath != nil {
+		t.Fatalf("the operator's configuration is %+v, want one list of targets and nothing that changes them", scrape.Spec)
+	}
+	wantEqual(t, "list of targets", string(scrape.Spec.HTTPSDConfigs[0].URL), fmt.Sprintf("http://%s.default.svc:%d/sd", service.Name, service.Spec.Ports[0].Port))
 }

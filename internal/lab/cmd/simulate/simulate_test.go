@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
@@ -299,6 +300,26 @@ func TestTargetFile(t *testing.T) {
 	}
 	if !strings.HasPrefix(out.String(), "1 targets listen.") {
 		t.Errorf("the output is %q", out.String())
+	}
+}
+
+// TestExporterAcceptsTargetFile reads the target file as the exporter does.
+func TestExporterAcceptsTargetFile(t *testing.T) {
+	dir := t.TempDir()
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-targets", "25", "-target-file", filepath.Join(dir, "targets.yml"), "-duration", "1ms"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "kamailio_exporter.yml")
+	if err := os.WriteFile(file, []byte("target_files: [targets.yml]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := config.Parse([]string{"--config.file=" + file})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cfg.Targets) != 25 || cfg.Targets[24].Labels["site"] != "site05" {
+		t.Errorf("the exporter reads the targets %+v", cfg.Targets)
 	}
 }
 
