@@ -49,6 +49,8 @@ type Reply struct {
 	// NotSent reports whether no byte of the request was written, so that Kamailio
 	// cannot have executed the call. If it is true, Err is not nil.
 	NotSent bool
+	// Size is the number of bytes of the reply, 0 if none arrived.
+	Size int
 }
 
 // Client sends calls to one Kamailio. Its methods may be called concurrently;

@@ -13,6 +13,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,9 +29,9 @@ import (
 
 func main() {
 	tuneRuntime()
-	cfg, err := config.Parse(os.Args[1:])
+	cfg, err := load()
 	if err != nil {
-		cli.Fatal("kamailio_exporter", fmt.Errorf("%w; see --help", err))
+		cli.Fatal("kamailio_exporter", err)
 	}
 	logger := promslog.New(&cfg.Log)
 	slog.SetDefault(logger) // libraries may use package log
@@ -38,6 +39,15 @@ func main() {
 		logger.Error("Exiting", "err", err)
 		os.Exit(1)
 	}
+}
+
+// load returns the configuration of the command line and of the files that it names.
+func load() (*config.Config, error) {
+	cfg, err := config.Parse(os.Args[1:])
+	if _, ok := errors.AsType[*config.FileError](err); ok || err == nil {
+		return cfg, err
+	}
+	return nil, fmt.Errorf("%w; see --help", err)
 }
 
 // softMemoryLimit is the soft memory limit of Go's runtime, in bytes. The largest replies
@@ -65,23 +75,64 @@ func tuneRuntime() {
 func run(cfg *config.Config, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	defer logHangups(logger)()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // which would otherwise end the program
 	pool := scrape.NewPool(cfg, logger)
 	defer pool.Close()                                          //nolint:errcheck // the program ends
 	defer context.AfterFunc(ctx, func() { _ = pool.Close() })() // so that scrapes under way end with what has arrived
-	handler, err := web.NewHandler(cfg.Web, pool, logger)
+	reload := load
+	if cfg.File == "" {
+		reload = nil
+	}
+	handler, err := web.NewHandler(cfg, pool, reload, logger)
 	if err != nil {
 		return err
 	}
-	logger.Info("Starting kamailio_exporter", "version", version.Info(), "build", version.BuildContext(), "target", cfg.Target.URI.Redacted())
-	return serve(ctx, newServer(handler, cfg.Target.Modules[0].Timeout, logger), cfg.Web.Listen, logger)
+	logStart(cfg, logger)
+	var reloading sync.WaitGroup
+	defer reloading.Wait()
+	reloading.Go(func() { reloadOnHangup(ctx, hangups, handler, logger) })
+	defer stop()
+	return serve(ctx, newServer(handler, cfg, logger), cfg.Web.Listen, logger)
+}
+
+// logStart logs the version and the targets.
+func logStart(cfg *config.Config, logger *slog.Logger) {
+	args := []any{"version", version.Info(), "build", version.BuildContext()}
+	if cfg.Target != nil {
+		args = append(args, "target", cfg.Target.URI.Redacted())
+	}
+	if cfg.File != "" {
+		args = append(args, "file", cfg.File, "targets", len(cfg.Targets))
+	}
+	logger.Info("Starting kamailio_exporter", args...)
+}
+
+// reloadOnHangup reloads the configuration file on each SIGHUP, until ctx is done.
+func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, handler *web.Handler, logger *slog.Logger) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangups:
+			if err := handler.Reload(ctx); errors.Is(err, web.ErrNoFile) {
+				logger.Info("Received SIGHUP: there is no configuration file to reload")
+			}
+		}
+	}
 }
 
 // idleTimeout is the time after which an idle connection is closed.
 const idleTimeout = 30 * time.Second
 
-// newServer returns the server of the pages. timeout is the maximum time of a scrape.
-func newServer(handler http.Handler, timeout time.Duration, logger *slog.Logger) *http.Server {
+// newServer returns the server of the pages.
+func newServer(handler http.Handler, cfg *config.Config, logger *slog.Logger) *http.Server {
+	var timeout time.Duration
+	for _, target := range cfg.All() {
+		for _, module := range target.Modules {
+			timeout = max(timeout, module.Timeout)
+		}
+	}
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -89,7 +140,7 @@ func newServer(handler http.Handler, timeout time.Duration, logger *slog.Logger)
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	web.LimitConnections(server)
+	web.LimitConnections(server, cfg.Web.MaxRequests)
 	return server
 }
 
@@ -105,27 +156,6 @@ func withListenFlag(err error, flags *toolkit.FlagConfig) error {
 		return fmt.Errorf("--web.listen-address: %w", err)
 	}
 	return err
-}
-
-// logHangups logs each SIGHUP, which would otherwise end the program, until stop is called.
-func logHangups(logger *slog.Logger) (stop func()) {
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	ended := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-hangups:
-				logger.Info("Received SIGHUP: there is no configuration file to reload")
-			case <-ended:
-				return
-			}
-		}
-	}()
-	return func() {
-		signal.Stop(hangups)
-		close(ended)
-	}
 }
 
 // shutdownGrace is the maximum time that running requests get when the exporter stops.

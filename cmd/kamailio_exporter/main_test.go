@@ -33,7 +33,7 @@ func TestWrongFlagsEndTheProgram(t *testing.T) {
 		{[]string{"-u", "http://user:secret@127.0.0.1/RPC"}, []string{"--kamailio.scrape-uri", "a URL must not contain a password"}},
 		{[]string{"-u", "http://127.0.0.1/RPC", "-m", "ctl.connections"}, []string{"--kamailio.methods", "ctl.connections is not answered over JSON-RPC"}},
 		{[]string{"-m", "htable.get"}, []string{"--kamailio.methods", "needs --kamailio.htable-keys"}},
-		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"health check"}},
+		{[]string{"--web.telemetry-path", "/-/healthy"}, []string{"another page"}},
 		{[]string{"--web.external-url", "https://u:secret@example.net/"}, []string{`--web.external-url: "…@example.net/": a URL must not contain a password`}},
 		{[]string{"--web.external-url", "https://example.net/a%20b"}, []string{"--web.external-url", "must not have"}},
 		{[]string{"--nosuch"}, []string{"unknown long flag '--nosuch'"}},

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 )
 
 func TestExternalURLAndRoutePrefix(t *testing.T) {
@@ -37,7 +39,7 @@ func TestExternalURLAndRoutePrefix(t *testing.T) {
 
 // TestServerClosesIdleConnections checks the settings, because waiting for the timeouts would take long.
 func TestServerClosesIdleConnections(t *testing.T) {
-	server := newServer(http.NotFoundHandler(), time.Second, slog.New(slog.DiscardHandler))
+	server := newServer(http.NotFoundHandler(), &config.Config{}, slog.New(slog.DiscardHandler))
 	if server.IdleTimeout != 30*time.Second || server.ReadHeaderTimeout <= 0 || server.ReadHeaderTimeout > 30*time.Second {
 		t.Errorf("idle connections are closed after %v and %v", server.IdleTimeout, server.ReadHeaderTimeout)
 	}

@@ -203,7 +203,7 @@ func intoFile(dst *string) func(node) error {
 		if err != nil {
 			return n.wrong("%w", err)
 		}
-		defer file.Close()
+		defer file.Close() //nolint:errcheck // nothing was written
 		if info, err := file.Stat(); err != nil || info.IsDir() {
 			return n.wrong("%s is a directory, not a file", path)
 		}

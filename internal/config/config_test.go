@@ -120,7 +120,7 @@ func TestErrorsNameTheFlag(t *testing.T) {
 		`--web.external-url: "…@h/": a URL must not contain a password`:                  {"--web.external-url", "http://u:PW@h/"},
 		`--web.external-url: the path "/a b" must not have`:                              {"--web.external-url", "http://h/a%20b"},
 		`--web.route-prefix: the path "/a?b" must not have`:                              {"--web.route-prefix", "a?b", "--web.external-url", "http://h/a"},
-		`--web.telemetry-path: the path "/-/healthy" must not start with /-/`:            {"--web.telemetry-path", "/-/healthy"},
+		`--web.telemetry-path: the path "/-/healthy" is that of another page`:            {"--web.telemetry-path", "/-/healthy"},
 		`--kamailio.timeout: "0s" is not a time with a unit`:                             {"-t", "0s"},
 		`--kamailio.dialog-profiles: "a,,b" has an empty name: use one name, or several`: {"--kamailio.dialog-profiles", "a,,b"},
 	} {

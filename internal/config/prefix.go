@@ -64,8 +64,8 @@ func checkPagePath(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
-	if strings.HasPrefix(path, "/-/") {
-		return fmt.Errorf("the path %q must not start with /-/, which is for the health check", path)
+	if strings.HasPrefix(path, "/-/") || path == "/probe" || path == "/sd" {
+		return fmt.Errorf("the path %q is that of another page: it must not be /probe, /sd or start with /-/", path)
 	}
 	return nil
 }

@@ -8,9 +8,9 @@ func budget(limit time.Duration) time.Duration { return limit - min(limit/10, 50
 
 // Wait returns how long a scrape should wait for the target: as long as a poll may take, or less if the scraper gives up
 // earlier. patience is how long the scraper waits for the page; 0 or less means that this is not known.
-func (t *Target) Wait(patience time.Duration) time.Duration {
-	if patience <= 0 || patience > t.timeout {
-		patience = t.timeout
+func (s Selection) Wait(patience time.Duration) time.Duration {
+	if timeout := s.module.Timeout; patience <= 0 || patience > timeout {
+		patience = timeout
 	}
 	return budget(patience)
 }

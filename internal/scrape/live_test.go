@@ -156,7 +156,7 @@ func TestLiveTinyBufferSize(t *testing.T) {
 		t.Run(suite, func(t *testing.T) {
 			k := lab.StartTest(t, lab.Options{Suite: suite, Config: `modparam("ctl", "binrpc_buffer_size", 8)`})
 			target, log := newLiveTarget(t, k.URI("unix"), testOptions{Named: named(t, "stats.fetch"), Settings: collector.Settings{StatsGroups: []string{"all"}}})
-			target.Scrape(t.Context())
+			scrapeTarget(t.Context(), target)
 			if text := log.String(); !strings.Contains(text, "hint=") || !strings.Contains(text, "binrpc_buffer_size") || !strings.Contains(text, "binrpc_struct_max_body_size") {
 				t.Errorf("log %s", text)
 			}
@@ -204,7 +204,7 @@ func TestHintNamesKindOfFileThatIsNotASocket(t *testing.T) {
 		for _, scheme := range []string{"unix:", "unixd:", "jsonrpc+unixgram:"} {
 			t.Run(scheme+kind, func(t *testing.T) {
 				target, log := newLiveTarget(t, scheme+path, testOptions{Auto: true})
-				target.Scrape(t.Context())
+				scrapeTarget(t.Context(), target)
 				if want := fmt.Sprintf("%s is %s and not a socket", path, kind); !strings.Contains(log.String(), want) || strings.Contains(log.String(), "nothing listens") {
 					t.Errorf("log %s, want %q", log, want)
 				}

@@ -33,39 +33,30 @@ type memoryReturner struct {
 	after func(func())
 	every time.Duration // minimum time between two calls of inUse
 
-	mu      sync.Mutex
-	checked time.Time       // when inUse was called last
-	reports map[*report]int // number of polls of each report at its last afterPoll; nil if no return is scheduled
+	mu        sync.Mutex
+	checked   time.Time // when inUse was called last
+	scheduled bool      // a return is scheduled
 }
 
 // afterPoll schedules a return of memory if much is in use.
-func (m *memoryReturner) afterPoll(r *report) {
+func (m *memoryReturner) afterPoll() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if time.Since(m.checked) < m.every {
+	if m.scheduled || time.Since(m.checked) < m.every {
 		return // a later poll finds the memory that this one needed
 	}
 	m.checked = time.Now()
-	if m.inUse() <= enoughMemory {
-		return
-	}
-	if m.reports == nil {
-		m.reports = map[*report]int{}
+	if m.inUse() > enoughMemory {
+		m.scheduled = true
 		m.after(m.giveBack)
 	}
-	m.reports[r] = r.polls()
 }
 
 func (m *memoryReturner) giveBack() {
 	m.mu.Lock()
-	reports := m.reports
-	m.reports = nil
+	m.scheduled = false
 	m.mu.Unlock()
-	for r, polls := range reports {
-		if r.polls() == polls { // no later poll needs the memory
-			r.dropSpare()
-		}
-	}
+	spare.drop()
 	m.free()
 }
 

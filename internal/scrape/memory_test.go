@@ -1,15 +1,13 @@
 package scrape
 
 import (
-	"log/slog"
 	"runtime/debug"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
-// TestMemoryIsReturnedAfterLargePoll checks that one return serves all polls before it, and keeps the spare Set of a target
-// that was polled since.
+// TestMemoryIsReturnedAfterLargePoll checks that one return serves all polls before it, and drops spare Sets.
 func TestMemoryIsReturnedAfterLargePoll(t *testing.T) {
 	inUse, freed := uint64(0), 0
 	var scheduled []func()
@@ -18,28 +16,25 @@ func TestMemoryIsReturnedAfterLargePoll(t *testing.T) {
 		free:  func() { freed++ },
 		after: func(f func()) { scheduled = append(scheduled, f) },
 	}
-	idle, busy := newReport("", slog.New(slog.DiscardHandler)), newReport("", slog.New(slog.DiscardHandler))
-	for _, r := range []*report{idle, busy} {
-		r.recycle(metric.NewSet())
-	}
-	returner.afterPoll(idle)
+	set := metric.NewSet()
+	spare.drop()
+	spare.put(set)
+	returner.afterPoll()
 	if len(scheduled) > 0 {
 		t.Fatal("a return is scheduled after a poll that needed little memory")
 	}
 	inUse = enoughMemory + 1
 	for range 3 {
-		returner.afterPoll(idle)
-		returner.afterPoll(busy)
+		returner.afterPoll()
 	}
-	if len(scheduled) != 1 || freed != 0 {
+	if len(scheduled) != 1 || freed != 0 || !isSpare(set) {
 		t.Fatalf("%d returns are scheduled, %d were done, want 1 and 0", len(scheduled), freed)
 	}
-	busy.count(metric.NewSet(), summary{})
 	scheduled[0]()
-	if freed != 1 || idle.spare != nil || busy.spare == nil {
-		t.Errorf("%d returns; spare sets: %v of the idle target, want none, %v of the other one", freed, idle.spare, busy.spare)
+	if freed != 1 || isSpare(set) {
+		t.Errorf("%d returns, want 1; the set is still spare: %t", freed, isSpare(set))
 	}
-	returner.afterPoll(busy)
+	returner.afterPoll()
 	if len(scheduled) != 2 {
 		t.Error("no second return is scheduled")
 	}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
@@ -26,7 +27,7 @@ func scrapeFor(t *testing.T, target *Target, limit time.Duration, prefixes ...st
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
-	set, release := target.Scrape(ctx)
+	set, release := scrapeTarget(ctx, target)
 	defer release()
 	return samples(set, prefixes...)
 }
@@ -80,7 +81,7 @@ func TestPollContinuesAfterItsOnlyScraperGaveUp(t *testing.T) {
 				ctx, cancel := scrape(t.Context())
 				defer cancel()
 				start := time.Now()
-				set, release := target.Scrape(ctx)
+				set, release := scrapeTarget(ctx, target)
 				if took := time.Since(start); took != time.Second {
 					t.Errorf("the scrape took %v", took)
 				}
@@ -110,14 +111,14 @@ func TestScrapeThatGivesUpShowsTheFailuresOfTheLastPoll(t *testing.T) {
 		client := &script{answers: map[string]answer{}}
 		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "tm.stats")})
 		const prefixes = "kamailio_exporter_collector_success"
-		target.Scrape(t.Context()) // nothing arrives
+		scrapeTarget(t.Context(), target) // nothing arrives
 		if got, want := scrapeFor(t, target, time.Second, prefixes, "kamailio_up"), "exporter_collector_success[core.uptime] 0\nexporter_collector_success[tm.stats] 0\nup[] 0\n"; got != want {
 			t.Errorf("after a poll without a reply: samples\n%swant\n%s", got, want)
 		}
 		time.Sleep(time.Minute) // the poll ends meanwhile
 		synctest.Wait()
 		client.answers["core.uptime"] = uptimeAnswer
-		target.Scrape(t.Context()) // tm.stats does not arrive
+		scrapeTarget(t.Context(), target) // tm.stats does not arrive
 		slow := uptimeAnswer
 		slow.after = 2 * time.Second
 		client.answers["core.uptime"] = slow
@@ -130,14 +131,15 @@ func TestScrapeThatGivesUpShowsTheFailuresOfTheLastPoll(t *testing.T) {
 // TestScrapesThatGiveUpBetweenTwoRepliesShareASet has scrapes give up at different times.
 func TestScrapesThatGiveUpBetweenTwoRepliesShareASet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		spare.drop()
 		slow := tmAnswer
 		slow.after = 2 * time.Second
 		client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": slow}}
 		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "tm.stats", "sl.stats")})
-		giveUpAfter := func(limit time.Duration) (string, func(), any) {
+		giveUpAfter := func(limit time.Duration) (string, func(), *metric.Set) {
 			ctx, cancel := context.WithTimeout(t.Context(), limit)
 			defer cancel()
-			set, release := target.Scrape(ctx)
+			set, release := scrapeTarget(ctx, target)
 			return samples(set, "kamailio_core", "kamailio_tm"), release, set
 		}
 		one, releaseOne, first := giveUpAfter(time.Second)
@@ -150,11 +152,11 @@ func TestScrapesThatGiveUpBetweenTwoRepliesShareASet(t *testing.T) {
 			t.Errorf("samples\n%s\n%s\n%s", one, other, later)
 		}
 		releaseOne()
-		if target.report.spare != nil {
+		if isSpare(first) {
 			t.Error("the set was recycled while a scrape used it")
 		}
 		releaseOther()
-		if target.report.spare == nil {
+		if !isSpare(first) {
 			t.Error("the set was not recycled")
 		}
 		releaseLater()
@@ -316,7 +318,7 @@ func TestLargeMethodsAreCalledLast(t *testing.T) {
 				client.answers[c.Method] = answer{err: &rpc.Fault{Code: 404, Reason: "nothing"}}
 			}
 			target, _ := newTestTarget(t, client, options)
-			target.Scrape(t.Context())
+			scrapeTarget(t.Context(), target)
 			asked := client.asked()[0]
 			large := func(method string) bool { return named(t, method)[0].Large }
 			first := slices.IndexFunc(asked, large)

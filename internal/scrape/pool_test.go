@@ -31,7 +31,7 @@ func TestBudgetAndWait(t *testing.T) {
 			t.Errorf("the budget of %v is %v, want %v", limit, got, want)
 		}
 	}
-	target := &Target{timeout: 5 * time.Second}
+	selection := Selection{pollKey: pollKey{module: &targetModule{Module: &config.Module{Timeout: 5 * time.Second}}}}
 	for patience, want := range map[time.Duration]time.Duration{
 		-time.Second:    4500 * time.Millisecond,
 		0:               4500 * time.Millisecond, // not known
@@ -39,7 +39,7 @@ func TestBudgetAndWait(t *testing.T) {
 		5 * time.Second: 4500 * time.Millisecond,
 		time.Hour:       4500 * time.Millisecond,
 	} {
-		if got := target.Wait(patience); got != want {
+		if got := selection.Wait(patience); got != want {
 			t.Errorf("a scraper that waits %v: Wait is %v, want %v", patience, got, want)
 		}
 	}
@@ -69,25 +69,30 @@ func TestPoolPollsItsDefaultTarget(t *testing.T) {
 	checkClosed(t, pool.Default())
 }
 
-// checkClosed checks that a scrape of a closed target says nothing about Kamailio.
+// checkClosed checks that a closed target cannot be scraped.
 func checkClosed(t *testing.T, target *Target) {
 	t.Helper()
-	set, release := target.Scrape(t.Context())
-	defer release()
-	if got := samples(set, ""); got != "" {
-		t.Errorf("a scrape of a closed target has samples:\n%s", got)
+	selection, err := target.Select("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := selection.Scrape(t.Context()); !errors.Is(err, ErrClosed) {
+		t.Errorf("a scrape of a closed target: error %v, want %v", err, ErrClosed)
 	}
 }
 
 // TestCloseReturnsErrorsOfAllTargets has a pool of two targets whose sources cannot be closed.
 func TestCloseReturnsErrorsOfAllTargets(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
-	pool := &Pool{}
+	pool, all := &Pool{}, &targets{named: map[string]*Target{}}
+	pool.current.Store(all)
 	for _, err := range []error{first, second} {
 		target, _ := newTestTarget(t, &script{}, testOptions{})
 		source := &stubSource{closeErr: err}
-		target.sources = append(target.sources, source)
-		pool.targets = append(pool.targets, target)
+		target.modules[0].sources = append(target.modules[0].sources, source)
+		target.cfg.Name = err.Error()
+		all.configs = append(all.configs, target.cfg)
+		all.named[target.cfg.Name] = target
 		t.Cleanup(func() { source.closeErr = nil }) // before the target is closed again
 	}
 	if err := pool.Close(); !errors.Is(err, first) || !errors.Is(err, second) {
@@ -105,7 +110,7 @@ type stubSource struct {
 	t        *testing.T
 }
 
-func (s *stubSource) Begin() Fetch { return s }
+func (s *stubSource) Begin([]string) Fetch { return s }
 
 func (s *stubSource) Run(ctx context.Context) {
 	s.setRunning(true)
@@ -138,10 +143,10 @@ func TestCloseWaitsForThePoll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		target, log := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
 		source := &stubSource{started: make(chan struct{}), t: t}
-		target.sources = append(target.sources, source)
+		target.modules[0].sources = append(target.modules[0].sources, source)
 		got := make(chan string)
 		go func() {
-			set, release := target.Scrape(t.Context())
+			set, release := scrapeTarget(t.Context(), target)
 			defer release()
 			got <- samples(set, "")
 		}()
@@ -169,7 +174,7 @@ func TestNoPollStartsWhileTargetIsClosed(t *testing.T) {
 		var scrapes sync.WaitGroup
 		for range 4 {
 			scrapes.Go(func() {
-				set, release := target.Scrape(t.Context())
+				set, release := scrapeTarget(t.Context(), target)
 				defer release()
 				if got := samples(set, "kamailio_up"); got != "" && got != "up[] 1\n" {
 					t.Errorf("samples %s", got)

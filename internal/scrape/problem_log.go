@@ -7,7 +7,6 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 )
 
@@ -15,8 +14,9 @@ import (
 // when a poll has no problem any more. The number of lines is limited, whatever a
 // server sends. It must not be used concurrently.
 type problemLog struct {
-	name   string // of the target
-	logger *slog.Logger
+	name    string // of the target
+	logger  *slog.Logger
+	setting func(key string) string // returns the name of a setting for users
 
 	known    map[problemKey]bool // the problems of the last poll
 	budget   lineBudget
@@ -46,9 +46,15 @@ func (p problem) keys(answered bool) []problemKey {
 }
 
 // add logs the new problems of a poll. answered reports whether Kamailio replied to a
-// call.
-func (l *problemLog) add(problems []problem, answered bool) {
+// call. polled are the collectors of the poll, nil if it had all of the module; the
+// problems of other collectors continue.
+func (l *problemLog) add(problems []problem, answered bool, polled []string) {
 	known := map[problemKey]bool{}
+	for key := range l.known {
+		if polled != nil && key.collector != "" && !slices.Contains(polled, key.collector) {
+			known[key] = true
+		}
+	}
 	var fresh []problem
 	for _, p := range problems {
 		keys := p.keys(answered)
@@ -65,7 +71,7 @@ func (l *problemLog) add(problems []problem, answered bool) {
 	}
 	l.known = known
 	l.logFresh(fresh, answered)
-	if len(problems) == 0 {
+	if len(known) == 0 {
 		l.logRecovery()
 	}
 }
@@ -104,7 +110,7 @@ func (l *problemLog) logProblem(p problem, answered bool) {
 	if len(p.collectors) > 0 {
 		args = append(args, "collectors", strings.Join(p.collectors, ","))
 	}
-	if text := p.hint.Text(config.SettingName); text != "" {
+	if text := p.hint.Text(l.setting); text != "" {
 		args = append(args, "hint", text)
 	}
 	message := "Scraping Kamailio failed"

@@ -38,7 +38,7 @@ func TestChangingFaultsAreLoggedOnce(t *testing.T) {
 		target, log := newTestTarget(t, client, testOptions{Auto: true})
 		for poll := range 40 {
 			replyWithNewFaults(client, poll)
-			target.Scrape(t.Context())
+			scrapeTarget(t.Context(), target)
 			time.Sleep(15 * time.Second)
 		}
 		lines := strings.Split(strings.TrimSpace(log.String()), "\n")
@@ -61,7 +61,7 @@ func TestChangingFaultsAreLoggedOnce(t *testing.T) {
 		client.methods = []string{"core.uptime"}
 		client.answers["core.uptime"] = uptimeAnswer
 		log.Reset()
-		target.Scrape(t.Context())
+		scrapeTarget(t.Context(), target)
 		if text := log.String(); !strings.Contains(text, "works again") || !strings.Contains(text, "unlogged=") {
 			t.Errorf("after recovery: %s", text)
 		}
@@ -83,7 +83,7 @@ func TestNumberOfLinesPerTimeIsLimited(t *testing.T) {
 				client.methods = []string{"core.uptime"}
 				client.answers = map[string]answer{"core.uptime": uptimeAnswer}
 			}
-			target.Scrape(t.Context())
+			scrapeTarget(t.Context(), target)
 			time.Sleep(15 * time.Second)
 		}
 		failures := strings.Count(log.String(), "level=ERROR")
@@ -97,7 +97,7 @@ func TestNumberOfLinesPerTimeIsLimited(t *testing.T) {
 		log.Reset()
 		client.methods, client.methodsErr = nil, errors.New("dial unix: no such file")
 		for range 5 {
-			target.Scrape(t.Context())
+			scrapeTarget(t.Context(), target)
 			time.Sleep(15 * time.Second)
 		}
 		if text := log.String(); strings.Count(text, "Scraping Kamailio failed") != 1 {
@@ -113,11 +113,11 @@ func TestOutageIsLoggedDuringAnotherProblem(t *testing.T) {
 	target, log := newTestTarget(t, client, testOptions{Auto: true, Named: named(t, "tls.info")})
 	for range 2 {
 		client.methodsErr = nil
-		target.Scrape(t.Context())
-		target.Scrape(t.Context())
+		scrapeTarget(t.Context(), target)
+		scrapeTarget(t.Context(), target)
 		client.methodsErr = errors.New("dial unix: no such file")
-		target.Scrape(t.Context())
-		target.Scrape(t.Context())
+		scrapeTarget(t.Context(), target)
+		scrapeTarget(t.Context(), target)
 	}
 	if text := log.String(); strings.Count(text, "Scraping Kamailio failed") != 2 || strings.Count(text, "partly failed") != 2 {
 		t.Errorf("log %s", text)
@@ -136,7 +136,7 @@ func TestNumberOfLinesAboutDroppedFieldsIsLimited(t *testing.T) {
 			client.answers[c.Method] = answer{records: []any{odd}}
 		}
 		target, log := newTestTarget(t, client, testOptions{Auto: true})
-		target.Scrape(t.Context())
+		scrapeTarget(t.Context(), target)
 		if lines := strings.Count(log.String(), "level=WARN"); lines != maxLines {
 			t.Errorf("%d lines, want %d", lines, maxLines)
 		}

@@ -2,29 +2,55 @@ package scrape
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
+
+// isSpare reports whether a Set is kept for another poll.
+func isSpare(set *metric.Set) bool {
+	spare.mu.Lock()
+	defer spare.mu.Unlock()
+	return slices.Contains(spare.sets, set)
+}
+
+// TestFewSetsAreKept checks that only a few Sets are kept, and none after drop.
+func TestFewSetsAreKept(t *testing.T) {
+	sets := &spareSets{}
+	for range 2 * maxSpare {
+		sets.put(metric.NewSet())
+	}
+	if len(sets.sets) != maxSpare {
+		t.Errorf("%d sets are kept, want %d", len(sets.sets), maxSpare)
+	}
+	sets.drop()
+	if len(sets.sets) != 0 || sets.get() == nil {
+		t.Errorf("%d sets are kept after drop", len(sets.sets))
+	}
+}
 
 // TestReleasedSetIsReused checks that a Set is reused after its release, not before.
 func TestReleasedSetIsReused(t *testing.T) {
+	spare.drop()
 	client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer}}
 	target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
-	first, release := target.Scrape(t.Context())
+	first, release := scrapeTarget(t.Context(), target)
 	text := samples(first, "kamailio_")
-	second, releaseSecond := target.Scrape(t.Context())
+	second, releaseSecond := scrapeTarget(t.Context(), target)
 	if second == first || samples(first, "kamailio_") != text {
 		t.Fatal("a set in use was reused")
 	}
 	releaseSecond()
 	release()
 	client.answers["core.uptime"] = answer{err: notFound}
-	third, _ := target.Scrape(t.Context())
+	third, _ := scrapeTarget(t.Context(), target)
 	if third != first && third != second {
 		t.Error("no released set was reused")
 	}
-	if fourth, _ := target.Scrape(t.Context()); fourth == third {
+	if fourth, _ := scrapeTarget(t.Context(), target); fourth == third {
 		t.Error("a set was reused twice at the same time")
 	}
 	checkSamples(t, third,
@@ -38,19 +64,21 @@ func TestReleasedSetIsReused(t *testing.T) {
 // TestLastReleaseRecyclesSharedSet has two scrapes share a poll.
 func TestLastReleaseRecyclesSharedSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		spare.drop()
 		slow := uptimeAnswer
 		slow.after = 1
 		client := &script{answers: map[string]answer{"core.uptime": slow}}
 		target, _ := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
 		type result struct {
+			set     *metric.Set
 			samples string
 			release func()
 		}
 		results := make(chan result)
 		for range 2 {
 			go func() {
-				set, release := target.Scrape(t.Context())
-				results <- result{samples(set, "kamailio_exporter_total"), release}
+				set, release := scrapeTarget(t.Context(), target)
+				results <- result{set, samples(set, "kamailio_exporter_total"), release}
 			}()
 		}
 		one, other := <-results, <-results
@@ -58,11 +86,11 @@ func TestLastReleaseRecyclesSharedSet(t *testing.T) {
 			t.Fatalf("%s and %s are from different polls", one.samples, other.samples)
 		}
 		one.release()
-		if target.report.spare != nil {
+		if isSpare(one.set) {
 			t.Error("the set was recycled while the other scrape used it")
 		}
 		other.release()
-		if target.report.spare == nil {
+		if !isSpare(one.set) {
 			t.Error("the set was not recycled")
 		}
 	})
@@ -70,12 +98,13 @@ func TestLastReleaseRecyclesSharedSet(t *testing.T) {
 
 func TestSetOfScrapeWithoutTimeIsRecycled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		spare.drop()
 		target, _ := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		_, release := target.Scrape(ctx)
+		set, release := scrapeTarget(ctx, target)
 		release()
-		if target.report.spare == nil {
+		if !isSpare(set) {
 			t.Error("the set was not recycled")
 		}
 	})

@@ -7,8 +7,12 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
 // The families about the scrapes themselves.
@@ -23,28 +27,30 @@ var (
 		Help: "1 if the reply of the method arrived and was parsed, 0 if not.", Labels: []string{"collector"}}
 	collectorDuration = &metric.Desc{Name: "kamailio_exporter_collector_duration_seconds", Type: metric.Gauge,
 		Help: "Seconds from the previous reply to the reply of this method, plus the time to parse it.", Labels: []string{"collector"}}
+	scrapeDuration = &metric.Desc{Name: "kamailio_exporter_scrape_duration_seconds", Type: metric.Gauge,
+		Help: "Seconds that the poll of this scrape took."}
+	scrapeError = &metric.Desc{Name: "kamailio_exporter_scrape_error", Type: metric.Gauge,
+		Help: "1 for the reason why kamailio_up is 0; 0 for all other reasons, and for all reasons if kamailio_up is 1.", Labels: []string{"reason"}}
 	skipped = &metric.Desc{Name: "kamailio_exporter_skipped_total", Type: metric.Counter,
 		Help: "Number of reply fields that were dropped or shortened, by reason.", Labels: []string{"collector", "reason"}}
 )
 
 // Metrics returns the families about the scrapes themselves.
 func Metrics() []*metric.Desc {
-	return []*metric.Desc{up, totalScrapes, failedScrapes, collectorSuccess, collectorDuration, skipped}
+	return []*metric.Desc{up, totalScrapes, failedScrapes, collectorSuccess, collectorDuration, scrapeDuration, scrapeError, skipped}
 }
 
 // report turns the results of a target's polls into samples and log lines, and counts polls.
 type report struct {
 	name   string // of the target, for the log
+	uri    dial.Target
 	logger *slog.Logger
-	log    problemLog // used by the poll that ends
 
 	mu     sync.Mutex
 	ended  int // number of polls
 	failed int // number of polls with a problem
-	last   lastPoll
 	skips  map[skipKey]*skipCount
-	budget lineBudget  // of log lines about dropped fields
-	spare  *metric.Set // for the next poll; may be nil
+	budget lineBudget // of log lines about dropped fields
 }
 
 type skipKey struct {
@@ -57,113 +63,111 @@ type skipCount struct {
 	logged bool
 }
 
-func newReport(name string, logger *slog.Logger) *report {
-	return &report{
-		name:   name,
-		logger: logger,
-		log:    problemLog{name: name, logger: logger},
-		skips:  map[skipKey]*skipCount{},
-	}
+func newReport(cfg *config.Target, logger *slog.Logger) *report {
+	return &report{name: cmp.Or(cfg.Name, cfg.URI.Redacted()), uri: cfg.URI, logger: logger}
 }
 
 // samples returns the samples of a poll that is still running. What is not known yet has the value of the last poll if that
 // failed, and no series otherwise: it must neither look like a failure nor hide one.
-func (r *report) samples(results []Result) *metric.Set {
-	set, all := r.collect(results)
-	r.mu.Lock()
-	last := r.last
-	r.mu.Unlock()
+func (r *report) samples(p *poll, results []Result) *metric.Set {
+	set, all := collect(results)
+	last := p.module.lastPoll()
 	switch {
 	case all.answered:
-		set.Add(up, 1)
-	case last.ended && !last.answered:
-		set.Add(up, 0)
+		addUp(set, "")
+	case last.reason != "":
+		addUp(set, last.reason)
 	}
 	for _, collector := range all.pending {
 		if last.failed[collector] {
 			set.Add(collectorSuccess, 0, collector)
 		}
 	}
-	r.addCounters(set)
+	r.addCounters(set, p)
 	return set
 }
 
 // conclude counts a poll that has ended, logs its new problems, and returns its
 // samples.
-func (r *report) conclude(results []Result) *metric.Set {
-	set, all := r.collect(results)
-	set.Add(up, value(all.answered))
+func (r *report) conclude(p *poll, results []Result) *metric.Set {
+	set, all := collect(results)
+	if p.collect == "" {
+		all.polled = nil // all of the module
+	}
+	reason := r.reason(all)
+	addUp(set, reason)
+	p.module.setLastPoll(all, reason)
 	r.count(set, all)
-	r.log.add(all.problems, all.answered)
-	r.addCounters(set)
+	p.module.log.add(all.problems, all.answered, all.polled)
+	r.addCounters(set, p)
 	return set
 }
 
+// reason returns the reason why Kamailio did not reply to any call, "" if it did.
+func (r *report) reason(all summary) string {
+	if all.answered {
+		return ""
+	}
+	for _, problem := range all.problems {
+		if len(problem.collectors) == 0 || problem.collectors[0] != pageCollector {
+			return hint.Reason(problem.err, r.uri)
+		}
+	}
+	return hint.Reason(errOutOfTime, r.uri)
+}
+
+// addUp adds the samples that say whether Kamailio is up, which it is if reason is "".
+func addUp(set *metric.Set, reason string) {
+	set.Add(up, value(reason == ""))
+	for _, known := range hint.Reasons {
+		set.Add(scrapeError, value(known == reason), known)
+	}
+}
+
 // collect returns a Set with the samples of all results, and their summary.
-func (r *report) collect(results []Result) (*metric.Set, summary) {
-	set := r.newSet()
+func collect(results []Result) (*metric.Set, summary) {
+	set := spare.get()
 	var all summary
 	for _, result := range results {
 		one := result.AddTo(set)
 		all.answered = all.answered || one.answered
 		all.problems = append(all.problems, one.problems...)
+		all.polled = append(all.polled, one.polled...)
 		all.pending = append(all.pending, one.pending...)
 	}
 	return set, all
 }
 
-// lastPoll is what a report remembers of the last poll that ended.
+// lastPoll is what a module of a target remembers of its last poll that ended.
 type lastPoll struct {
-	ended    bool // there was one
-	answered bool
-	failed   map[string]bool // the collectors that failed; does not change
+	reason string          // why Kamailio did not reply; "" if it did, or if there was no poll
+	failed map[string]bool // the collectors that failed; does not change
 }
 
-func newLastPoll(all summary) lastPoll {
-	last := lastPoll{ended: true, answered: all.answered}
+// lastPoll returns what is known of the last poll.
+func (m *targetModule) lastPoll() lastPoll {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.last
+}
+
+// setLastPoll remembers a poll that has ended, and which failures of earlier polls it did not check.
+func (m *targetModule) setLastPoll(all summary, reason string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	failed := maps.Clone(m.last.failed)
+	maps.DeleteFunc(failed, func(collector string, _ bool) bool {
+		return all.polled == nil || slices.Contains(all.polled, collector)
+	})
 	for _, problem := range all.problems {
 		for _, collector := range problem.collectors {
-			if last.failed == nil {
-				last.failed = map[string]bool{}
+			if failed == nil {
+				failed = map[string]bool{}
 			}
-			last.failed[collector] = true
+			failed[collector] = true
 		}
 	}
-	return last
-}
-
-// newSet returns an empty Set. It is the spare one if there is one, because that has
-// about as much memory as is needed.
-func (r *report) newSet() *metric.Set {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if set := r.spare; set != nil {
-		r.spare = nil
-		return set
-	}
-	return metric.NewSet()
-}
-
-// recycle makes a Set that is no longer used the spare one.
-func (r *report) recycle(set *metric.Set) {
-	set.Reset()
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.spare = set
-}
-
-// dropSpare drops the spare Set, so that its memory can be freed.
-func (r *report) dropSpare() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.spare = nil
-}
-
-// polls returns the number of polls that have ended.
-func (r *report) polls() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.ended
+	m.last = lastPoll{reason, failed}
 }
 
 func value(condition bool) float64 {
@@ -178,7 +182,6 @@ func value(condition bool) float64 {
 func (r *report) count(set *metric.Set, all summary) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.last = newLastPoll(all)
 	r.ended++
 	if len(all.problems) > 0 {
 		r.failed++
@@ -187,6 +190,9 @@ func (r *report) count(set *metric.Set, all summary) {
 		key := skipKey{skip.Collector, skip.Reason}
 		counted := r.skips[key]
 		if counted == nil {
+			if r.skips == nil {
+				r.skips = map[skipKey]*skipCount{}
+			}
 			counted = &skipCount{}
 			r.skips[key] = counted
 		}
@@ -200,8 +206,9 @@ func (r *report) count(set *metric.Set, all summary) {
 	}
 }
 
-// addCounters adds the samples of the report's own counters.
-func (r *report) addCounters(set *metric.Set) {
+// addCounters adds the samples of the report's own counters and of the duration of the poll.
+func (r *report) addCounters(set *metric.Set, p *poll) {
+	set.Add(scrapeDuration, time.Since(p.begun).Seconds())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set.Add(totalScrapes, float64(r.ended))

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -21,12 +22,13 @@ type rpcResult struct {
 // AddTo implements Result. It passes each reply to its collector.
 func (r *rpcResult) AddTo(set *metric.Set) summary {
 	if r.err != nil {
-		return summary{answered: r.answered, problems: r.addFailure(set)}
+		return summary{answered: r.answered, problems: r.addFailure(set), polled: methodsOf(r.expected)}
 	}
 	failures := failures{}
-	var pending []string
+	var polled, pending []string
 	before := r.start
 	for i := range r.jobs {
+		polled = append(polled, r.jobs[i].collector.Method)
 		if j := &r.jobs[i]; !r.over && j.isPending() {
 			pending = append(pending, j.collector.Method)
 			continue
@@ -36,7 +38,16 @@ func (r *rpcResult) AddTo(set *metric.Set) summary {
 	if r.module.Settings.NoLegacySeries {
 		set.DropLegacy()
 	}
-	return summary{r.answered, r.withHints(failures.problems()), pending}
+	return summary{r.answered, r.withHints(failures.problems()), polled, pending}
+}
+
+// methodsOf returns the methods of collectors.
+func methodsOf(collectors []*collector.Collector) []string {
+	var methods []string
+	for _, c := range collectors {
+		methods = append(methods, c.Method)
+	}
+	return methods
 }
 
 // addFailure adds the samples of a poll that could not make any call.

@@ -54,8 +54,8 @@ func newRPCSource(client Client, target dial.Target, module *config.Module) *rpc
 }
 
 // Begin implements Source.
-func (s *rpcSource) Begin() Fetch {
-	return &rpcFetch{rpcSource: s, outcome: outcome{start: time.Now()}}
+func (s *rpcSource) Begin(only []string) Fetch {
+	return &rpcFetch{rpcSource: s, only: only, outcome: outcome{start: time.Now()}}
 }
 
 // Close implements Source.
@@ -64,6 +64,7 @@ func (s *rpcSource) Close() error { return s.client.Close() }
 // rpcFetch has the calls of one poll and their replies.
 type rpcFetch struct {
 	*rpcSource
+	only []string // the methods to call; none means all
 
 	mu      sync.Mutex
 	outcome outcome
@@ -106,9 +107,20 @@ type outcome struct {
 	start    time.Time
 	answered bool // a reply arrived; a fault is a reply
 	jobs     []job
-	err      error // not nil if no call could be made
+	listing  listing
+	// connection describes the connection, for users.
+	connection string
+	err        error // not nil if no call could be made
 	// expected are the collectors that fail if err is not nil.
 	expected []*collector.Collector
+}
+
+// listing is the outcome of the call that lists the methods of the server.
+type listing struct {
+	called  bool // the methods were needed
+	asked   bool // the server was called and replied; otherwise they were known from an earlier call, or there was no reply
+	methods int  // number of methods
+	err     error
 }
 
 // job has the calls of one collector in a poll and their replies. A reply that has
@@ -138,9 +150,10 @@ func newJob(c *collector.Collector, calls []rpc.Call) job {
 
 // callAll makes all calls of the poll and adds their replies to the outcome.
 func (s *rpcFetch) callAll(ctx context.Context) {
+	defer s.describeConnection(s.client.Connection())
 	chosen, err := s.choose(ctx)
 	if err != nil {
-		expected := s.expected()
+		expected := s.wanted(s.expected())
 		s.update(func(o *outcome) { o.err, o.expected = err, expected })
 		return
 	}
@@ -155,11 +168,23 @@ func (s *rpcFetch) callAll(ctx context.Context) {
 	s.learn(chosen)
 }
 
+// describeConnection describes the connection at the end of the poll. before is its number at the start.
+func (s *rpcFetch) describeConnection(before uint64) {
+	text := "new"
+	switch s.client.Connection() {
+	case 0:
+		text = "none that is kept"
+	case before:
+		text = "kept from an earlier poll"
+	}
+	s.update(func(o *outcome) { o.connection = text })
+}
+
 // addJobs adds the jobs of the poll, and returns the indices of those whose methods
 // are called.
 func (s *rpcFetch) addJobs(chosen choice) (first []int) {
 	s.update(func(o *outcome) {
-		for _, c := range chosen.collectors {
+		for _, c := range s.wanted(chosen.collectors) {
 			calls := c.Calls(s.module.Settings)
 			if len(calls) == 0 {
 				continue
@@ -181,6 +206,20 @@ func (s *rpcFetch) addJobs(chosen choice) (first []int) {
 		slices.SortStableFunc(first, func(a, b int) int { return s.lost.compare(o.jobs[a].collector, o.jobs[b].collector) })
 	})
 	return first
+}
+
+// wanted returns the collectors whose methods the poll may call.
+func (s *rpcFetch) wanted(collectors []*collector.Collector) []*collector.Collector {
+	if len(s.only) == 0 {
+		return collectors
+	}
+	var wanted []*collector.Collector
+	for _, c := range collectors {
+		if slices.Contains(s.only, c.Method) {
+			wanted = append(wanted, c)
+		}
+	}
+	return wanted
 }
 
 // addSecondBatch replaces the calls of collectors that need a second batch, and
@@ -254,7 +293,7 @@ func (s *rpcFetch) choose(ctx context.Context) (choice, error) {
 		return choice{collectors: s.named}, nil
 	}
 	methods, asked, err := s.methods(ctx)
-	s.update(func(o *outcome) { o.answered = asked })
+	s.update(func(o *outcome) { o.answered, o.listing = asked, listing{true, asked, len(methods), err} })
 	switch {
 	case err == nil && hasAny(methods):
 		return choice{collectors: s.collectors(func(c *collector.Collector) bool { return c.Auto && slices.Contains(methods, c.Method) })}, nil
@@ -306,7 +345,7 @@ func (s *rpcFetch) learn(chosen choice) {
 	s.update(func(o *outcome) {
 		switch {
 		case (chosen.guessed || asksCore(o.jobs)) && o.allUnknown():
-			o.err, o.answered, o.expected = hint.ErrNotKamailio, false, s.expected()
+			o.err, o.answered, o.expected = hint.ErrNotKamailio, false, s.wanted(s.expected())
 		case !s.module.Auto:
 		case !chosen.guessed:
 			s.known = chosen.collectors

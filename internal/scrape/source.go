@@ -9,9 +9,10 @@ import (
 
 // Source is one way to get samples of a target: its RPC methods, or an HTTP page.
 type Source interface {
-	// Begin returns the Fetch of a new poll. The Fetches of a source run one after another.
-	Begin() Fetch
-	// Close closes the connections of the source. No Fetch may be running or be started later.
+	// Begin returns the Fetch of a new poll. The Fetches of a source run one after another. only are the RPC methods to call;
+	// none means all. Begin returns nil if the source has nothing for them.
+	Begin(only []string) Fetch
+	// Close closes the connections of the source. No Fetch may be running or be started later. Close may be called again.
 	Close() error
 }
 
@@ -28,12 +29,16 @@ type Fetch interface {
 type Result interface {
 	// AddTo adds the samples to set and returns a summary.
 	AddTo(set *metric.Set) summary
+	// Describe writes what was done and what came of it, for a user.
+	Describe(story *story)
 }
 
 // summary is what a target's report needs to know about a Result.
 type summary struct {
 	answered bool // Kamailio replied to a call
 	problems []problem
+	// polled are the collectors that were used.
+	polled []string
 	// pending are the collectors whose replies may still arrive.
 	pending []string
 }

@@ -5,10 +5,15 @@ package scrape
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
@@ -16,16 +21,31 @@ import (
 
 // Target is one Kamailio. It owns the connections to it. It may be used concurrently.
 type Target struct {
-	sources []Source // the first one is RPC
-	timeout time.Duration
+	cfg     *config.Target
+	modules []*targetModule // as in cfg
 	report  *report
+	running *atomic.Int64 // number of polls of all targets
 
 	ctx    context.Context // canceled by Close
 	cancel context.CancelFunc
 	polls  sync.WaitGroup
 
 	mu      sync.Mutex
-	current *poll // nil if no poll is running
+	closed  bool
+	current *poll   // nil if no poll is running
+	queue   []*poll // polls that wait for the end of the current one, in order
+	queued  int     // number of scrapes that wait for the polls of queue
+}
+
+// targetModule is a module of a target, with the sources that have its settings. Polls of a target run one after another, and
+// use it one after another.
+type targetModule struct {
+	*config.Module
+	sources []Source // the first one is RPC
+	log     problemLog
+
+	mu   sync.Mutex
+	last lastPoll // guarded by mu
 }
 
 // NewTarget returns a target. It does not connect yet. Each new problem, and the end of all problems, is logged to logger.
@@ -36,42 +56,160 @@ func NewTarget(cfg *config.Target, logger *slog.Logger) *Target {
 
 // newTarget returns a target whose RPC methods are called with client.
 func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
-	t := &Target{
-		sources: []Source{newRPCSource(client, cfg.URI, cfg.Modules[0])},
-		timeout: cfg.Modules[0].Timeout,
-		report:  newReport(cfg.URI.Redacted(), logger),
-	}
-	if cfg.XHTTPProm != nil {
-		t.sources = append(t.sources, pageSource{cfg.XHTTPProm})
+	t := &Target{cfg: cfg, report: newReport(cfg, logger), running: new(atomic.Int64)}
+	for _, module := range cfg.Modules {
+		m := &targetModule{Module: module, sources: []Source{newRPCSource(client, cfg.URI, module)}}
+		m.log = problemLog{
+			name:    t.report.name,
+			logger:  logger,
+			setting: func(key string) string { return cfg.SettingName(module, key) },
+		}
+		if cfg.XHTTPProm != nil {
+			m.sources = append(m.sources, pageSource{cfg.XHTTPProm})
+		}
+		t.modules = append(t.modules, m)
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
 }
 
-// Close stops the poll that is running, waits for its end, and closes the sources. The
-// poll is not counted. A Scrape that waits for the poll, or that is called later,
-// returns an empty Set: nothing is known about Kamailio then. Close may be called again.
+// Close stops the polls that are running, waits for their end, and closes the sources. The
+// polls are not counted. A Scrape that waits for one of the polls returns an empty Set:
+// nothing is known about Kamailio then. A later Scrape returns [ErrClosed]. Close may be
+// called again.
 func (t *Target) Close() error {
+	t.refuse()
+	t.cancel()
+	return t.closeSources()
+}
+
+// refuse has later scrapes fail with ErrClosed.
+func (t *Target) refuse() {
 	t.mu.Lock()
-	t.cancel() // with mu held, so that join starts no poll after Wait
-	t.mu.Unlock()
+	defer t.mu.Unlock()
+	t.closed = true // with mu held, so that join starts no poll after Wait
+}
+
+// retire closes a target that refuses scrapes when its polls have ended.
+func (t *Target) retire() error {
+	err := t.closeSources()
+	t.cancel()
+	return err
+}
+
+// closeSources waits for the end of all polls and closes the sources.
+func (t *Target) closeSources() error {
 	t.polls.Wait()
 	var failed []error
-	for _, source := range t.sources {
-		failed = append(failed, source.Close())
+	for _, module := range t.modules {
+		for _, source := range module.sources {
+			failed = append(failed, source.Close())
+		}
 	}
 	return errors.Join(failed...)
 }
 
-// Scrape polls Kamailio, or joins the poll that is running, and returns the
-// samples. When ctx is done, it returns the samples of the replies that have
-// arrived so far; the poll continues for the timeout of the target. The caller must
-// not change the Set, must call release once, and must not use the Set after that:
-// its memory is reused for another scrape.
-func (t *Target) Scrape(ctx context.Context) (found *metric.Set, release func()) {
-	p := t.join()
-	if p == nil {
-		return metric.NewSet(), func() {}
+// Selection says what a scrape gets from a target. Scrapes with equal selections share polls.
+type Selection struct {
+	target *Target
+	pollKey
+}
+
+// pollKey identifies polls with the same content.
+type pollKey struct {
+	module  *targetModule
+	collect string // the methods, sorted and separated by spaces; "" for all of the module
+	debug   bool
+}
+
+// Select returns the selection of a module, "" for the default module, and of some of its methods; none means all. The error
+// lists the allowed modules or methods.
+func (t *Target) Select(module string, collect []string) (Selection, error) {
+	m := t.modules[0]
+	if module != "" {
+		i := slices.IndexFunc(t.modules, func(m *targetModule) bool { return m.Name == module })
+		if i < 0 {
+			return Selection{}, fmt.Errorf("the target has no module %q; its modules are %s", module, strings.Join(t.moduleNames(), ", "))
+		}
+		m = t.modules[i]
+	}
+	allowed := t.methods(m.Module)
+	for _, method := range collect {
+		if !slices.Contains(allowed, method) {
+			return Selection{}, fmt.Errorf("%q is not a method of module %s; its methods are %s", method, m.Name, strings.Join(allowed, ", "))
+		}
+	}
+	collect = slices.Compact(slices.Sorted(slices.Values(collect)))
+	return Selection{t, pollKey{module: m, collect: strings.Join(collect, " ")}}, nil
+}
+
+func (t *Target) moduleNames() []string {
+	var names []string
+	for _, module := range t.modules {
+		names = append(names, module.Name)
+	}
+	return names
+}
+
+// methods returns the methods that a module may call, sorted.
+func (t *Target) methods(module *config.Module) []string {
+	var methods []string
+	for _, c := range collector.All {
+		if c.BINRPCOnly && t.cfg.URI.Protocol == dial.JSONRPC {
+			continue
+		}
+		if module.Auto && c.Auto || slices.Contains(module.Named, c) {
+			methods = append(methods, c.Method)
+		}
+	}
+	slices.Sort(methods)
+	return methods
+}
+
+// Debug returns a selection whose scrapes have a [Scraped.Story].
+func (s Selection) Debug() Selection {
+	s.debug = true
+	return s
+}
+
+// Errors of [Selection.Scrape].
+var (
+	// ErrClosed means that the target was closed, or removed by a reload.
+	ErrClosed = errors.New("the target is closed")
+	// ErrBusy means that too many scrapes wait for the target.
+	ErrBusy = fmt.Errorf("%d requests with another module or other methods already wait for this target: try again later", maxQueued)
+	// ErrNoTurn means that the time of the scrape ended before polls with other selections did.
+	ErrNoTurn = errors.New("polls of this target with another module or other methods lasted until the scrape timeout: try again later")
+)
+
+// maxQueued is the maximum number of scrapes of a target that wait for polls with other selections.
+const maxQueued = 2
+
+// Scraped is the result of a scrape.
+type Scraped struct {
+	// Set has the samples. It must not be changed.
+	Set *metric.Set
+	// Story describes the poll in text for users. It is empty except for [Selection.Debug].
+	Story string
+	// Release must be called once, after the last use of the Set: its memory is reused for another scrape.
+	Release func()
+}
+
+// Scrape polls Kamailio, or joins a poll with the same selection, and returns the
+// samples. Polls of one target run one after another. When ctx is done, it returns the samples of
+// the replies that have arrived so far; the poll continues for the timeout of the module.
+func (s Selection) Scrape(ctx context.Context) (Scraped, error) {
+	t := s.target
+	p, err := t.join(s)
+	if err != nil {
+		return Scraped{}, err
+	}
+	select {
+	case <-p.started:
+	case <-ctx.Done():
+		if t.leaveQueue(p) {
+			return Scraped{}, ErrNoTurn
+		}
 	}
 	select {
 	case <-p.done:
@@ -82,36 +220,86 @@ func (t *Target) Scrape(ctx context.Context) (found *metric.Set, release func())
 		}
 		if part := t.partial(p); part != nil {
 			t.leave(p)
-			return part.set, func() { t.releasePart(p, part) }
+			return Scraped{part.set, part.story, func() { p.releasePart(part) }}, nil
 		}
 		<-p.done // the poll has ended, its samples are being made
 	}
-	return p.samples, func() { t.leave(p) }
+	return Scraped{p.samples, p.story, func() { t.leave(p) }}, nil
 }
 
 // endsTogether is the maximum difference between the deadline of a scrape and that of
 // the poll with which the scrape waits for the end of the poll.
 const endsTogether = 50 * time.Millisecond
 
-// join returns the poll that is running. If none is running, it starts one. It
-// returns nil if the target is closed.
-func (t *Target) join() *poll {
+// join returns a poll with the selection. It is the current one or a queued one, or a new one that starts at once if no poll is
+// running.
+func (t *Target) join(s Selection) (*poll, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.ctx.Err() != nil {
-		return nil
+	if t.closed {
+		return nil, ErrClosed
 	}
 	if t.current == nil {
-		now := time.Now()
-		t.current = &poll{ends: now.Add(budget(t.timeout)), done: make(chan struct{})}
-		for _, source := range t.sources {
-			t.current.fetches = append(t.current.fetches, source.Begin())
-		}
-		p := t.current
-		t.polls.Go(func() { t.run(p) })
+		t.start(newPoll(s.pollKey))
 	}
-	t.current.waiting++
-	return t.current
+	p := t.current
+	if p.pollKey != s.pollKey {
+		if t.queued == maxQueued {
+			return nil, ErrBusy
+		}
+		t.queued++
+		p = t.enqueue(s.pollKey)
+	}
+	p.waiting++
+	return p, nil
+}
+
+// enqueue returns the queued poll with that key. It adds one if there is none. The caller holds mu.
+func (t *Target) enqueue(key pollKey) *poll {
+	for _, p := range t.queue {
+		if p.pollKey == key {
+			return p
+		}
+	}
+	p := newPoll(key)
+	t.queue = append(t.queue, p)
+	return p
+}
+
+// start starts a poll. The caller holds mu.
+func (t *Target) start(p *poll) {
+	t.current = p
+	p.begin()
+	t.running.Add(1)
+	t.polls.Go(func() { t.run(p) })
+}
+
+// startNext starts the first queued poll, if there is one. The caller holds mu.
+func (t *Target) startNext() {
+	t.current = nil
+	if len(t.queue) == 0 {
+		return
+	}
+	next := t.queue[0]
+	t.queue = slices.Delete(t.queue, 0, 1)
+	t.queued -= next.waiting
+	t.start(next)
+}
+
+// leaveQueue ends the wait of a scrape for a queued poll. It returns false if the poll has started.
+func (t *Target) leaveQueue(p *poll) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	i := slices.Index(t.queue, p)
+	if i < 0 {
+		return false
+	}
+	t.queued--
+	p.waiting--
+	if p.waiting == 0 {
+		t.queue = slices.Delete(t.queue, i, i+1)
+	}
+	return true
 }
 
 // leave ends the use of a poll by a scrape. The last scrape recycles the samples.
@@ -121,50 +309,21 @@ func (t *Target) leave(p *poll) {
 	unused := p.waiting == 0 && p.samples != nil
 	t.mu.Unlock()
 	if unused {
-		t.report.recycle(p.samples)
+		spare.put(p.samples)
 	}
 }
 
 // finish sets the samples of a poll, which ends it.
-func (t *Target) finish(p *poll, samples *metric.Set) {
+func (t *Target) finish(p *poll, samples *metric.Set, story string) {
 	t.mu.Lock()
-	p.samples = samples
-	t.current = nil
+	p.samples, p.story = samples, story
+	t.running.Add(-1)
+	t.startNext()
 	unused := p.waiting == 0
 	t.mu.Unlock()
 	close(p.done)
 	if unused {
-		t.report.recycle(samples)
+		spare.put(samples)
 	}
-	memory.afterPoll(t.report)
-}
-
-// partial returns the samples of the replies that have arrived so far. Scrapes that
-// give up before the next reply share them. It returns nil if the poll has ended.
-func (t *Target) partial(p *poll) *part {
-	p.making.Lock()
-	defer p.making.Unlock()
-	results, changes, ok := p.results()
-	if !ok {
-		return nil
-	}
-	if p.part == nil || p.part.changes != changes {
-		p.part = &part{set: t.report.samples(results), changes: changes}
-	}
-	p.part.users++
-	return p.part
-}
-
-// releasePart ends the use of a part by a scrape. The last scrape recycles the samples.
-func (t *Target) releasePart(p *poll, part *part) {
-	p.making.Lock()
-	defer p.making.Unlock()
-	part.users--
-	if part.users > 0 {
-		return
-	}
-	if p.part == part {
-		p.part = nil
-	}
-	t.report.recycle(part.set)
+	memory.afterPoll()
 }

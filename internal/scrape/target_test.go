@@ -186,18 +186,31 @@ func newTestTarget(tb testing.TB, client Client, options testOptions) (*Target, 
 	return target, log
 }
 
+// scrapeTarget scrapes the default module of a target.
+func scrapeTarget(ctx context.Context, target *Target) (found *metric.Set, release func()) {
+	selection, err := target.Select("", nil)
+	if err != nil {
+		panic(err)
+	}
+	scraped, err := selection.Scrape(ctx)
+	if err != nil {
+		return metric.NewSet(), func() {}
+	}
+	return scraped.Set, scraped.Release
+}
+
 // scraped returns the samples of a scrape, which it does not release.
 func scraped(ctx context.Context, target *Target) *metric.Set {
-	found, _ := target.Scrape(ctx)
+	found, _ := scrapeTarget(ctx, target)
 	return found
 }
 
 // samples returns the samples of the set whose names have one of the prefixes, without
-// durations.
+// durations and reasons.
 func samples(set *metric.Set, prefixes ...string) string {
 	var b strings.Builder
 	for _, family := range set.Families() {
-		if family.Desc == collectorDuration || !slices.ContainsFunc(prefixes, func(prefix string) bool {
+		if family.Desc == collectorDuration || family.Desc == scrapeDuration || family.Desc == scrapeError || !slices.ContainsFunc(prefixes, func(prefix string) bool {
 			return strings.HasPrefix(family.Desc.Name, prefix)
 		}) {
 			continue
@@ -302,7 +315,7 @@ func TestAuto(t *testing.T) {
 			}
 			test.client.answers["core.uptime"], test.client.answers["tm.stats"] = uptimeAnswer, tmAnswer
 			target, _ := newTestTarget(t, test.client, testOptions{Auto: true, URI: test.uri, Named: named(t, test.named...)})
-			set, _ := target.Scrape(t.Context())
+			set, _ := scrapeTarget(t.Context(), target)
 			if got := test.client.asked()[0]; !slices.Equal(got, test.asked) {
 				t.Errorf("called %v, want %v", got, test.asked)
 			}
@@ -407,7 +420,7 @@ func TestConcurrentScrapesShareAPoll(t *testing.T) {
 		if asked := client.asked(); len(asked) != 1 {
 			t.Errorf("%d batches were sent, want 1", len(asked))
 		}
-		target.Scrape(t.Context())
+		scrapeTarget(t.Context(), target)
 		if asked := client.asked(); len(asked) != 2 {
 			t.Errorf("%d batches were sent, want 2: a later scrape shared a poll that had ended", len(asked))
 		}
@@ -428,7 +441,7 @@ func TestEachScrapeHasItsOwnDeadline(t *testing.T) {
 		wg.Go(func() {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
-			set, _ := target.Scrape(ctx)
+			set, _ := scrapeTarget(ctx, target)
 			if took := time.Since(start); took != time.Second {
 				t.Errorf("the impatient scrape took %v", took)
 			}
@@ -441,7 +454,7 @@ func TestEachScrapeHasItsOwnDeadline(t *testing.T) {
 			)
 		})
 		wg.Go(func() {
-			set, _ := target.Scrape(t.Context())
+			set, _ := scrapeTarget(t.Context(), target)
 			if took := time.Since(start); took != 4500*time.Millisecond {
 				t.Errorf("the patient scrape took %v", took)
 			}
@@ -490,16 +503,16 @@ func TestOnlyNewProblemsAreLogged(t *testing.T) {
 		return n
 	}
 	for i, want := range []int{1, 0, 0} {
-		if target.Scrape(t.Context()); lines() != want {
+		if scrapeTarget(t.Context(), target); lines() != want {
 			t.Errorf("scrape %d did not log %d lines", i, want)
 		}
 	}
 	client.answers["core.uptime"] = answer{err: errors.New("connection reset")}
-	if target.Scrape(t.Context()); lines() != 1 {
+	if scrapeTarget(t.Context(), target); lines() != 1 {
 		t.Error("another problem was not logged")
 	}
 	client.answers["core.uptime"] = uptimeAnswer
-	if target.Scrape(t.Context()); !strings.Contains(log.String(), "works again") {
+	if scrapeTarget(t.Context(), target); !strings.Contains(log.String(), "works again") {
 		t.Errorf("log %s", log)
 	}
 }
@@ -519,9 +532,9 @@ func TestSameProblemIsLoggedOnce(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client := &script{answers: map[string]answer{"core.uptime": {err: errs[0]}}}
 			target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
-			target.Scrape(t.Context())
+			scrapeTarget(t.Context(), target)
 			client.answers["core.uptime"] = answer{err: errs[1]}
-			target.Scrape(t.Context())
+			scrapeTarget(t.Context(), target)
 			if n := strings.Count(log.String(), "level=ERROR"); n != 1 {
 				t.Errorf("%d lines: %s", n, log)
 			}
@@ -537,7 +550,7 @@ func TestDifferentFaultsAreDifferentProblems(t *testing.T) {
 		"tm.stats":    {err: &rpc.Fault{Code: 500, Reason: "Internal error adding to struct rpc"}},
 	}}
 	target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "tm.stats")})
-	target.Scrape(t.Context())
+	scrapeTarget(t.Context(), target)
 	text := log.String()
 	if strings.Count(text, "level=ERROR") != 2 || !strings.Contains(text, "load the Kamailio module") || !strings.Contains(text, "binrpc_struct_max_body_size") {
 		t.Errorf("log %s", text)
@@ -551,7 +564,7 @@ func TestLongTextsOfAServerAreCutInTheLog(t *testing.T) {
 		"tm.stats":    {err: &rpc.Fault{Code: 500, Reason: long}},
 	}}
 	target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime", "tm.stats")})
-	target.Scrape(t.Context())
+	scrapeTarget(t.Context(), target)
 	if log.Len() > 4000 {
 		t.Errorf("the log has %d bytes", log.Len())
 	}
@@ -561,8 +574,8 @@ func TestDroppedFieldsAreCountedAndLoggedOnce(t *testing.T) {
 	odd := answer{records: []any{rpc.Members{{Name: "uptime", Value: 3}, {Name: "from_the_future", Value: 1}, {Name: "another", Value: 2}}}}
 	client := &script{answers: map[string]answer{"core.uptime": odd}}
 	target, log := newTestTarget(t, client, testOptions{Named: named(t, "core.uptime")})
-	target.Scrape(t.Context())
-	set, _ := target.Scrape(t.Context())
+	scrapeTarget(t.Context(), target)
+	set, _ := scrapeTarget(t.Context(), target)
 	if got, want := samples(set, "kamailio_exporter_skipped"), "exporter_skipped_total[core.uptime unknown_field] 4\n"; got != want {
 		t.Errorf("samples %s, want %s", got, want)
 	}
@@ -599,7 +612,7 @@ func TestSecondBatch(t *testing.T) {
 		"stats.fetch": {err: &rpc.Fault{Code: 500, Reason: "Internal error"}},
 	}}
 	target, _ := newTestTarget(t, client, testOptions{Named: named(t, "stats.fetch", "core.uptime")})
-	target.Scrape(t.Context())
+	scrapeTarget(t.Context(), target)
 	asked := client.asked()
 	if len(asked) != 2 || !slices.Equal(asked[0], []string{"core.uptime", "stats.fetch"}) {
 		t.Fatalf("batches %v", asked)
@@ -622,7 +635,7 @@ func TestUserMetrics(t *testing.T) {
 	}
 	options := testOptions{Named: named(t, "tm.stats"), UserMetrics: client}
 	target, log := newTestTarget(t, &script{answers: map[string]answer{"tm.stats": tmAnswer}}, options)
-	set, _ := target.Scrape(t.Context())
+	set, _ := scrapeTarget(t.Context(), target)
 	checkSamples(t, set,
 		"exporter_collector_success[tm.stats] 1",
 		"exporter_collector_success[xhttp_prom] 1",
@@ -643,7 +656,7 @@ func TestUserMetrics(t *testing.T) {
 	}
 
 	server.Close()
-	set, _ = target.Scrape(t.Context())
+	set, _ = scrapeTarget(t.Context(), target)
 	if got, want := samples(set, "kamailio_exporter_collector", "kamailio_up"), "exporter_collector_success[tm.stats] 1\nexporter_collector_success[xhttp_prom] 0\nup[] 1\n"; got != want {
 		t.Errorf("samples\n%swant\n%s", got, want)
 	}

@@ -19,7 +19,10 @@ const pageCollector = "xhttp_prom"
 type pageSource struct{ client *xhttpprom.Client }
 
 // Begin implements Source.
-func (s pageSource) Begin() Fetch {
+func (s pageSource) Begin(only []string) Fetch {
+	if len(only) > 0 {
+		return nil
+	}
 	return &pageFetch{client: s.client}
 }
 
@@ -69,7 +72,7 @@ func (f *pageFetch) Result() (result Result, changes int) {
 // AddTo implements Result. It drops families with the name of one of the exporter's own families.
 func (r pageResult) AddTo(set *metric.Set) summary {
 	if !r.over {
-		return summary{pending: []string{pageCollector}}
+		return summary{pending: []string{pageCollector}, polled: []string{pageCollector}}
 	}
 	set.Add(collectorSuccess, value(r.err == nil), pageCollector)
 	set.Add(collectorDuration, r.took.Seconds(), pageCollector)
@@ -84,10 +87,11 @@ func (r pageResult) AddTo(set *metric.Set) summary {
 		}
 		set.Merge(family)
 	}
-	if r.err == nil {
-		return summary{}
+	all := summary{polled: []string{pageCollector}}
+	if r.err != nil {
+		all.problems = []problem{{all.polled, r.err, hint.XHTTPProm}}
 	}
-	return summary{problems: []problem{{[]string{pageCollector}, r.err, hint.XHTTPProm}}}
+	return all
 }
 
 // ownNames returns the names of all families except those of the routing script.

@@ -9,7 +9,8 @@ import (
 )
 
 // connectionsCap is the maximum number of open connections, even if there are more file
-// descriptors. Each connection takes about 20 KB.
+// descriptors, unless twice the maximum number of requests is more. Each connection takes
+// about 20 KB.
 const connectionsCap = 512
 
 // connectionLimit limits the number of open connections of a server, so that they do not
@@ -33,9 +34,12 @@ type connection struct {
 type connectionKey struct{}
 
 // LimitConnections limits the number of open connections of a server to half of the file
-// descriptors that the process may have, and to 512. It must be called before the server
-// serves, and sets ConnContext, ConnState and Handler.
-func LimitConnections(server *http.Server) { limitConnections(server, maxConnections()) }
+// descriptors that the process may have, and to 512 or twice the maximum number of
+// requests, if that is more. It must be called before the server serves, and sets
+// ConnContext, ConnState and Handler.
+func LimitConnections(server *http.Server, requests int) {
+	limitConnections(server, maxConnections(max(connectionsCap, 2*requests)))
+}
 
 func limitConnections(server *http.Server, limit int) {
 	l := &connectionLimit{limit: limit, open: map[net.Conn]*connection{}}

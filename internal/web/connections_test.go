@@ -101,7 +101,7 @@ func TestConnectionsWithARequestAreNotClosed(t *testing.T) {
 }
 
 func TestMaxConnections(t *testing.T) {
-	if limit := maxConnections(); limit < 1 || limit > connectionsCap {
+	if limit := maxConnections(connectionsCap); limit < 1 || limit > connectionsCap {
 		t.Errorf("%d connections, want 1 to %d", limit, connectionsCap)
 	}
 }

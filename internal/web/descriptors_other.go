@@ -3,4 +3,4 @@
 package web
 
 // maxConnections returns the maximum number of open connections.
-func maxConnections() int { return connectionsCap }
+func maxConnections(limit int) int { return limit }

@@ -4,11 +4,11 @@ package web
 
 import "syscall"
 
-// maxConnections returns the maximum number of open connections.
-func maxConnections() int {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return connectionsCap
+// maxConnections returns the maximum number of open connections: limit, or half of the file descriptors if that is less.
+func maxConnections(limit int) int {
+	var descriptors syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &descriptors); err != nil {
+		return limit
 	}
-	return int(min(uint64(limit.Cur)/2, connectionsCap)) //nolint:unconvert // the type of Cur depends on the system
+	return int(min(uint64(descriptors.Cur)/2, uint64(limit))) //nolint:unconvert // the type of Cur depends on the system
 }

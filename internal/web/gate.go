@@ -3,7 +3,9 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -11,6 +13,7 @@ import (
 // limits are the limits of requests for metrics.
 type limits struct {
 	requests int           // maximum number of requests that are answered at the same time
+	targets  int           // number of targets
 	memory   int           // maximum size of all pages that are not sent yet, in bytes
 	stall    time.Duration // maximum time in which a client reads one part of a page, 64 KiB
 	patience time.Duration // the same if another request waits for the place or the memory
@@ -25,60 +28,139 @@ var defaultLimits = limits{memory: 24 << 20, stall: 5 * time.Second, patience: 5
 // page for the longest time. Clients that read are therefore served even if many others do not read. It may be used
 // concurrently.
 type gate struct {
-	limits
-	places chan struct{} // has an element for each request that is being answered
+	limits // requests and targets are guarded by mu
 
-	mu      sync.Mutex
-	held    int // size of all pages that are not sent yet, in bytes
-	waiting int // number of requests that wait for a place
-	senders map[*sender]struct{}
+	mu       sync.Mutex
+	taken    int             // number of requests that have a place
+	queue    []chan struct{} // of the requests that wait for a place, in order; closed when they get it
+	byTarget map[string]int  // number of requests that have a place or wait for one, by the name of their target
+	held     int             // size of all pages that are not sent yet, in bytes
+	senders  map[*sender]struct{}
 }
 
 func newGate(l limits) *gate {
-	return &gate{limits: l, places: make(chan struct{}, l.requests), senders: map[*sender]struct{}{}}
+	return &gate{limits: l, byTarget: map[string]int{}, senders: map[*sender]struct{}{}}
 }
 
-// enter waits for a place. It reports whether it got one before ctx was done; if so, the caller must call leave. Places go to
-// requests in the order of their arrival.
-func (g *gate) enter(ctx context.Context) bool {
+// setLimits changes the maximum number of requests and the number of targets.
+func (g *gate) setLimits(requests, targets int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.requests, g.targets = requests, targets
+	g.admit()
+}
+
+// minPerTarget is the number of requests for one target that are always allowed, if there are so many places: two Prometheus
+// servers that scrape two modules.
+const minPerTarget = 4
+
+// perTarget returns the maximum number of requests for one target. It leaves a place for each other target. The caller holds mu.
+func (g *gate) perTarget() int { return max(g.requests-g.targets+1, min(g.requests, minPerTarget)) }
+
+// enter waits for a place for a request. If it returns nil, the caller must call leave. Places go to requests in the order of
+// their arrival.
+func (g *gate) enter(ctx context.Context, target string) error {
+	if err := g.count(target); err != nil {
+		return err
+	}
 	if !g.takePlace(ctx) {
-		return false
+		g.uncount(target)
+		return fmt.Errorf("%d requests are being answered, which is the configured maximum, and none of them ended before the scrape timeout: try again later", g.limit())
 	}
 	if ctx.Err() != nil { // a scrape without any time would report that Kamailio is down
-		g.leave()
-		return false
+		g.leave(target)
+		return errors.New("the scrape timeout passed before the request could be answered: try again later")
 	}
-	return true
+	return nil
 }
 
-// takePlace waits for a place. If a place is free, it may return true although ctx is done.
+// count counts a request for a target. It returns an error if there are too many.
+func (g *gate) count(target string) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	// Requests above the limit of all requests wait for a place, except if they are for one of many targets.
+	if limit := g.perTarget(); g.targets > 1 && g.byTarget[target] >= limit {
+		return fmt.Errorf("%d requests for this target are being answered, which is the maximum: try again later", limit)
+	}
+	g.byTarget[target]++
+	return nil
+}
+
+// uncount ends the count of a request.
+func (g *gate) uncount(target string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.byTarget[target]--; g.byTarget[target] == 0 {
+		delete(g.byTarget, target)
+	}
+}
+
+// limit returns the maximum number of requests.
+func (g *gate) limit() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.requests
+}
+
+// takePlace waits for a place. If a place is free, it returns true although ctx is done.
 func (g *gate) takePlace(ctx context.Context) bool {
-	select {
-	case g.places <- struct{}{}:
+	turn := g.line()
+	if turn == nil {
 		return true
-	default:
 	}
 	done := make(chan struct{})
 	defer close(done)
-	g.wait(1)
-	defer g.wait(-1)
 	go g.makeRoomUntil(done)
 	select {
-	case g.places <- struct{}{}:
+	case <-turn:
 		return true
 	case <-ctx.Done():
-		return false
+		return !g.leaveLine(turn)
 	}
 }
 
-// leave gives the place of a request to another one.
-func (g *gate) leave() { <-g.places }
-
-// wait changes the number of requests that wait for a place.
-func (g *gate) wait(requests int) {
+// line gives a free place to a request and returns nil. If no place is free, it adds the request to the queue, and returns a
+// channel that is closed when the request gets a place.
+func (g *gate) line() (turn chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.waiting += requests
+	if g.taken < g.requests {
+		g.taken++
+		return nil
+	}
+	turn = make(chan struct{})
+	g.queue = append(g.queue, turn)
+	return turn
+}
+
+// admit gives free places to requests of the queue. The caller holds mu.
+func (g *gate) admit() {
+	for g.taken < g.requests && len(g.queue) > 0 {
+		g.taken++
+		close(g.queue[0])
+		g.queue = slices.Delete(g.queue, 0, 1)
+	}
+}
+
+// leaveLine removes a request from the queue. It returns false if the request has got a place.
+func (g *gate) leaveLine(turn chan struct{}) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	i := slices.Index(g.queue, turn)
+	if i < 0 {
+		return false
+	}
+	g.queue = slices.Delete(g.queue, i, i+1)
+	return true
+}
+
+// leave gives the place of a request to another one.
+func (g *gate) leave(target string) {
+	g.uncount(target)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.taken--
+	g.admit()
 }
 
 // makeRoomUntil calls makeRoom again and again until done is closed.
@@ -98,7 +180,7 @@ func (g *gate) makeRoom() (wait time.Duration) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	slowest := g.slowest()
-	if slowest == nil || g.waiting == 0 {
+	if slowest == nil || len(g.queue) == 0 {
 		return g.patience
 	}
 	if wait := g.patience - time.Since(slowest.since); wait > 0 {

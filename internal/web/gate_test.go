@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"runtime"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
 
 // patientLimits returns limits with long times, so that tests do not depend on the speed of the machine.
@@ -29,7 +31,10 @@ func patientLimits(requests int) limits {
 // stubTarget is a target whose Scrape calls the function.
 type stubTarget func(context.Context) (*metric.Set, func())
 
-func (s stubTarget) Scrape(ctx context.Context) (*metric.Set, func()) { return s(ctx) }
+func (s stubTarget) Scrape(ctx context.Context) (scrape.Scraped, error) {
+	set, release := s(ctx)
+	return scrape.Scraped{Set: set, Release: release}, nil
+}
 
 func (stubTarget) Wait(patience time.Duration) time.Duration {
 	if patience == 0 {
@@ -39,13 +44,14 @@ func (stubTarget) Wait(patience time.Duration) time.Duration {
 }
 
 // stubHandler returns the handler of pages with the samples that scrape returns.
-func stubHandler(l limits, scrape stubTarget) *metricsHandler {
+func stubHandler(l limits, target stubTarget) *metricsHandler {
 	logger := slog.New(slog.DiscardHandler)
 	return &metricsHandler{
-		target: scrape,
-		gate:   newGate(l),
-		own:    &ownMetrics{registry: prometheus.NewRegistry(), logger: logger},
-		logger: logger,
+		find:     func(url.Values) (scraper, error) { return target, nil },
+		gate:     newGate(l),
+		own:      &ownMetrics{registry: prometheus.NewRegistry(), logger: logger},
+		rejected: prometheus.NewCounter(prometheus.CounterOpts{Name: "rejected_total"}),
+		logger:   logger,
 	}
 }
 
@@ -211,12 +217,12 @@ func TestRequestWithoutTimeGetsNoPlace(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for range 100 {
-		if g.enter(ctx) {
+		if g.enter(ctx, "") == nil {
 			t.Fatal("a request without time got a place")
 		}
 	}
-	if !g.enter(t.Context()) {
-		t.Error("the place is not free")
+	if err := g.enter(t.Context(), ""); err != nil {
+		t.Errorf("the place is not free: %v", err)
 	}
 }
 

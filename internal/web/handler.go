@@ -7,8 +7,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/version"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
@@ -19,41 +24,123 @@ import (
 // healthPath is the path of the health check, without the route prefix.
 const healthPath = "/-/healthy"
 
-// NewHandler returns the handler of all pages.
-func NewHandler(cfg config.Web, pool *scrape.Pool, logger *slog.Logger) (http.Handler, error) {
-	prefix := cfg.RoutePrefix
+// probePath is the path of the metrics of one target, without the route prefix.
+const probePath = "/probe"
+
+// Handler serves all pages. It may be used concurrently.
+type Handler struct {
+	http.Handler
+	pool     *scrape.Pool
+	gate     *gate
+	reloader *reloader
+	logger   *slog.Logger
+}
+
+// NewHandler returns the handler of all pages. load loads the configuration again; it is nil if there is no configuration file.
+func NewHandler(cfg *config.Config, pool *scrape.Pool, load func() (*config.Config, error), logger *slog.Logger) (*Handler, error) {
+	registry := prometheus.NewRegistry()
+	limits := defaultLimits
+	limits.requests, limits.targets = cfg.Web.MaxRequests, len(cfg.All())
+	h := &Handler{pool: pool, gate: newGate(limits), reloader: newReloader(load, registry), logger: logger}
 	mux := http.NewServeMux()
-	mux.Handle("GET "+prefix+cfg.TelemetryPath, newMetricsHandler(cfg, pool.Default(), logger))
-	mux.HandleFunc("GET "+prefix+healthPath, func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, "Healthy\n")
-	})
+	h.addMetrics(mux, cfg.Web, registry)
+	h.addChecks(mux, cfg.Web)
+	prefix := cfg.Web.RoutePrefix
+	mux.Handle("GET "+prefix+discoveryPath, &discovery{cfg.Web, pool, logger})
 	if prefix != "" {
 		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
 	}
-	if cfg.TelemetryPath != "/" {
-		landing, err := newLandingPage(cfg.TelemetryPath)
+	if cfg.Web.TelemetryPath != "/" {
+		landing, err := newLandingPage(cfg)
 		if err != nil {
 			return nil, err
 		}
 		mux.Handle("GET "+prefix+"/{$}", withHTMLHeaders(landing))
 	}
-	return withNosniff(refuseBodies(mux)), nil
+	h.Handler = withNosniff(refuseBodies(mux))
+	return h, nil
+}
+
+// addMetrics adds the pages with metrics.
+func (h *Handler) addMetrics(mux *http.ServeMux, cfg config.Web, registry *prometheus.Registry) {
+	rejected := prometheus.NewCounter(prometheus.CounterOpts{Name: "kamailio_exporter_requests_rejected_total",
+		Help: "Number of requests for metrics that got status 503 because of a limit."})
+	registry.MustRegister(rejected, versioncollector.NewCollector("kamailio_exporter"),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kamailio_exporter_targets", Help: "Number of targets of the configuration."},
+			func() float64 { return float64(h.pool.Len()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "kamailio_exporter_polls_running", Help: "Number of polls of all targets that are running."},
+			func() float64 { return float64(h.pool.Running()) }))
+	telemetry := &metricsHandler{
+		find:       func(values url.Values) (scraper, error) { return findDefault(h.pool, values) },
+		parameters: []string{collectParameter, nameParameter},
+		gate:       h.gate, own: &ownMetrics{registry: registry, logger: h.logger}, rejected: rejected, logger: h.logger,
+	}
+	probe := &metricsHandler{
+		find:       func(values url.Values) (scraper, error) { return findProbe(h.pool, values) },
+		parameters: probeParameters,
+		gate:       h.gate, rejected: rejected, logger: h.logger,
+	}
+	mux.Handle("GET "+cfg.RoutePrefix+cfg.TelemetryPath, withOwnMetrics(cfg, registry, telemetry))
+	mux.Handle("GET "+cfg.RoutePrefix+probePath, probe)
+}
+
+// findDefault returns the target of the telemetry path with the methods that the parameters name. There may be no target.
+func findDefault(pool *scrape.Pool, values url.Values) (scraper, error) {
+	target, collect := pool.Default(), values[collectParameter]
+	switch {
+	case target != nil:
+		return target.Select("", collect)
+	case len(collect) > 0:
+		return nil, fmt.Errorf("this page has no target, so that it cannot have the parameter %s: use %s", collectParameter, probePath)
+	default:
+		return nil, nil //nolint:nilnil // the page exists
+	}
+}
+
+// withOwnMetrics registers the metrics of the exporter's own process, and counts the requests of the page that has them, unless
+// the user does not want them.
+func withOwnMetrics(cfg config.Web, registry *prometheus.Registry, page http.Handler) http.Handler {
+	if !cfg.ExporterMetrics {
+		return page
+	}
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.InstrumentMetricHandler(registry, page)
+}
+
+// addChecks adds the health and readiness checks, and the page that reloads the configuration file.
+func (h *Handler) addChecks(mux *http.ServeMux, cfg config.Web) {
+	reply := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }
+	}
+	mux.Handle("GET "+cfg.RoutePrefix+healthPath, reply("Healthy\n"))
+	mux.Handle("GET "+cfg.RoutePrefix+readyPath, reply("Ready\n"))
+	reload := http.HandlerFunc(h.serveReload)
+	if !cfg.Lifecycle {
+		reload = func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "reloading over HTTP is not enabled; the signal SIGHUP reloads the configuration file too", http.StatusForbidden)
+		}
+	}
+	mux.Handle("POST "+cfg.RoutePrefix+reloadPath, reload)
 }
 
 // newLandingPage returns the handler of the landing page. Its links are relative to its
 // own path, so that they work behind any proxy.
-func newLandingPage(telemetryPath string) (http.Handler, error) {
+func newLandingPage(cfg *config.Config) (http.Handler, error) {
 	const here = "./"
+	links := []toolkit.LandingLinks{
+		{Address: cfg.Web.TelemetryPath, Text: "Metrics"},
+		{Address: healthPath, Text: "Health", Description: "status 200 while the exporter is running"},
+	}
+	if cfg.File != "" {
+		links = append(links, toolkit.LandingLinks{Address: discoveryPath, Text: "Targets", Description: "for Prometheus' http_sd_configs"})
+	}
 	page, err := toolkit.NewLandingPage(toolkit.LandingConfig{
 		RoutePrefix: here,
 		Name:        "Kamailio exporter",
 		Description: "Prometheus exporter for the Kamailio SIP server",
 		Version:     version.Info(),
 		Profiling:   "false",
-		Links: []toolkit.LandingLinks{
-			{Address: telemetryPath, Text: "Metrics"},
-			{Address: healthPath, Text: "Health", Description: "status 200 while the exporter is running"},
-		},
+		Links:       links,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("make the landing page: %w", err)

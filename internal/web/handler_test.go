@@ -35,7 +35,7 @@ func newTestHandler(tb testing.TB, log io.Writer, args ...string) http.Handler {
 			tb.Error(err)
 		}
 	})
-	handler, err := NewHandler(cfg.Web, pool, logger)
+	handler, err := NewHandler(cfg, pool, nil, logger)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -4,71 +4,109 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/common/expfmt"
 
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 )
 
 // metricsHandler serves the metrics of a target.
 type metricsHandler struct {
-	target target
-	gate   *gate
-	own    *ownMetrics
-	logger *slog.Logger
+	// find returns the target and the selection for parameters. A nil scraper means that there is no target, but the page
+	// exists. An error means that the parameters are wrong.
+	find       func(values url.Values) (scraper, error)
+	parameters []string // the names of the allowed parameters
+	gate       *gate
+	own        *ownMetrics // nil for none
+	rejected   prometheus.Counter
+	logger     *slog.Logger
 }
 
-// target is the Kamailio of the metrics. scrape.Target implements it.
-type target interface {
-	Scrape(ctx context.Context) (found *metric.Set, release func())
+// scraper is a target with a selection. scrape.Selection implements it.
+type scraper interface {
+	Scrape(ctx context.Context) (scrape.Scraped, error)
 	Wait(patience time.Duration) time.Duration
 }
 
-func newMetricsHandler(cfg config.Web, target target, logger *slog.Logger) http.Handler {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(versioncollector.NewCollector("kamailio_exporter"))
-	limits := defaultLimits
-	limits.requests = cfg.MaxRequests
-	handler := &metricsHandler{
-		target: target,
-		gate:   newGate(limits),
-		own:    &ownMetrics{registry: registry, logger: logger},
-		logger: logger,
-	}
-	if !cfg.ExporterMetrics {
-		return handler
-	}
-	registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-	)
-	return promhttp.InstrumentMetricHandler(registry, handler)
-}
-
 func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), h.target.Wait(h.patience(r)))
-	defer cancel()
-	if !h.gate.enter(ctx) {
-		message := fmt.Sprintf("%d requests are being answered, which is the configured maximum, and none of them ended before the scrape timeout: try again later", h.gate.requests)
-		http.Error(w, message, http.StatusServiceUnavailable)
+	values, err := parseParameters(r.URL.RawQuery, h.parameters)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	defer h.gate.leave()
+	target, err := h.find(values)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	if target == nil {
+		target = noTarget{}
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), target.Wait(h.patience(r)))
+	defer cancel()
+	name := values.Get(targetParameter)
+	if err := h.gate.enter(ctx, name); err != nil {
+		h.reject(w, err)
+		return
+	}
+	defer h.gate.leave(name)
 	own := h.own.start()
-	found, release := h.target.Scrape(ctx)
-	h.answer(w, r, page{own: own(), found: found, names: r.URL.Query()["name[]"]}, release)
+	scraped, err := h.scrape(ctx, target, values)
+	if err != nil {
+		own()
+		h.reject(w, err)
+		return
+	}
+	p := page{own: own(), found: scraped.Set, names: values[nameParameter]}
+	if scraped.Story != "" {
+		h.answerDebug(w, r, scraped, p)
+		return
+	}
+	h.answer(w, r, p, scraped.Release)
+}
+
+// reject answers a request that cannot be served now.
+func (h *metricsHandler) reject(w http.ResponseWriter, err error) {
+	h.rejected.Inc()
+	http.Error(w, err.Error(), http.StatusServiceUnavailable)
+}
+
+// scrape scrapes the target. If a reload has replaced the target, it scrapes the new one.
+func (h *metricsHandler) scrape(ctx context.Context, target scraper, values url.Values) (scrape.Scraped, error) {
+	scraped, err := target.Scrape(ctx)
+	if !errors.Is(err, scrape.ErrClosed) {
+		return scraped, err
+	}
+	again, found := h.find(values)
+	if found != nil || again == nil {
+		return scraped, err
+	}
+	return again.Scrape(ctx)
+}
+
+// noTarget is a scraper without samples.
+type noTarget struct{}
+
+// Scrape implements scraper.
+func (noTarget) Scrape(context.Context) (scrape.Scraped, error) {
+	return scrape.Scraped{Set: metric.NewSet(), Release: func() {}}, nil
+}
+
+// Wait implements scraper.
+func (noTarget) Wait(patience time.Duration) time.Duration {
+	if patience > 0 {
+		return patience
+	}
+	return time.Minute
 }
 
 // answer writes the page in the format and the encoding that the request accepts. It

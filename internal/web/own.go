@@ -44,8 +44,12 @@ type piece struct {
 }
 
 // start starts gathering the families if the latest ones are too old. It returns a
-// function that waits for them, so that a scrape can run at the same time.
+// function that waits for them, so that a scrape can run at the same time. A nil
+// *ownMetrics has no families.
 func (o *ownMetrics) start() (wait func() *ownFamilies) {
+	if o == nil {
+		return func() *ownFamilies { return noFamilies }
+	}
 	if latest := o.latest.Load(); latest.fresh() {
 		return func() *ownFamilies { return latest }
 	}
@@ -71,6 +75,9 @@ func (o *ownMetrics) gather() *ownFamilies {
 }
 
 func (o *ownFamilies) fresh() bool { return o != nil && time.Since(o.gathered) < ownAge }
+
+// noFamilies are no families.
+var noFamilies = newOwnFamilies(nil, slog.New(slog.DiscardHandler))
 
 func newOwnFamilies(families []*dto.MetricFamily, logger *slog.Logger) *ownFamilies {
 	in := func(contentType expfmt.Format) func() []piece {
