@@ -1,0 +1,144 @@
+//go:build linux
+
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/prometheus/common/model"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
+)
+
+const (
+	// prometheusTimeout is the longest time that [StartPrometheus] and [Prometheus.Await] wait. A change of the targets takes
+	// about ten seconds on an idle machine.
+	prometheusTimeout = 2 * time.Minute
+	// queryInterval is the time between two queries of [Prometheus.Await].
+	queryInterval = 100 * time.Millisecond
+)
+
+// Prometheus is a running Prometheus server of Debian bookworm, for a test. Its methods must be called from the goroutine of the
+// test, because they end the test if they fail.
+type Prometheus struct {
+	// URL is the URL of the server, without a slash at the end.
+	URL string
+
+	tb testing.TB
+}
+
+// StartPrometheus starts a Prometheus with the text of a configuration file, and returns when it answers queries. It ends with
+// the test. The test is skipped with -short.
+func StartPrometheus(tb testing.TB, config string) *Prometheus {
+	tb.Helper()
+	if testing.Short() {
+		tb.Skip("starts a real Prometheus; run without -short")
+	}
+	program, err := Tool(tb.Context(), "prometheus")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dir := tb.TempDir()
+	file := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	// The server ends before the files of the test are removed, and after its context has ended.
+	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
+	cmd := exec.CommandContext(ctx, program, "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"),
+		"--web.listen-address", address(0),
+		// With the default, 5s, Prometheus takes longer to use targets that it has discovered.
+		"--scrape.discovery-reload-interval", "1s")
+	cmd.WaitDelay = prometheusTimeout
+	log := child.NewLog()
+	cmd.Stderr = log
+	server, err := child.Start(cmd)
+	if err != nil {
+		stop()
+		tb.Fatalf("start Prometheus: %v", err)
+	}
+	tb.Cleanup(func() {
+		stop()
+		<-server.Done()
+		if tb.Failed() {
+			tb.Logf("Prometheus' log:\n%s", log)
+		}
+	})
+	listening, err := log.Await(child.Listening, server.Done(), prometheusTimeout)
+	if err != nil {
+		tb.Fatalf("start Prometheus: %v", err)
+	}
+	p := &Prometheus{URL: "http://" + listening[1], tb: tb}
+	p.awaitReady()
+	return p
+}
+
+// awaitReady waits until the server answers queries. It listens before that.
+func (p *Prometheus) awaitReady() {
+	p.tb.Helper()
+	for deadline := time.Now().Add(prometheusTimeout); ; time.Sleep(queryInterval) {
+		response := p.get("/-/ready")
+		_ = response.Body.Close()
+		if response.StatusCode == http.StatusOK {
+			return
+		}
+		if time.Now().After(deadline) {
+			p.tb.Fatalf("Prometheus is not ready after %v: %s", prometheusTimeout, response.Status)
+		}
+	}
+}
+
+// get requests a page. The caller must close the body.
+func (p *Prometheus) get(path string) *http.Response {
+	p.tb.Helper()
+	request, err := http.NewRequestWithContext(p.tb.Context(), http.MethodGet, p.URL+path, http.NoBody)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	return response
+}
+
+// Query returns the present samples of a PromQL expression whose value is an instant vector. Their order is not defined.
+func (p *Prometheus) Query(expression string) model.Vector {
+	p.tb.Helper()
+	response := p.get("/api/v1/query?query=" + url.QueryEscape(expression))
+	defer response.Body.Close()
+	var result struct {
+		Error string
+		Data  struct{ Result model.Vector }
+	}
+	if err := json.NewDecoder(response.Body).Decode(&result); err != nil {
+		p.tb.Fatalf("query %s: %s: %v", expression, response.Status, err)
+	}
+	if response.StatusCode != http.StatusOK {
+		p.tb.Fatalf("query %s: %s: %s", expression, response.Status, result.Error)
+	}
+	return result.Data.Result
+}
+
+// Await repeats a query until its samples satisfy a condition, and returns them. It ends the test if they do not after two
+// minutes. want describes the condition for that error.
+func (p *Prometheus) Await(expression, want string, condition func(model.Vector) bool) model.Vector {
+	p.tb.Helper()
+	for deadline := time.Now().Add(prometheusTimeout); ; time.Sleep(queryInterval) {
+		samples := p.Query(expression)
+		if condition(samples) {
+			return samples
+		}
+		if time.Now().After(deadline) {
+			p.tb.Fatalf("%s is not %s after %v; it is\n%v", expression, want, prometheusTimeout, samples)
+		}
+	}
+}
