@@ -48,9 +48,13 @@ type targetModule struct {
 	last lastPoll // guarded by mu
 }
 
+// idleTimeout is the time after which an unused connection to Kamailio is closed. It is shorter than the 120 s after which ctl
+// closes it, and frees one of the 128 connections that ctl serves.
+const idleTimeout = 90 * time.Second
+
 // NewTarget returns a target. It does not connect yet. Each new problem, and the end of all problems, is logged to logger.
 func NewTarget(cfg *config.Target, logger *slog.Logger) *Target {
-	client := dial.NewTarget(cfg.URI, dial.Options{HTTP: cfg.HTTP})
+	client := dial.NewTarget(cfg.URI, dial.Options{HTTP: cfg.HTTP, IdleTimeout: idleTimeout})
 	return newTarget(client, cfg, logger)
 }
 

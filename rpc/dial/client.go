@@ -28,12 +28,17 @@ type Options struct {
 	// HTTP is the HTTP client for http and https targets; set certificates and
 	// credentials there. Nil means a client without certificates and credentials.
 	HTTP *http.Client
+	// IdleTimeout is the time after the end of a batch after which the client closes
+	// the connection, if no other batch has used it. The next batch connects again.
+	// Zero and negative durations mean that an unused connection is kept. Over HTTP,
+	// the connections of HTTP that no request uses are closed.
+	IdleTimeout time.Duration
 }
 
 // Client is an [rpc.Client] for one target. It may be used concurrently. It connects at
 // the first call and keeps the connection. It connects again after the server closed
-// the connection, which ctl may do after 120 s without a request, and after an error
-// that closed it. A call without a reply is sent once more, on a new connection and
+// the connection, which ctl may do after 120 s without a request, after an error that
+// closed it, and after [Options.IdleTimeout]. A call without a reply is sent once more, on a new connection and
 // with the same context, if no byte of it was written or if it is Idempotent. It is not
 // sent again if ctx is done, after a fault, or if its reply exceeds the limits.
 type Client struct {
@@ -43,8 +48,10 @@ type Client struct {
 
 	mu      sync.Mutex
 	conn    conn
-	dialed  uint64   // number of connections that were made
-	methods []string // of the server at conn; nil if unknown
+	dialed  uint64      // number of connections that were made
+	methods []string    // of the server at conn; nil if unknown
+	used    time.Time   // end of the last batch
+	idle    *time.Timer // calls closeIdle; nil before the first batch with an IdleTimeout
 	closed  bool
 }
 
@@ -78,10 +85,48 @@ func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	if c.idle != nil {
+		c.idle.Stop()
+	}
 	if c.conn == nil {
 		return nil
 	}
 	return c.conn.Close()
+}
+
+// endBatch lets the next batch begin and starts the idle timeout. The caller must have
+// the turn.
+func (c *Client) endBatch() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.used = time.Now()
+	<-c.turn
+	switch {
+	case c.options.IdleTimeout <= 0 || c.conn == nil || c.closed:
+	case c.idle == nil:
+		c.idle = time.AfterFunc(c.options.IdleTimeout, c.closeIdle)
+	default:
+		c.idle.Reset(c.options.IdleTimeout)
+	}
+}
+
+// closeIdle closes the connection if no batch has used it for the idle timeout. It does
+// nothing during a batch, whose end starts the timeout again.
+func (c *Client) closeIdle() {
+	select {
+	case c.turn <- struct{}{}:
+		defer func() { <-c.turn }()
+	default:
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// A batch may have ended since the timer called this function.
+	if c.conn == nil || time.Since(c.used) < c.options.IdleTimeout {
+		return
+	}
+	_ = c.conn.Close() // it is not used any more
+	c.conn, c.methods = nil, nil
 }
 
 // connect returns the connection, and makes a new one if it is not usable. The caller
@@ -118,7 +163,7 @@ func (c *Client) connect(ctx context.Context) (conn, error) {
 // Connection returns a number that identifies the current connection; it increases with
 // each new one. Kamailio has not restarted while the number is the same. It is 0 if
 // there is no connection that could show a restart: before the first call, after the
-// connection was closed, and over datagrams and JSON-RPC.
+// connection was closed, also by [Options.IdleTimeout], and over datagrams and JSON-RPC.
 func (c *Client) Connection() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -156,7 +201,7 @@ func (c *Client) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, r
 	return func(yield func(int, rpc.Reply) bool) {
 		select {
 		case c.turn <- struct{}{}:
-			defer func() { <-c.turn }()
+			defer c.endBatch()
 		case <-ctx.Done():
 			batch.Unsent(yield, len(calls), ctx.Err())
 			return
