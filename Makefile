@@ -67,6 +67,14 @@ bench: build ## measure the exporter with real Kamailios, about 20 minutes; ARGS
 	@go test ./internal/bench -count=1 -v -timeout 1h -run '^TestBench$$' \
 		-exporter $(CURDIR)/bin/kamailio_exporter -table $(CURDIR)/bin/bench.md $(ARGS)
 
+.PHONY: bench-fleet
+bench-fleet: build ## measure one exporter with up to 1,000 simulated targets, about 25 minutes, and write the table to docs/performance.md
+	@go build -o bin/simulate ./internal/lab/cmd/simulate
+	@rm -f bin/fleet.md
+	@go test ./internal/bench -count=1 -v -timeout 1h -run '^TestFleet$$' -exporter $(CURDIR)/bin/kamailio_exporter \
+		-simulate $(CURDIR)/bin/simulate -table $(CURDIR)/bin/fleet.md $(ARGS)
+	sed -i -e '/^<!-- fleet -->/,/^<!-- \/fleet -->/{//!d}' -e '/^<!-- fleet -->/r bin/fleet.md' docs/performance.md
+
 .PHONY: bench-docs
 bench-docs: ## run make bench, and write the table to docs/performance.md
 	@rm -f bin/bench.md
