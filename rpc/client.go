@@ -49,7 +49,9 @@ type Reply struct {
 	// NotSent reports whether no byte of the request was written, so that Kamailio
 	// cannot have executed the call. If it is true, Err is not nil.
 	NotSent bool
-	// Size is the number of bytes of the reply, 0 if none arrived.
+	// Size is the number of bytes of the reply as it arrived: of the whole packet over
+	// BINRPC, of the JSON over JSON-RPC. A fault has a size too. Size is 0 if no reply
+	// arrived, and then Received is the zero Time.
 	Size int
 }
 

@@ -400,16 +400,18 @@ func yieldEnd(yield func(int, rpc.Reply) bool, due []request, written int, err e
 
 // reply converts a packet to the reply to a call.
 func (p packet) reply(received time.Time) rpc.Reply {
+	reply := rpc.Reply{Received: received, Size: p.size + p.length}
 	switch {
 	case p.wrong != nil:
-		return rpc.Reply{Err: p.wrong, Received: received}
+		reply.Err = p.wrong
 	case p.kind == KindReply:
-		return rpc.Reply{Value: p.value, Received: received}
+		reply.Value = p.value
 	case p.kind == KindFault:
-		return rpc.Reply{Err: Message{Kind: KindFault, Value: p.value}.Fault(), Received: received}
+		reply.Err = Message{Kind: KindFault, Value: p.value}.Fault()
 	default:
-		return rpc.Reply{Err: &SyntaxError{1, "a request instead of a reply"}, Received: received}
+		reply.Err = &SyntaxError{1, "a request instead of a reply"}
 	}
+	return reply
 }
 
 // isSyntaxError reports whether err is a SyntaxError. After one, the connection may be

@@ -114,17 +114,19 @@ func (c *Client) one(ctx context.Context, call rpc.Call, remaining int, b *budge
 	received := time.Now()
 	message, values, err := parseReply(body, id, allowed)
 	b.Spend(len(body), values) // faults and invalid replies take memory too
+	reply := rpc.Reply{Received: received, Size: len(body)}
 	_, syntax := errors.AsType[*SyntaxError](err)
 	switch {
-	case syntax: // not a reply from Kamailio, so Received stays zero
+	case syntax: // not a reply from Kamailio, so Received and Size stay zero
 		return rpc.Reply{Err: err}
 	case err != nil:
-		return rpc.Reply{Err: err, Received: received}
+		reply.Err = err
 	case message.Fault != nil:
-		return rpc.Reply{Err: message.Fault, Received: received}
+		reply.Err = message.Fault
 	default:
-		return rpc.Reply{Value: message.Value, Received: received}
+		reply.Value = message.Value
 	}
+	return reply
 }
 
 // parseReply decodes the reply to the request with that id. Kamailio copies the id into
