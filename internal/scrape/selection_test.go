@@ -264,7 +264,7 @@ func TestStoryOfAnOutage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"no method was called", "error: dial unix /no/such/ctl", "hint: there is no such socket", "uri of target sbc1"} {
+	for _, want := range []string{"  system.listMethods: no list\n", "no method was called", "error: dial unix /no/such/ctl", "hint: there is no such socket", "uri of target sbc1"} {
 		if !strings.Contains(scraped.Story, want) {
 			t.Errorf("%q is not in the story:\n%s", want, scraped.Story)
 		}

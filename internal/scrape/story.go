@@ -83,7 +83,7 @@ func since(start, end time.Time) time.Duration { return end.Sub(start).Round(tim
 func (r *rpcResult) Describe(s *story) {
 	s.line("RPC over %s, connection: %s", r.target.Protocol, cmp.Or(r.connection, "in use"))
 	if r.listing.called {
-		s.line("  system.listMethods: %d methods%s", r.listing.methods, map[bool]string{true: "", false: ", known from an earlier call"}[r.listing.asked])
+		s.line("  system.listMethods: %s", r.listing)
 		if r.listing.err != nil {
 			s.problem(r.listing.err, hint.For(r.listing.err, r.target))
 		}
@@ -100,6 +100,18 @@ func (r *rpcResult) Describe(s *story) {
 		before = r.describeJob(s, &r.jobs[i], before)
 	}
 	s.addSkips(r)
+}
+
+// String describes the outcome.
+func (l listing) String() string {
+	switch {
+	case l.err != nil:
+		return "no list"
+	case l.asked:
+		return fmt.Sprintf("%d methods", l.methods)
+	default:
+		return fmt.Sprintf("%d methods, known from an earlier call", l.methods)
+	}
 }
 
 // describeJob writes the calls of a job. It returns when its last reply arrived.
