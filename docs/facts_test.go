@@ -81,7 +81,7 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// descs returns the descriptions of all series by name, except for client_golang's.
+// descs returns the descriptions of all series by name, except for those of [ownFamilies].
 func descs() map[string]*metric.Desc {
 	all := map[string]*metric.Desc{}
 	for _, desc := range scrape.Metrics() {
@@ -104,7 +104,10 @@ var (
 // migrating.md, which has other exporters' series too, are compared with a live server by TestMigrating.
 func TestSeries(t *testing.T) {
 	known := descs()
-	for _, name := range []string{"kamailio_exporter_build_info", "kamailio_exporter", "kamailio_ctl"} {
+	for _, family := range ownFamilies(t) {
+		known[family.Name] = &metric.Desc{Labels: family.Labels}
+	}
+	for _, name := range []string{"kamailio_exporter", "kamailio_ctl"} {
 		known[name] = &metric.Desc{}
 	}
 	for _, page := range pages(t) {
@@ -158,8 +161,8 @@ func TestQuestions(t *testing.T) {
 // TestContract compares the names and labels of the series that v0 to v2 had with the table in migrating.md.
 func TestContract(t *testing.T) {
 	known, found := descs(), 0
-	known["kamailio_exporter_build_info"] = &metric.Desc{ // from client_golang
-		Labels: []string{"branch", "goarch", "goos", "goversion", "revision", "tags", "version"},
+	for _, family := range ownFamilies(t) {
+		known[family.Name] = &metric.Desc{Labels: family.Labels}
 	}
 	for _, cells := range rows(t, "contract") {
 		for _, name := range quoted(cells[0]) {

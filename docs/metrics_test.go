@@ -3,7 +3,10 @@ package docs_test
 import (
 	"bytes"
 	"flag"
+	"log/slog"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,10 +15,14 @@ import (
 	"testing"
 	"text/template"
 
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/web"
 )
 
 var update = flag.Bool("update", false, "write the generated documentation anew")
@@ -35,7 +42,7 @@ func TestMetrics(t *testing.T) {
 		"unit":    unit,
 	})
 	page = template.Must(page.ParseFiles("testdata/metrics.md.tmpl"))
-	if err := page.Execute(&got, map[string]any{"Exporter": scrape.Metrics(), "Sections": sections()}); err != nil {
+	if err := page.Execute(&got, map[string]any{"Exporter": scrape.Metrics(), "Own": ownFamilies(t), "Sections": sections()}); err != nil {
 		t.Fatal(err)
 	}
 	if *update {
@@ -46,6 +53,54 @@ func TestMetrics(t *testing.T) {
 	if readPage(t, "metrics.md") != got.String() {
 		t.Error("metrics.md is stale: run go test ./docs -update, and look at what it changed")
 	}
+}
+
+// family is a family of series on the page of the exporter itself.
+type family struct {
+	Name, Type, Help string
+	Labels           []string
+}
+
+// clientFamily matches the families of client_golang, which have documentation of their own.
+var clientFamily = regexp.MustCompile(`^(go|process|promhttp)_`)
+
+// ownFamilies returns the families on a page of an exporter with a configuration file, sorted by name.
+func ownFamilies(t *testing.T) []family {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kamailio_exporter.yml")
+	if err := os.WriteFile(file, []byte("targets: []\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	load := func() (*config.Config, error) { return config.Parse([]string{"--config.file", file}) }
+	cfg, err := load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := scrape.NewPool(cfg, slog.New(slog.DiscardHandler))
+	defer pool.Close()
+	handler, err := web.NewHandler(cfg, pool, load, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := httptest.NewRecorder()
+	handler.ServeHTTP(page, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
+	parser := expfmt.NewTextParser(model.LegacyValidation)
+	found, err := parser.TextToMetricFamilies(page.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var families []family
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		if clientFamily.MatchString(name) {
+			continue
+		}
+		f := family{Name: name, Type: strings.ToLower(found[name].GetType().String()), Help: found[name].GetHelp()}
+		for _, label := range found[name].Metric[0].Label {
+			f.Labels = append(f.Labels, label.GetName())
+		}
+		families = append(families, f)
+	}
+	return families
 }
 
 // entry is a method with some of its families.
