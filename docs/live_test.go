@@ -23,6 +23,7 @@ const startTimeout = time.Minute
 // exporter is a running exporter.
 type exporter struct {
 	t       *testing.T
+	process *os.Process
 	address string
 	log     *child.Log
 	ended   chan struct{}
@@ -38,6 +39,7 @@ func startExporter(t *testing.T, cmd *exec.Cmd) *exporter {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	e.process = cmd.Process
 	go func() {
 		defer close(e.ended)
 		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
@@ -64,6 +66,14 @@ func start(t *testing.T, args ...string) *exporter {
 func (e *exporter) scrape() string {
 	e.t.Helper()
 	return get(e.t, "http://"+e.address+"/metrics")
+}
+
+// signal sends a signal to the exporter.
+func (e *exporter) signal(sig os.Signal) {
+	e.t.Helper()
+	if err := e.process.Signal(sig); err != nil {
+		e.t.Fatal(err)
+	}
 }
 
 var problem = regexp.MustCompile(`.*level=ERROR.*`)
