@@ -79,6 +79,9 @@ type Settings struct {
 	DialogProfiles []DialogProfile
 	// HtableKeys lists the keys for which htable.get is called.
 	HtableKeys []HtableKey
+	// SharedVariables lists the names of the variables $shv(name) for which pv.shvGet
+	// is called.
+	SharedVariables []string
 	// NoLegacySeries drops the families with Desc.Legacy whose preferred family has
 	// samples, and the series of kamailio_stats_fetch_value whose statistic has a
 	// family of its own.
@@ -117,6 +120,7 @@ var All = []*Collector{
 	htableStats,
 	htableListTables,
 	htableGet,
+	pvShvGet,
 	dlgProfileGetSize,
 	dlgStatsActive,
 	dmqListNodes,

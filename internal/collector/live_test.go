@@ -232,6 +232,35 @@ func TestLiveManyStatistics(t *testing.T) {
 	}
 }
 
+// TestLiveSharedVariables has variables with an integer and with texts, one of them named like a number, and a name that
+// Kamailio does not have.
+func TestLiveSharedVariables(t *testing.T) {
+	const config = `
+modparam("pv", "shvset", "maintenance=i:1")
+modparam("pv", "shvset", "balance=i:-3")
+modparam("pv", "shvset", "ratio=s:17.5")
+modparam("pv", "shvset", "7=i:7")
+modparam("pv", "shvset", "word=s:s3cret")
+`
+	settings := Settings{SharedVariables: []string{"maintenance", "balance", "ratio", "7", "word", "nosuch"}}
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite, Config: config})
+		for _, uri := range []string{k.URI("unix"), k.JSONRPCURL(), "jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")} {
+			got, skips, err := live(t, uri, pvShvGet, settings)
+			if err != nil {
+				t.Errorf("%s: %v", uri, err)
+			}
+			checkSamples(t, got,
+				`kamailio_shv_value{name="maintenance"} 1`,
+				`kamailio_shv_value{name="balance"} -3`,
+				`kamailio_shv_value{name="ratio"} 17.5`,
+				`kamailio_shv_value{name="7"} 7`,
+			)
+			checkSkips(t, skips, metric.Skip{Collector: "pv.shvGet", Reason: metric.NotANumber, Count: 1, Example: "$shv(word)"})
+		}
+	})
+}
+
 // TestLiveOverJSONRPC checks that every method that auto calls over JSON-RPC gives the same number of series as over BINRPC, no
 // error, and that nothing is dropped. secfilter.stats of 5.6 is empty over JSON-RPC.
 func TestLiveOverJSONRPC(t *testing.T) {
@@ -244,10 +273,11 @@ func TestLiveOverJSONRPC(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	settings := Settings{DialogProfiles: []DialogProfile{{"all", ""}}, HtableKeys: []HtableKey{{"calls", "total"}}}
+	settings := Settings{DialogProfiles: []DialogProfile{{"all", ""}}, HtableKeys: []HtableKey{{"calls", "total"}}, SharedVariables: []string{"maintenance"}}
 	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
-			k := lab.StartTest(t, lab.Options{Suite: suite, Config: fmt.Sprintf("loadmodule \"secfilter.so\"\nmodparam(\"secfilter\", \"db_url\", \"text://%s\")", dir)})
+			k := lab.StartTest(t, lab.Options{Suite: suite, Config: fmt.Sprintf("loadmodule \"secfilter.so\"\nmodparam(\"secfilter\", \"db_url\", \"text://%s\")\n"+
+				"modparam(\"pv\", \"shvset\", \"maintenance=i:1\")", dir)})
 			offered, err := k.Kamcmd(t.Context(), "system.listMethods")
 			if err != nil {
 				t.Fatal(err)

@@ -12,6 +12,7 @@ func TestListsMergeRepeatedFlags(t *testing.T) {
 	cfg, err := Parse([]string{
 		"--kamailio.dialog-profiles", "all, trunk:carrier1", "--kamailio.dialog-profiles=trunk:carrier2,all",
 		"--kamailio.htable-keys", "calls=>total,calls:total", "--kamailio.htable-keys=a:sip:x",
+		"--kamailio.shv", "maintenance, calls", "--kamailio.shv=calls,7",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -24,5 +25,8 @@ func TestListsMergeRepeatedFlags(t *testing.T) {
 	keys := []collector.HtableKey{{Table: "calls", Key: "total"}, {Table: "a", Key: "sip:x"}}
 	if !slices.Equal(settings.HtableKeys, keys) {
 		t.Errorf("keys %v, want %v", settings.HtableKeys, keys)
+	}
+	if variables := []string{"maintenance", "calls", "7"}; !slices.Equal(settings.SharedVariables, variables) {
+		t.Errorf("shared variables %q, want %q", settings.SharedVariables, variables)
 	}
 }

@@ -105,6 +105,8 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("PROFILES").SetValue(&commaList[collector.DialogProfile]{&f.module.Settings.DialogProfiles, collector.ParseDialogProfile})
 	app.Flag("kamailio.htable-keys", "Keys of hash tables to read: table=>key or table:key.").
 		PlaceHolder("KEYS").SetValue(&commaList[collector.HtableKey]{&f.module.Settings.HtableKeys, collector.ParseHtableKey})
+	app.Flag("kamailio.shv", "Shared variables $shv(name) of Kamailio to read, by name.").
+		PlaceHolder("NAMES").SetValue(&commaList[string]{&f.module.Settings.SharedVariables, collector.ParseSharedVariable})
 	app.Flag("kamailio.legacy-series", "Show series of v0 to v2 even if a newer one has the same value.").
 		Default("true").BoolVar(&f.legacySeries)
 	app.Flag("kamailio.http-config.file", "File with Prometheus' http_config for http:// and https:// URIs.").

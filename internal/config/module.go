@@ -68,6 +68,7 @@ func (l *loader) readModule(key, value node) error {
 		"stats_groups":    intoList(&module.Settings.StatsGroups, asIs),
 		"dialog_profiles": intoList(&module.Settings.DialogProfiles, collector.ParseDialogProfile),
 		"htable_keys":     intoList(&module.Settings.HtableKeys, collector.ParseHtableKey),
+		"shv":             intoList(&module.Settings.SharedVariables, collector.ParseSharedVariable),
 		"max_series":      intoValue(maxSeries(&module)),
 		"legacy_series":   intoBool(&legacy),
 	}
