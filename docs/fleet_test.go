@@ -133,6 +133,7 @@ func (f *fleet) reload(pattern string) {
 
 // TestFleet runs the example of fleet.md. It adds a target, has it hang, stop and removed, and makes the file wrong.
 func TestFleet(t *testing.T) {
+	t.Parallel()
 	f := startFleet(t)
 	p, third := f.prometheus, f.kamailios[2]
 	awaitSeries(p, `kamailio_up == 1`, "kamailio sbc1", "kamailio sbc2", "kamailio-slow sbc1", "kamailio-slow sbc2")
@@ -225,6 +226,7 @@ func (f *fleet) checkDebug(target, parameters string) {
 // TestFleetShards runs the configuration of fleet.md that distributes targets over two Prometheus servers: many simulated
 // Kamailios and a real one.
 func TestFleetShards(t *testing.T) {
+	t.Parallel()
 	const simulated = 50
 	k := lab.StartTest(t, lab.Options{Minimal: true})
 	dir := t.TempDir()
