@@ -28,17 +28,33 @@ import (
 )
 
 func main() {
-	tuneRuntime()
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // which would otherwise end the program
+	cpus := runtime.GOMAXPROCS(0)
+	tuneRuntime(1, 0)
 	cfg, err := load()
 	if err != nil {
 		cli.Fatal("kamailio_exporter", err)
 	}
+	if cfg.Check {
+		fmt.Println(summary(cfg))
+		return
+	}
+	tuneRuntime(cpus, len(cfg.Targets))
 	logger := promslog.New(&cfg.Log)
 	slog.SetDefault(logger) // libraries may use package log
-	if err := run(cfg, logger); err != nil {
+	if err := run(cfg, hangups, logger); err != nil {
 		logger.Error("Exiting", "err", err)
 		os.Exit(1)
 	}
+}
+
+// summary describes a valid configuration in one line.
+func summary(cfg *config.Config) string {
+	if cfg.File == "" {
+		return "The flags are valid."
+	}
+	return fmt.Sprintf("%s is valid: %d targets.", cfg.File, len(cfg.Targets))
 }
 
 // load returns the configuration of the command line and of the files that it names.
@@ -50,33 +66,42 @@ func load() (*config.Config, error) {
 	return nil, fmt.Errorf("%w; see --help", err)
 }
 
-// softMemoryLimit is the soft memory limit of Go's runtime, in bytes. The largest replies
-// that the exporter accepts need less, with the page of their samples.
-const softMemoryLimit = 112 << 20
+const (
+	// softMemoryLimit is the soft memory limit of Go's runtime without targets in a file, in bytes. The largest replies
+	// that the exporter accepts need less, with the page of their samples.
+	softMemoryLimit = 112 << 20
+	// memoryPerTarget is the part of the limit for each target of the file, in bytes. A target needs less, most of it for
+	// the buffer of its connection.
+	memoryPerTarget = 128 << 10
+	// maxCPUs is the maximum number of CPUs.
+	maxCPUs = 4
+)
 
-// tuneRuntime reduces the CPU time and the memory of the program. Environment variables
-// of Go override each setting. One CPU is enough, because a scrape is a chain of short
-// steps: passing a step to another CPU costs more than it saves, and Kamailio needs the
-// CPUs. Garbage is collected when it is half as much as the memory in use, which is cheap
-// because little memory is in use. See docs/performance.md.
-func tuneRuntime() {
+// tuneRuntime reduces the CPU time and the memory of the program. cpus is the number of CPUs of the machine, and targets the
+// number of targets in the configuration file. Environment variables of Go override each setting. One CPU is enough for one
+// target, because a scrape is a chain of short steps: passing a step to another CPU costs more than it saves, and Kamailio
+// needs the CPUs. Garbage is collected when it is half as much as the memory in use, which is cheap because little memory is in
+// use. See docs/performance.md.
+func tuneRuntime(cpus, targets int) {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(1)
+		used := 1
+		if targets > 0 {
+			used = min(cpus, maxCPUs)
+		}
+		runtime.GOMAXPROCS(used)
 	}
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
-		debug.SetMemoryLimit(softMemoryLimit)
+		debug.SetMemoryLimit(softMemoryLimit + int64(targets)*memoryPerTarget)
 	}
 }
 
 // run serves until SIGINT or SIGTERM.
-func run(cfg *config.Config, logger *slog.Logger) error {
+func run(cfg *config.Config, hangups <-chan os.Signal, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP) // which would otherwise end the program
 	pool := scrape.NewPool(cfg, logger)
 	defer pool.Close()                                          //nolint:errcheck // the program ends
 	defer context.AfterFunc(ctx, func() { _ = pool.Close() })() // so that scrapes under way end with what has arrived

@@ -333,18 +333,57 @@ func TestWebConfig(t *testing.T) {
 	}
 }
 
+// writeConfig writes a configuration file and returns its path.
+func writeConfig(t *testing.T, content string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "kamailio_exporter.yml")
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// TestConfigCheck checks the output and the exit status for valid and for wrong configurations. Nothing listens.
+func TestConfigCheck(t *testing.T) {
+	valid := writeConfig(t, "modules: {slow: {methods: [core.uptime]}}\ntargets: [{name: a, uri: 'unix:/no/such/a'}]\n")
+	wrong := writeConfig(t, "targets:\n- {name: a, uri: ftp, color: red}\n- {name: b}\n")
+	for _, test := range []struct {
+		args           []string
+		status         int
+		stdout, stderr string
+	}{
+		{[]string{"--config.file", valid}, 0, valid + " is valid: 1 targets.\n", ""},
+		{[]string{"-u", noKamailio}, 0, "The flags are valid.\n", ""},
+		{[]string{"--config.file", wrong}, 1, "", "kamailio_exporter: error: " + wrong + ":2: unknown key \"color\", allowed are auth, labels, modules, name, uri, xhttp_prom_auth, xhttp_prom_url\n" +
+			"kamailio_exporter: error: " + wrong + ":3: the target must have the key uri\n"},
+		{[]string{"--config.file", valid, "-t", "0"}, 1, "", "kamailio_exporter: error: --kamailio.timeout: \"0\" is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms; see --help\n"},
+	} {
+		cmd := command(t.Context(), append([]string{"--config.check", "-l", "127.0.0.1:0"}, test.args...)...)
+		var stdout, stderr strings.Builder
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		err := cmd.Run()
+		if status := cmd.ProcessState.ExitCode(); status != test.status || stdout.String() != test.stdout || stderr.String() != test.stderr {
+			t.Errorf("%q: %v, status %d, output %q, errors\n%swant\n%s", test.args, err, status, stdout.String(), stderr.String(), test.stderr)
+		}
+	}
+}
+
 // TestRuntimeSettings checks the metrics go_* of the runtime's settings, with and without
 // environment variables.
 func TestRuntimeSettings(t *testing.T) {
+	file := writeConfig(t, "targets: [{name: a, uri: 'unix:/no/such/a'}, {name: b, uri: 'unix:/no/such/b'}]\n")
+	defaults := []string{"GOMAXPROCS=", "GOGC=", "GOMEMLIMIT="}
 	for _, test := range []struct {
-		env           []string
+		args, env     []string
 		cpus, garbage float64
 		memory        float64
 	}{
-		{[]string{"GOMAXPROCS=", "GOGC=", "GOMEMLIMIT="}, 1, 50, 112 << 20},
-		{[]string{"GOMAXPROCS=2", "GOGC=80", "GOMEMLIMIT=256MiB"}, 2, 80, 256 << 20},
+		{[]string{"-u", noKamailio}, defaults, 1, 50, 112 << 20},
+		{[]string{"-u", noKamailio}, []string{"GOMAXPROCS=2", "GOGC=80", "GOMEMLIMIT=256MiB"}, 2, 80, 256 << 20},
+		{[]string{"--config.file", file}, defaults, float64(min(4, runtime.GOMAXPROCS(0))), 50, 112<<20 + 2*128<<10},
+		{[]string{"--config.file", file}, []string{"GOMAXPROCS=1", "GOGC=", "GOMEMLIMIT=64MiB"}, 1, 50, 64 << 20},
 	} {
-		cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", "unix:/no/such/socket")
+		cmd := command(context.WithoutCancel(t.Context()), append([]string{"-l", "127.0.0.1:0"}, test.args...)...)
 		cmd.Env = append(cmd.Env, test.env...)
 		page := startCommand(t, cmd).scrape()
 		page.check(t, "go_sched_gomaxprocs_threads", test.cpus)

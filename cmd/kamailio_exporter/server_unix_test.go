@@ -87,3 +87,27 @@ func TestConnectionsOfSystemdSocketAreLimited(t *testing.T) {
 		t.Error("the exporter ran out of file descriptors")
 	}
 }
+
+// TestReloadBySignal changes the file of a running exporter and sends it SIGHUP: with targets that are valid, and with one that is
+// not.
+func TestReloadBySignal(t *testing.T) {
+	file := writeConfig(t, "targets: [{name: a, uri: 'unix:/no/such/a'}]\n")
+	e := start(t, "--config.file", file)
+	if _, body := e.get("/sd"); strings.Count(string(body), "__param_target") != 1 {
+		t.Errorf("the targets are %s", body)
+	}
+	reload := func(content, want string) {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		e.awaitLog(want)
+	}
+	reload("targets: [{name: a, uri: 'unix:/no/such/a'}, {name: b, uri: 'unix:/no/such/b'}]\n", `Reloaded the configuration file.*targets=2`)
+	reload("targets: [{name: c}]\n", `the old configuration stays.*:1: the target must have the key uri`)
+	if _, body := e.get("/sd"); strings.Count(string(body), "__param_target") != 2 {
+		t.Errorf("the targets are %s", body)
+	}
+}
