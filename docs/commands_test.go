@@ -23,8 +23,8 @@ func TestCommands(t *testing.T) {
 	beside := start(t, "-u", k.URI("unix"))
 	play(t, k, beside)
 	for _, b := range blocks(t, "sh") {
-		if b.page == architecture {
-			continue // TestArchitecture runs it
+		if b.page == architecture || b.mark == fleetMark {
+			continue // TestArchitecture or TestFleet runs it
 		}
 		t.Run(fmt.Sprintf("%s:%d", filepath.Base(b.page), b.line), func(t *testing.T) {
 			text := withAddresses(b.text, k, beside)

@@ -112,7 +112,7 @@ func startFleet(t *testing.T) *fleet {
 	if err := os.Mkdir(filepath.Join(f.dir, "targets.d"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	f.exporter = start(t, "--config.file", filepath.Join(f.dir, configFile))
+	f.exporter = start(t, "--config.file", filepath.Join(f.dir, configFile), "--web.enable-lifecycle")
 	f.prometheus = lab.StartPrometheus(t, everySecond(replaced(t, fleetBlock(t, "yaml", "prometheus"), "exporter.example.net:9494", f.exporter.address)))
 	return f
 }
@@ -140,6 +140,7 @@ func TestFleet(t *testing.T) {
 	awaitSeries(p, `kamailio_exporter_targets == 2`, "kamailio-exporter "+f.exporter.address)
 	awaitSeries(p, `kamailio_dlg_stats_active_all{role="sbc"}`, "kamailio-slow sbc1", "kamailio-slow sbc2")
 	awaitSeries(p, `kamailio_core_uptime_uptime_total{site="ams"}`, "kamailio sbc1")
+	f.runCommands()
 	f.checkList()
 	f.checkParameters()
 	f.checkDebug("sbc1", "&module=slow")
@@ -178,6 +179,28 @@ func TestFleet(t *testing.T) {
 	f.reload(`Reloading the configuration file failed.*must have the key uri`)
 	awaitAny(p, expressionOf(t, "KamailioExporterReloadFailed"))
 	awaitSeries(p, `kamailio_up{job="kamailio"} == 1`, "kamailio sbc1", "kamailio sbc2")
+}
+
+// fleetMark is the mark of commands that need the exporter of the example.
+const fleetMark = "fleet"
+
+// runCommands runs the commands of fleet.md: three print the series of a target, one reloads the file.
+func (f *fleet) runCommands() {
+	f.t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		f.t.Log("SKIPPED: the commands of fleet.md need curl")
+		return
+	}
+	var printed strings.Builder
+	for _, b := range blocks(f.t, "sh") {
+		if b.mark == fleetMark {
+			text := replaced(f.t, b.text, "exporter.example.net:9494", f.exporter.address, "curl ", "curl --fail --silent --show-error ")
+			printed.WriteString(run(f.t, "", "sh", "-e", "-c", text))
+		}
+	}
+	if strings.Count(printed.String(), "\nkamailio_up 1\n") != 3 || !strings.Contains(f.exporter.log.String(), "Reloaded the configuration file") {
+		f.t.Errorf("the commands print\n%s\nand the exporter logs\n%s", printed.String(), f.exporter.log)
+	}
 }
 
 // checkList compares the list for Prometheus with the sample in fleet.md.
