@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/common/config"
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
+	exporterconfig "github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
@@ -32,6 +33,8 @@ func TestYAML(t *testing.T) {
 				promtool(t, "check", "rules", file)
 			case b.page == "fleet.md" && (b.mark == "exporter-config" || b.mark == "targets"):
 				// TestFleet starts an exporter with it.
+			case b.page == "configuring.md" && b.mark == "exporter-config":
+				_, err = exporterconfig.Parse([]string{"--config.file", file})
 			case b.mark == "http-config":
 				_, _, err = config.LoadHTTPConfigFile(file)
 			case b.mark == "web-config":

@@ -82,6 +82,9 @@ type Settings struct {
 	// SharedVariables lists the names of the variables $shv(name) for which pv.shvGet
 	// is called.
 	SharedVariables []string
+	// DispatcherSets maps the ids of dispatcher sets, as in the label setid, to the
+	// names that kamailio_dispatcher_set_info has for them.
+	DispatcherSets map[string]string
 	// NoLegacySeries drops the families with Desc.Legacy whose preferred family has
 	// samples, and the series of kamailio_stats_fetch_value whose statistic has a
 	// family of its own.

@@ -46,6 +46,9 @@ var (
 	setDestinations = gauge("kamailio_dispatcher_set_destinations",
 		"Number of destinations of the set, by state. First letter of FLAGS of dispatcher.list.",
 		"setid", "state")
+	setInfo = gauge("kamailio_dispatcher_set_info",
+		"Always 1. The label name is the name of the set in dispatcher_sets of the configuration file. Field ID of dispatcher.list.",
+		"name", "setid")
 )
 
 // destinationStates are the first letters of FLAGS.
@@ -117,23 +120,26 @@ var dispatcherList = &Collector{
 	Auto:  true,
 	Large: true,
 	Short: true,
-	Metrics: slices.Concat([]*metric.Desc{dispatcherTarget, destinationState, destinationProbing, setDestinations},
+	Metrics: slices.Concat([]*metric.Desc{dispatcherTarget, destinationState, destinationProbing, setDestinations, setInfo},
 		descsOf(destinationFields), descsOf(destinationAttrs), descsOf(destinationLatency), descsOf(destinationRuntime)),
 	noRows: "No Destination Sets",
 	collect: func(out *metric.Writer, settings Settings, replies []Reply) {
-		short := slices.Contains(settings.Short, "dispatcher.list")
 		for _, reply := range replies {
-			collectSets(out, short, reply.Value)
+			collectSets(out, settings, reply.Value)
 		}
 	},
 }
 
-func collectSets(out *metric.Writer, short bool, reply rpc.Value) {
+func collectSets(out *metric.Writer, settings Settings, reply rpc.Value) {
+	short := slices.Contains(settings.Short, "dispatcher.list")
 	seen := repeated{}
 	for set := range reply.Get("RECORDS").Named("SET") {
 		setid, ok := numberKey(out, set, "ID")
 		if !ok {
 			continue
+		}
+		if name, named := settings.DispatcherSets[setid]; named {
+			out.AddOnce(setInfo, 1, name, setid)
 		}
 		if short {
 			countDestinations(out, setid, set.Get("TARGETS"))

@@ -191,3 +191,41 @@ func TestStatesWithoutDestinations(t *testing.T) {
 		checkSamples(t, count(rpc.Members{{Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}))
 	}
 }
+
+// TestNamesOfSets has sets with and without a name, a name of a set that Kamailio does not have, and two sets with one name. The
+// set 0 has no destinations.
+func TestNamesOfSets(t *testing.T) {
+	set := func(id int, destinations ...any) rpc.Member {
+		return rpc.Member{Name: "SET", Value: rpc.Members{{Name: "ID", Value: id}, {Name: "TARGETS", Value: within("DEST")(destinations...)[0]}}}
+	}
+	gateway := rpc.Members{{Name: "URI", Value: "sip:a"}, {Name: "FLAGS", Value: "AP"}}
+	answer := reply(t, rpc.Members{{Name: "RECORDS", Value: rpc.Members{set(0), set(1, gateway), set(10, gateway), set(2147483647, gateway)}}})
+	settings := Settings{DispatcherSets: map[string]string{"0": "empty", "1": "carriers", "2": "nosuch", "2147483647": "carriers"}}
+	for _, short := range [][]string{nil, {"dispatcher.list"}} {
+		settings.Short = short
+		out := metric.NewSet()
+		if err := dispatcherList.Collect(out, settings, []Reply{{Reply: answer}}); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		sets := map[string]bool{} // values of the label setid of other families
+		for _, sample := range samples(t, out) {
+			if strings.HasPrefix(sample, "kamailio_dispatcher_set_info{") {
+				names = append(names, sample)
+				continue
+			}
+			_, setid, _ := strings.Cut(sample, `setid="`)
+			setid, _, _ = strings.Cut(setid, `"`)
+			sets[setid] = true
+		}
+		checkSamples(t, names,
+			`kamailio_dispatcher_set_info{name="empty",setid="0"} 1`,
+			`kamailio_dispatcher_set_info{name="carriers",setid="1"} 1`,
+			`kamailio_dispatcher_set_info{name="carriers",setid="2147483647"} 1`,
+		)
+		if !sets["1"] || !sets["10"] || !sets["2147483647"] {
+			t.Errorf("with short form of %q, other families have the sets %v", short, sets)
+		}
+		checkSkips(t, out.Skips())
+	}
+}

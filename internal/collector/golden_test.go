@@ -46,7 +46,9 @@ type builtReply struct {
 var built = slices.Concat(builtCore, builtStatistics, builtModules)
 
 // capturedSettings are the settings for captured replies, by the name of the file.
-var capturedSettings = map[string]Settings{}
+var capturedSettings = map[string]Settings{
+	"dispatcher.list": {DispatcherSets: map[string]string{"1": "carriers", "3": "media servers"}},
+}
 
 // TestGolden compares the output of each collector for captured replies, which are
 // in testdata/VERSION/METHOD.binrpc or METHOD_ARGUMENTS.binrpc, with golden files.

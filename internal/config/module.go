@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +71,7 @@ func (l *loader) readModule(key, value node) error {
 		"dialog_profiles": intoList(&module.Settings.DialogProfiles, collector.ParseDialogProfile),
 		"htable_keys":     intoList(&module.Settings.HtableKeys, collector.ParseHtableKey),
 		"shv":             intoList(&module.Settings.SharedVariables, collector.ParseSharedVariable),
+		"dispatcher_sets": intoSets(&module.Settings.DispatcherSets),
 		"max_series":      intoValue(maxSeries(&module)),
 		"legacy_series":   intoBool(&legacy),
 	}
@@ -92,6 +95,26 @@ func (l *loader) readModule(key, value node) error {
 	}
 	l.modules[module.Name] = &module
 	return nil
+}
+
+// intoSets returns a function that reads a mapping of ids of dispatcher sets to names into dst. An id must be written as in
+// the label setid.
+func intoSets(dst *map[string]string) func(node) error {
+	return func(n node) error {
+		*dst = map[string]string{}
+		return n.readMapping("of ids of dispatcher sets to names, for example {1: carriers}", func(key, value node) error {
+			id, err := strconv.ParseUint(key.Value, 10, 31)
+			if err != nil || key.Value != strconv.FormatUint(id, 10) {
+				return key.wrong("%q is not the id of a dispatcher set, use a whole number from 0 to %d", key.Value, math.MaxInt32)
+			}
+			name, err := value.text()
+			if err != nil {
+				return err
+			}
+			(*dst)[key.Value] = name
+			return nil
+		})
+	}
 }
 
 // resolve sets Auto and Named, and checks combinations of settings. nameOf returns the name of a setting for errors, given its

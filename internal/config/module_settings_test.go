@@ -1,9 +1,11 @@
 package config
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -47,4 +49,26 @@ func TestSharedVariablesOfAModule(t *testing.T) {
 	checkModuleError(t, "must be a text, which must not be empty", "shv:", `- ""`)
 	checkModuleError(t, `the list has "a" twice`, "timeout: 1s", `shv: [a, a]`)
 	checkModuleError(t, "must be a list", "timeout: 1s", `shv: maintenance`)
+}
+
+func TestDispatcherSetsOfAModule(t *testing.T) {
+	module, err := parseModule(t, `dispatcher_sets: {0: carriers, 1: "media servers", "2147483647": 7}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"0": "carriers", "1": "media servers", "2147483647": "7"}
+	if got := module.Settings.DispatcherSets; !maps.Equal(got, want) {
+		t.Errorf("dispatcher sets %q, want %q", got, want)
+	}
+	if got := parse(t).Target.Modules[0].Settings.DispatcherSets; len(got) > 0 {
+		t.Errorf("a module of flags has the dispatcher sets %q", got)
+	}
+	for _, id := range []string{"carriers", "-1", "+1", "01", "0x1", "1.0", "1_0", "2147483648", "99999999999999999999", `""`, "~", `" 1"`} {
+		checkModuleError(t, strconv.Quote(strings.Trim(id, `"`))+" is not the id of a dispatcher set, use a whole number from 0 to 2147483647", "dispatcher_sets:", "  "+id+": carriers")
+	}
+	for _, name := range []string{"", `""`, "~", "[a]", "{a: b}"} {
+		checkModuleError(t, "must be a text, which must not be empty", "dispatcher_sets:", "  1: "+name)
+	}
+	checkModuleError(t, "must be a mapping of ids of dispatcher sets to names, for example {1: carriers}", "timeout: 1s", "dispatcher_sets: [carriers]")
+	checkModuleError(t, `the key "1" is repeated`, "dispatcher_sets: {1: a,", "  1: b}")
 }
