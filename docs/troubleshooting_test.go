@@ -134,6 +134,7 @@ func TestErrorsOfScrapes(t *testing.T) {
 		"datagram socket":        {"-u", "unix:" + strings.TrimPrefix(k.URI("unixd"), "unixd:")},
 		"unknown profile":        {"-u", unix, "-m", "core.uptime", "--kamailio.dialog-profiles", "nobody"},
 		"unknown hash table":     {"-u", unix, "-m", "core.uptime", "--kamailio.htable-keys", "nothing=>a"},
+		"unknown statistic":      {"-u", http + "/RPC", "-m", "stats.fetch", "--kamailio.stats-groups", "script:nosuch"},
 		"unknown method":         {"-u", unix, "-m", "peerstate.stats"},
 		"small buffers":          {"-u", unix, "-m", "stats.fetch"},
 		"no xhttp_prom page":     {"-u", unix, "-m", "core.uptime", "--kamailio.xhttp-prom-url", http + "/nothing"},

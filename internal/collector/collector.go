@@ -54,9 +54,9 @@ type Collector struct {
 	// settled reports whether the replies to all calls show that those after the
 	// first call are valid until Kamailio restarts; nil means that they never are.
 	settled func(replies []Reply) bool
-	// verify returns an error if successful replies are incomplete; nil means that
-	// they never are.
-	verify func(replies []Reply) error
+	// verify returns an error if successful replies are incomplete or lack what the
+	// user configured; nil means that they never do.
+	verify func(settings Settings, replies []Reply) error
 	// noRows is the reason of the fault that the method sends if it has no data,
 	// "" if there is no such fault.
 	noRows string
@@ -203,7 +203,7 @@ func (c *Collector) Collect(set *metric.Set, settings Settings, replies []Reply)
 		failed = append(failed, c.collectSafely(set.Writer(c.Method, settings.MaxSeries), settings, good))
 	}
 	if c.verify != nil {
-		failed = append(failed, c.verify(good))
+		failed = append(failed, c.verify(settings, good))
 	}
 	return errors.Join(failed...)
 }

@@ -35,6 +35,9 @@ const getStatisticsMethod = "stats.get_statistics"
 // allStatistics is the argument of both methods for all groups.
 const allStatistics = "all"
 
+// scriptGroup is the group of the statistics that the routing script defines.
+const scriptGroup = "script"
+
 var statisticLine = regexp.MustCompile(`(?s)^([^:]+):(.+) = (\d+)$`)
 
 var statsFetchValue = gauge("kamailio_stats_fetch_value",
@@ -139,9 +142,25 @@ func collectStatisticLines(out *metric.Writer, settings Settings, replies []Repl
 // because ctl drops lines that do not fit in its buffers.
 var ErrCutShort = errors.New("the reply fills ctl's buffer and may lack lines")
 
-// verifyStatistics returns an error if the reply of a group may be incomplete, or
-// if there are no lines at all, since every Kamailio has statistics.
-func verifyStatistics(replies []Reply) error {
+// ErrNoSuchStatistic is the error if Kamailio does not have a statistic or a group of
+// Settings.StatsGroups.
+var ErrNoSuchStatistic = errors.New("there are no such statistics in Kamailio")
+
+// verifyStatistics returns an error if the replies may be incomplete, or if they do
+// not have a configured statistic.
+func verifyStatistics(settings Settings, replies []Reply) error {
+	if err := verifyLines(replies); err != nil {
+		return err
+	}
+	if missing := missingStatistics(settings, replies); len(missing) > 0 {
+		return fmt.Errorf("%w: %s", ErrNoSuchStatistic, strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// verifyLines returns an error if the reply of a group may be incomplete, or if
+// there are no lines at all, since every Kamailio has statistics.
+func verifyLines(replies []Reply) error {
 	for _, reply := range replies {
 		if reply.Call.Method != getStatisticsMethod {
 			continue
@@ -155,6 +174,55 @@ func verifyStatistics(replies []Reply) error {
 		}
 	}
 	return nil
+}
+
+// missingStatistics returns the configured statistics and groups that the replies
+// should have but do not. The group script is optional: it is the default, and has
+// statistics only if the routing script defines some.
+func missingStatistics(settings Settings, replies []Reply) []string {
+	if !settings.choosesStatistics() {
+		return nil
+	}
+	missing := slices.DeleteFunc(slices.Clone(settings.StatsGroups), func(asked string) bool {
+		group, name := cutStatistic(asked)
+		return group == allStatistics || group == scriptGroup && name == "" || !haveGroup(replies, group)
+	})
+	if len(missing) == 0 {
+		return nil
+	}
+	for _, reply := range replies {
+		found := reply.Value.All()
+		if reply.Call.Method == getStatisticsMethod {
+			found = reply.Value.Rows()
+		}
+		for v := range found {
+			group, name := cutStatistic(statisticName(v))
+			missing = slices.DeleteFunc(missing, func(asked string) bool { return isOrHasStatistic(asked, group, name) })
+		}
+	}
+	return missing
+}
+
+// statisticName returns the name of a statistic in a reply of stats.fetch, which is
+// "group.name", or in a line of stats.get_statistics, which has "group:name".
+func statisticName(v rpc.Value) string {
+	if v.Name() != "" {
+		return v.Name()
+	}
+	line := v.Text()
+	return line[:max(0, strings.LastIndex(line, " = "))]
+}
+
+// haveGroup reports whether the replies are complete for a group. The reply of a group
+// is missing if its call failed.
+func haveGroup(replies []Reply, group string) bool {
+	return slices.ContainsFunc(replies, func(reply Reply) bool {
+		if reply.Call.Method != getStatisticsMethod {
+			return true
+		}
+		asked := reply.argument(0)
+		return asked == group+":" || asked == allStatistics && !cutShort(reply.Value)
+	})
 }
 
 // cutShort reports whether ctl may have dropped lines of a reply. It assumes that
@@ -195,13 +263,23 @@ func collectStatistic(out *metric.Writer, settings Settings, full string, value 
 // wantsStatistic reports whether kamailio_stats_fetch_value has a statistic. known
 // means that the statistic has a family of its own or is known to be wrong.
 func (s Settings) wantsStatistic(group, name string, known bool) bool {
-	if s.NoLegacySeries || !slices.Contains(s.Named, statsFetchMethod) {
+	if !s.choosesStatistics() {
 		return !known
 	}
-	return slices.ContainsFunc(s.StatsGroups, func(asked string) bool {
-		askedGroup, askedName := cutStatistic(asked)
-		return askedGroup == allStatistics || askedGroup == group && (askedName == "" || askedName == name)
-	})
+	return slices.ContainsFunc(s.StatsGroups, func(asked string) bool { return isOrHasStatistic(asked, group, name) })
+}
+
+// choosesStatistics reports whether StatsGroups chooses the statistics of
+// kamailio_stats_fetch_value.
+func (s Settings) choosesStatistics() bool {
+	return !s.NoLegacySeries && slices.Contains(s.Named, statsFetchMethod)
+}
+
+// isOrHasStatistic reports whether asked, which is configured by the user, is a
+// statistic or a group that has it.
+func isOrHasStatistic(asked, group, name string) bool {
+	askedGroup, askedName := cutStatistic(asked)
+	return askedGroup == allStatistics || askedGroup == group && (askedName == "" || askedName == name)
 }
 
 // cutStatistic splits the name of a group or of a statistic, as configured by the
@@ -413,5 +491,5 @@ func statisticGroups() []string {
 			groups = append(groups, s.group())
 		}
 	}
-	return append(groups, "script")
+	return append(groups, scriptGroup)
 }

@@ -187,7 +187,8 @@ func TestStatisticScales(t *testing.T) {
 	)
 }
 
-// TestStatsFetchValue checks which statistics kamailio_stats_fetch_value has.
+// TestStatsFetchValue checks which statistics kamailio_stats_fetch_value has. A configured statistic or group that Kamailio does
+// not have is an error, and does not affect the others.
 func TestStatsFetchValue(t *testing.T) {
 	all := statisticsOf("core.fwd_requests", "1", "script.calls", "2", "script.my.calls", "3", "own.level", "4")
 	value := func(group, name, value string) string {
@@ -200,26 +201,28 @@ func TestStatsFetchValue(t *testing.T) {
 		named  []string
 		groups []string
 		want   []string
+		lacks  string
 	}{
-		{"auto", []string{"auto"}, []string{"script"}, []string{calls, dotted, own}},
-		{"auto, with all groups", []string{"auto", "tm.stats"}, []string{"all"}, []string{calls, dotted, own}},
-		{"named", named, []string{"script"}, []string{calls, dotted}},
-		{"named, no groups", named, nil, nil},
-		{"named, all", named, []string{"all"}, []string{core, calls, dotted, own}},
-		{"named, a group with a family", []string{"stats.fetch"}, []string{"core"}, []string{core}},
-		{"named, groups with a colon", named, []string{"own:", "core:"}, []string{core, own}},
-		{"named, full names", named, []string{"script:calls", "core.fwd_requests"}, []string{core, calls}},
-		{"named, full name with a dot", named, []string{"script:my.calls"}, []string{dotted}},
-		{"named, part of a name", named, []string{"scrip", "script:call", "own:levels"}, nil},
-		{"named, the same statistic twice", named, []string{"own", "own:level", "all"}, []string{core, calls, dotted, own}},
+		{"auto", []string{"auto"}, []string{"script"}, []string{calls, dotted, own}, ""},
+		{"auto, with all groups", []string{"auto", "tm.stats"}, []string{"all"}, []string{calls, dotted, own}, ""},
+		{"named", named, []string{"script"}, []string{calls, dotted}, ""},
+		{"named, no groups", named, nil, nil, ""},
+		{"named, all", named, []string{"all"}, []string{core, calls, dotted, own}, ""},
+		{"named, a group with a family", []string{"stats.fetch"}, []string{"core"}, []string{core}, ""},
+		{"named, groups with a colon", named, []string{"own:", "core:"}, []string{core, own}, ""},
+		{"named, full names", named, []string{"script:calls", "core.fwd_requests"}, []string{core, calls}, ""},
+		{"named, full name with a dot", named, []string{"script:my.calls"}, []string{dotted}, ""},
+		{"named, part of a name", named, []string{"scrip", "script:call", "own:levels"}, nil, "scrip, script:call, own:levels"},
+		{"named, some are unknown", named, []string{"script", "script:nosuch", "own.level", "nosuch:"}, []string{calls, dotted, own}, "script:nosuch, nosuch:"},
+		{"named, all and unknown", named, []string{"all", "nosuch"}, []string{core, calls, dotted, own}, "nosuch"},
+		{"auto, unknown", []string{"auto"}, []string{"nosuch"}, []string{calls, dotted, own}, ""},
+		{"named, the same statistic twice", named, []string{"own", "own:level", "all"}, []string{core, calls, dotted, own}, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			set := metric.NewSet()
 			settings := Settings{Named: test.named, StatsGroups: test.groups}
-			if err := statsFetch.Collect(set, settings, []Reply{{Reply: reply(t, all)}}); err != nil {
-				t.Fatal(err)
-			}
+			checkLacks(t, statsFetch.Collect(set, settings, []Reply{{Reply: reply(t, all)}}), test.lacks)
 			var got []string
 			typed := false
 			for line := range strings.Lines(string(exposition(t, set))) {
@@ -234,6 +237,67 @@ func TestStatsFetchValue(t *testing.T) {
 				t.Error("the statistic's own family is missing")
 			}
 		})
+	}
+}
+
+// checkLacks checks that err names the statistics that Kamailio does not have, or is nil if there are none.
+func checkLacks(t *testing.T, err error, statistics string) {
+	t.Helper()
+	if statistics == "" {
+		if err != nil {
+			t.Error(err)
+		}
+		return
+	}
+	if want := ErrNoSuchStatistic.Error() + ": " + statistics; !errors.Is(err, ErrNoSuchStatistic) || err.Error() != want {
+		t.Errorf("error %v, want %q", err, want)
+	}
+}
+
+// TestScriptMayHaveNoStatistics has a Kamailio whose routing script has no statistics, which is not an error with the default
+// setting.
+func TestScriptMayHaveNoStatistics(t *testing.T) {
+	one := reply(t, statisticsOf("core.fwd_requests", "1"))
+	for groups, lacks := range map[string]string{"script": "", "script:": "", "script:my_calls": "script:my_calls"} {
+		settings := Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{groups}}
+		checkLacks(t, statsFetch.Collect(metric.NewSet(), settings, []Reply{{Reply: one}}), lacks)
+	}
+	settings := Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"nosuch"}, NoLegacySeries: true} // which makes StatsGroups have no effect
+	checkLacks(t, statsFetch.Collect(metric.NewSet(), settings, []Reply{{Reply: one}}), "")
+}
+
+// TestUnknownStatisticsInLines has replies of stats.get_statistics. Only a complete one shows that a statistic does not exist.
+func TestUnknownStatisticsInLines(t *testing.T) {
+	settings := Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"own:my = level", "own.nosuch", "mine:", "yours"}}
+	full := statisticLines(t, "all", linesOf("core", 1024)...)
+	own := statisticLines(t, "own:", "own:my = level = 3")
+	mine, yours := statisticLines(t, "mine:"), statisticLines(t, "yours:")
+	failed := Reply{Call: yours.Call, Reply: rpc.Reply{Err: context.DeadlineExceeded}}
+	for name, test := range map[string]struct {
+		replies []Reply
+		lacks   string
+	}{
+		"all":    {[]Reply{statisticLines(t, "all", "own:my = level = 3", "core:fwd_requests = 4"), mine}, "own.nosuch, mine:, yours"},
+		"groups": {[]Reply{full, own, mine, yours}, "own.nosuch, mine:, yours"},
+		"failed": {[]Reply{full, own, mine, failed}, "own.nosuch, mine:"},
+		"cut":    {[]Reply{full, statisticLines(t, "own:", linesOf("own", 1024)...), mine, yours}, ""},
+	} {
+		err := statsFetch.Collect(metric.NewSet(), settings, test.replies)
+		switch name {
+		case "cut":
+			if !errors.Is(err, ErrCutShort) || errors.Is(err, ErrNoSuchStatistic) {
+				t.Errorf("%s: error %v", name, err)
+			}
+		case "failed":
+			if want := ErrNoSuchStatistic.Error() + ": " + test.lacks; !errors.Is(err, context.DeadlineExceeded) || !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("%s: error %v, want %q", name, err, want)
+			}
+		default:
+			checkLacks(t, err, test.lacks)
+		}
+	}
+	if err := statsFetch.Collect(metric.NewSet(), settings, []Reply{{Reply: rpc.Reply{Err: context.DeadlineExceeded}}}); errors.Is(err, ErrNoSuchStatistic) {
+		t.Errorf("without a reply: error %v", err)
 	}
 }
 

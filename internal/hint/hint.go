@@ -30,7 +30,7 @@ import (
 type Hint string
 
 // keys are the keys of the settings that hints have.
-var keys = []string{"auth", "methods", "timeout", "uri", "xhttp_prom_url"}
+var keys = []string{"auth", "methods", "stats_groups", "timeout", "uri", "xhttp_prom_url"}
 
 // Text returns the hint with the names of settings that users know, for example flags. name returns the name of a setting for
 // its key.
@@ -125,6 +125,9 @@ func hintOnReply(err error, target dial.Target) string {
 	}
 	if errors.Is(err, collector.ErrCutShort) {
 		return hintOnBuffers
+	}
+	if errors.Is(err, collector.ErrNoSuchStatistic) {
+		return "correct {stats_groups}, or load the Kamailio module that has them. The names of all statistics are in the reply of kamrpc -u " + target.Redacted() + " stats.get_statistics all"
 	}
 	if status, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
 		return hintOnStatus(status)

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
@@ -50,6 +51,7 @@ func TestHintsOfErrors(t *testing.T) {
 		{"unknown CA", &tls.CertificateVerificationError{Err: errors.New("unknown")}, "https://127.0.0.1:5061/RPC", []string{"ca_file", "SETTING auth"}},
 		{"TLS", fmt.Errorf("ask: %w", io.EOF), "http://127.0.0.1:5061/RPC", []string{"https://"}},
 		{"too large", &rpc.LimitError{}, "unix:" + file, []string{"larger than the exporter accepts"}},
+		{"no statistic", fmt.Errorf("%w: a:b", collector.ErrNoSuchStatistic), "unix:" + file, []string{"SETTING stats_groups", "kamrpc -u unix:"}},
 		{"half a reply", &binrpc.StallError{}, "unix:" + file, []string{"not read fast enough"}},
 		{"timeout", context.DeadlineExceeded, "unix:" + file, []string{"kamrpc -u unix:", "SETTING timeout"}},
 		{"timeout of JSON-RPC", context.DeadlineExceeded, "https://127.0.0.1:5061/RPC", []string{"jsonrpc_dispatch()", "http or https"}},

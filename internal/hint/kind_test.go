@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
@@ -81,7 +82,7 @@ func TestSettingsOfHintsAreFlags(t *testing.T) {
 			os.ErrNotExist, os.ErrPermission, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EPROTOTYPE, io.EOF, ErrLostReply, ErrNotKamailio, context.DeadlineExceeded,
 			binrpc.ErrClosedUnanswered, &binrpc.StallError{}, &binrpc.SyntaxError{}, &rpc.LimitError{}, &rpc.Fault{Code: 500, Reason: "Method Not Found"},
 			&rpc.Fault{Code: 500, Reason: "Internal error"}, &jsonrpc.SyntaxError{}, &jsonrpc.StatusError{Code: 401}, &jsonrpc.StatusError{Code: 404},
-			&tls.CertificateVerificationError{},
+			&tls.CertificateVerificationError{}, collector.ErrNoSuchStatistic,
 		} {
 			hints = append(hints, For(err, target))
 		}
