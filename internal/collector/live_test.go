@@ -261,6 +261,28 @@ modparam("pv", "shvset", "word=s:s3cret")
 	})
 }
 
+// TestLiveUnknownStatistics has names of statistics and groups that Kamailio does not have, also where stats.get_statistics is
+// called because the reply of stats.fetch does not fit in ctl's buffer.
+func TestLiveUnknownStatistics(t *testing.T) {
+	var many strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&many, "modparam(\"statistics\", \"variable\", \"my_statistic_%04d\")\n", i)
+	}
+	settings := Settings{Named: []string{"stats.fetch"}, StatsGroups: []string{"script:my_calls", "script:nosuch", "tmx", "nosuch", "tmx:"}}
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		for _, config := range []string{"", many.String()} {
+			k := lab.StartTest(t, lab.Options{Suite: suite, Config: config})
+			for _, uri := range []string{k.URI("unix"), k.JSONRPCURL()} {
+				got, _, err := live(t, uri, statsFetch, settings)
+				checkLacks(t, err, "script:nosuch, nosuch")
+				if want := `kamailio_stats_fetch_value{group="script",name="my_calls"} 0`; !slices.Contains(got, want) {
+					t.Errorf("%s: %s is missing", uri, want)
+				}
+			}
+		}
+	})
+}
+
 // TestLiveOverJSONRPC checks that every method that auto calls over JSON-RPC gives the same number of series as over BINRPC, no
 // error, and that nothing is dropped. secfilter.stats of 5.6 is empty over JSON-RPC.
 func TestLiveOverJSONRPC(t *testing.T) {

@@ -185,17 +185,17 @@ func missingStatistics(settings Settings, replies []Reply) []string {
 	}
 	missing := slices.DeleteFunc(slices.Clone(settings.StatsGroups), func(asked string) bool {
 		group, name := cutStatistic(asked)
-		return group == allStatistics || group == scriptGroup && name == "" || !haveGroup(replies, group)
+		return group == scriptGroup && name == "" || !haveGroup(replies, group)
 	})
-	if len(missing) == 0 {
-		return nil
-	}
 	for _, reply := range replies {
 		found := reply.Value.All()
 		if reply.Call.Method == getStatisticsMethod {
 			found = reply.Value.Rows()
 		}
 		for v := range found {
+			if len(missing) == 0 {
+				return nil
+			}
 			group, name := cutStatistic(statisticName(v))
 			missing = slices.DeleteFunc(missing, func(asked string) bool { return isOrHasStatistic(asked, group, name) })
 		}
