@@ -232,8 +232,8 @@ func (f *fleet) checkParameters() {
 	}
 }
 
-// varying matches the numbers and addresses of a poll.
-var varying = regexp.MustCompile(`\d[\d.:TZµmsh-]*`)
+// varying matches the numbers, except 0, and the addresses of a poll.
+var varying = regexp.MustCompile(`[1-9][\d.:TZµmsh-]*`)
 
 // checkDebug compares the description of a poll with the sample in fleet.md.
 func (f *fleet) checkDebug(target, parameters string) {
