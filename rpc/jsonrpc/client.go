@@ -193,8 +193,11 @@ type httpClient struct {
 }
 
 func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allowed budget.Allowance) (reply []byte, sent bool, err error) {
+	var resolving atomic.Bool // another goroutine sets it
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(httptrace.GotConnInfo) { sent = true },
+		GotConn:  func(httptrace.GotConnInfo) { sent = true },
+		DNSStart: func(httptrace.DNSStartInfo) { resolving.Store(true) },
+		DNSDone:  func(done httptrace.DNSDoneInfo) { resolving.Store(done.Err != nil) },
 	})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {
@@ -203,6 +206,9 @@ func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allow
 	request.Header.Set("Content-Type", "application/json")
 	where := withoutQuery(request.URL)
 	response, err := h.client.Do(request)
+	if err != nil && ctx.Err() != nil && resolving.Load() {
+		return nil, sent, fmt.Errorf("call %s: %w", where, lookupError(request.URL.Hostname(), ctx.Err()))
+	}
 	if err != nil {
 		return nil, sent, fmt.Errorf("call %s: %w", where, withoutURL(err))
 	}
@@ -220,6 +226,12 @@ func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allow
 		return nil, sent, newStatusError(where, response)
 	}
 	return reply, sent, nil
+}
+
+// lookupError returns the error of a context that ended before the name of a host was resolved. Package http returns only the
+// context's error then.
+func lookupError(host string, err error) error {
+	return &net.DNSError{UnwrapErr: err, Err: err.Error(), Name: host, IsTimeout: errors.Is(err, context.DeadlineExceeded)}
 }
 
 // withoutURL returns an error of package http without the URL, because its query may

@@ -498,3 +498,26 @@ func TestBatchLimits(t *testing.T) {
 		}
 	}
 }
+
+// TestLateNameServer has a name server that does not reply.
+func TestLateNameServer(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	resolver := &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var dialer net.Dialer
+		return dialer.DialContext(ctx, "udp", silent.LocalAddr().String())
+	}}
+	transport := &http.Transport{DialContext: (&net.Dialer{Resolver: resolver}).DialContext}
+	client := NewHTTP("http://kamailio.invalid/RPC?token=secret", Options{HTTP: &http.Client{Transport: transport}})
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	reply := client.Do(ctx, rpc.Call{Method: "core.uptime"})[0]
+	lookup, ok := errors.AsType[*net.DNSError](reply.Err)
+	if !ok || !lookup.IsTimeout || lookup.Name != "kamailio.invalid" || !errors.Is(reply.Err, context.DeadlineExceeded) || !reply.NotSent || strings.Contains(reply.Err.Error(), "secret") {
+		t.Errorf("got %+v, want a net.DNSError", reply)
+	}
+}
