@@ -59,16 +59,18 @@ func For(err error, target dial.Target) Hint { return Hint(hint(err, target)) }
 
 // hint returns the text of the hint.
 func hint(err error, target dial.Target) string {
-	socket := target.Network == "unix" || target.Network == "unixgram"
+	socket := isSocket(target)
 	if text := hintOnFile(err, target); socket && text != "" {
 		return text
 	}
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && socket:
+	case (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) && socket:
 		return fmt.Sprintf("there is no such socket: check that Kamailio is running, with %s. If its socket is elsewhere, name it with {uri}", configOf(target))
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission) && socket:
 		return hintOnPermission(target)
-	case errors.Is(err, syscall.ECONNREFUSED):
+	case is[*net.DNSError](err):
+		return "the name of the host has no address: check it in {uri}, and the name servers of this host"
+	case isAny(err, refused):
 		return "nothing listens there: check that Kamailio is running, with " + configOf(target)
 	case errors.Is(err, syscall.EAGAIN) && socket:
 		return "Kamailio does not accept the connection: it is overloaded, or it hangs"
@@ -77,10 +79,12 @@ func hint(err error, target dial.Target) string {
 	case errors.Is(err, binrpc.ErrClosedUnanswered):
 		return "Kamailio closed the connection before it replied: ctl serves at most 128 connections at once and closes all others. " +
 			"Stop programs that keep connections to it open, or wait until ctl closes idle connections"
-	case isUntrusted(err):
-		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another host name: set ca_file or server_name in tls_config of {auth}"
-	case errors.Is(err, io.EOF) && target.Network == "http":
-		return "Kamailio closed the connection: if this is its port for TLS, use https:// in the URI"
+	case isTLS(err, target):
+		return hintOnTLS(err, target)
+	case isAuth(err, target):
+		return hintOnAuth(err)
+	case isUnreachable(err, target):
+		return "packets do not reach the host: check its address in {uri}, the routes and firewalls on the way, and IPAddressDeny= of the exporter's systemd unit"
 	case errors.Is(err, ErrLostReply):
 		return hintOnLostReply(target)
 	}
@@ -129,17 +133,20 @@ func hintOnReply(err error, target dial.Target) string {
 	if errors.Is(err, collector.ErrNoSuchStatistic) {
 		return "correct {stats_groups}, or load the Kamailio module that has them. The names of all statistics are in the reply of kamrpc -u " + target.Redacted() + " stats.get_statistics all"
 	}
-	if status, ok := errors.AsType[*jsonrpc.StatusError](err); ok {
-		return hintOnStatus(status)
+	if is[*jsonrpc.StatusError](err) {
+		return "check that event_route[xhttp:request] of Kamailio's configuration calls jsonrpc_dispatch() for the path of this URL"
 	}
-	if _, ok := errors.AsType[*jsonrpc.SyntaxError](err); ok || errors.Is(err, ErrNotKamailio) && target.Protocol == dial.JSONRPC {
+	if isCut(err, target) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return "Kamailio closed the connection before the end of its reply: see its log"
+	}
+	if isNotJSONRPC(err, target) {
 		return "the server there does not speak JSON-RPC as Kamailio does: {uri} must be the URL for which Kamailio's configuration calls jsonrpc_dispatch(), or a socket that jsonrpcs opens with its parameters dgram_socket or tcp_socket"
 	}
-	if _, ok := errors.AsType[*binrpc.SyntaxError](err); ok || errors.Is(err, ErrNotKamailio) {
+	if isNotBINRPC(err, target) {
 		return `the server there does not speak BINRPC as Kamailio does: {uri} must be a socket that ctl opens with modparam("ctl", "binrpc", "unix:/run/kamailio/kamailio_ctl"), not one for SIP, JSON-RPC or a FIFO`
 	}
-	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
-		return "the reply is larger than the exporter accepts: remove the method from {methods}, and please report it"
+	if limit, ok := errors.AsType[*rpc.LimitError](err); ok {
+		return hintOnLimit(limit)
 	}
 	if _, ok := errors.AsType[*binrpc.StallError](err); ok {
 		return "Kamailio stopped sending a reply that was not read fast enough: check whether this host or the network to Kamailio is overloaded. A unix: socket is the safest choice"
@@ -176,21 +183,40 @@ func hintOnLostReply(target dial.Target) string {
 	return "the reply is probably larger than a datagram can be: use a unix: or tcp:// socket of ctl, or remove the method from {methods}"
 }
 
-// hintOnStatus returns the hint for an HTTP status other than 200.
-func hintOnStatus(status *jsonrpc.StatusError) string {
-	switch status.Code {
-	case http.StatusUnauthorized, http.StatusForbidden:
-		return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: allow this host there, or set the password with {auth}"
+// hintOnTLS returns the hint for a failure of TLS.
+func hintOnTLS(err error, target dial.Target) string {
+	switch {
+	case isUntrusted(err):
+		return "Kamailio's certificate is not signed by a CA that this host trusts, or is for another host name: set ca_file or server_name in tls_config of {auth}"
+	case errors.Is(err, io.EOF):
+		return "Kamailio closed the connection: if this is its port for TLS, use https:// in the URI"
+	case isTLSServer(err, target):
+		return "if this is a port for TLS, use https:// in {uri}; otherwise check that the URL is one of Kamailio"
+	case errors.Is(err, http.ErrSchemeMismatch) || is[tls.RecordHeaderError](err):
+		return "the server does not speak TLS there: use http:// in {uri}, or the port of Kamailio for TLS"
 	default:
-		return "check that event_route[xhttp:request] of Kamailio's configuration calls jsonrpc_dispatch() for the path of this URL"
+		return "Kamailio and the exporter could not agree on TLS: check the versions that the Kamailio module tls accepts, whether it requires a certificate, and tls_config of {auth}"
 	}
 }
 
-// isUntrusted reports whether a TLS certificate was refused.
-func isUntrusted(err error) bool {
-	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	return untrusted
+// hintOnAuth returns the hint for credentials that are refused or cannot be read.
+func hintOnAuth(err error) string {
+	if is[*fs.PathError](err) {
+		return "the exporter's user must be able to read the files that {auth} names"
+	}
+	return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: allow this host there, or set the password with {auth}"
 }
+
+// hintOnLimit returns the hint for replies that exceed a limit.
+func hintOnLimit(limit *rpc.LimitError) string {
+	if strings.HasSuffix(limit.What, " in all replies of a batch") {
+		return fmt.Sprintf("the replies of one poll together are larger than the exporter accepts, which is %d %s: remove methods with large replies from {methods}", limit.Limit, limit.What)
+	}
+	return "the reply is larger than the exporter accepts: remove the method from {methods}, and please report it"
+}
+
+// isUntrusted reports whether a TLS certificate was refused.
+func isUntrusted(err error) bool { return is[*tls.CertificateVerificationError](err) }
 
 // IsTimeout reports whether err is a timeout.
 func IsTimeout(err error) bool {

@@ -22,6 +22,9 @@ func Kind(err error) (kind string, ofMethod bool) {
 	if _, ok := errors.AsType[*rpc.LimitError](err); ok {
 		return "limit", true
 	}
+	if is[*net.DNSError](err) {
+		return "name of the host", false
+	}
 	for _, known := range []error{binrpc.ErrOutOfStep, binrpc.ErrClosedUnanswered, rpc.ErrClosed, io.EOF, io.ErrUnexpectedEOF} {
 		if errors.Is(err, known) {
 			return known.Error(), false

@@ -40,6 +40,7 @@ func TestKind(t *testing.T) {
 		{rpc.ErrClosed, rpc.ErrClosed.Error(), false},
 		{binrpc.ErrClosedUnanswered, binrpc.ErrClosedUnanswered.Error(), false},
 		{refused, "dial: connect: connection refused", false},
+		{&net.OpError{Op: "dial", Err: &net.DNSError{Err: "made up", Name: "made up", IsTimeout: true}}, "name of the host", false},
 		{&binrpc.StallError{After: 1}, "stall", false},
 		{&binrpc.SyntaxError{}, "not BINRPC", false},
 		{&jsonrpc.SyntaxError{}, "not JSON-RPC", false},

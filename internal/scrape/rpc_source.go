@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -346,6 +347,9 @@ func (s *rpcFetch) learn(chosen choice) {
 		switch {
 		case (chosen.guessed || asksCore(o.jobs)) && o.allUnknown():
 			o.err, o.answered, o.expected = hint.ErrNotKamailio, false, s.wanted(s.expected())
+			if errors.Is(o.listing.err, dial.ErrNoMethods) {
+				o.err = fmt.Errorf("%w: %w", o.err, o.listing.err)
+			}
 		case !s.module.Auto:
 		case !chosen.guessed:
 			s.known = chosen.collectors
@@ -471,7 +475,11 @@ func (j *job) lastReceived() time.Time {
 // poll.
 var errOutOfTime = fmt.Errorf("no reply arrived in time: %w", context.DeadlineExceeded)
 
-// outOfTime reports whether a call failed because its poll ended.
+// outOfTime reports whether a call failed because its poll ended. If the name of the host was not resolved in time, that is the
+// better error.
 func outOfTime(err error) bool {
+	if _, dns := errors.AsType[*net.DNSError](err); dns {
+		return false
+	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
