@@ -3,7 +3,6 @@ package config
 import (
 	"errors"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -62,15 +61,6 @@ func loadFile(path string, options fileOptions) (*file, error) {
 	return &file{l.modules, l.targets, fleet}, nil
 }
 
-// readYAML reads a file that is one YAML document.
-func readYAML(path string) (node, error) {
-	content, err := os.ReadFile(path) //nolint:gosec // the user's configuration names the file
-	if err != nil {
-		return node{}, err
-	}
-	return parseYAML(path, content)
-}
-
 // readRoot reads the modules and the auths before the targets, which refer to them. fleet is described in file.
 func (l *loader) readRoot(root node) (fleet bool, err error) {
 	var modules, auths, targets, files node
@@ -127,7 +117,12 @@ func (l *loader) readTargetFiles(pattern node) error {
 	var failed []error
 	for _, path := range paths {
 		list, err := readYAML(path)
-		if err == nil {
+		switch {
+		case errors.Is(err, errEmpty): // as programs write it that have no targets now
+			continue
+		case errors.As(err, new(*fs.PathError)):
+			err = pattern.wrong("%w", err)
+		case err == nil:
 			err = l.readTargets(list, false)
 		}
 		failed = append(failed, err)

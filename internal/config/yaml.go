@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kingpin/v2"
 	"go.yaml.in/yaml/v3"
@@ -154,30 +156,65 @@ func intoValue(dst kingpin.Value) func(node) error {
 	}
 }
 
-// yamlLine matches the line number in an error of the YAML library.
-var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
+// maxFile is the maximum size of a file, in bytes. 100,000 targets need less.
+const maxFile = 16 << 20
 
-// parseYAML reads a file that is one YAML document.
+// errEmpty is the error of a file without any value.
+var errEmpty = errors.New("the file is empty")
+
+// readYAML reads a file that is one YAML document.
+func readYAML(path string) (node, error) {
+	file, err := os.Open(path) //nolint:gosec // the user's configuration names the file
+	if err != nil {
+		return node{}, err
+	}
+	defer file.Close() //nolint:errcheck // nothing was written
+	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err != nil {
+		return node{}, err
+	}
+	if len(content) > maxFile {
+		return node{}, fmt.Errorf("%s: the file has more than %d bytes", path, maxFile)
+	}
+	return parseYAML(path, content)
+}
+
+// parseYAML parses the content of a file that is one YAML document.
 func parseYAML(file string, content []byte) (node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var document, more yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return node{}, fmt.Errorf("%s: the file is empty", file)
+		return node{}, fmt.Errorf("%s: %w", file, errEmpty)
 	} else if err != nil {
-		return node{}, syntaxError(file, err)
+		return node{}, syntaxError(file, content, err)
 	}
 	if err := decoder.Decode(&more); err == nil {
 		return node{}, node{&more, file}.wrong("the file must be one YAML document")
 	} else if !errors.Is(err, io.EOF) {
-		return node{}, syntaxError(file, err)
+		return node{}, syntaxError(file, content, err)
 	}
 	return node{file: file}.at(document.Content[0]), nil
 }
 
-// syntaxError returns an error of the YAML library with the file in front of the line.
-func syntaxError(file string, err error) error {
-	if match := yamlLine.FindStringSubmatch(err.Error()); match != nil {
-		return fmt.Errorf("%s:%s: %s", file, match[1], yamlLine.ReplaceAllString(err.Error(), ""))
+// yamlError matches an error of the YAML library. It has no line if that is the first one, or if a character is not allowed.
+var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// syntaxError returns an error of the YAML library with the file and the line.
+func syntaxError(file string, content []byte, err error) error {
+	match := yamlError.FindStringSubmatch(err.Error())
+	if match == nil {
+		return fmt.Errorf("%s: %w", file, err)
 	}
-	return fmt.Errorf("%s: %w", file, err)
+	line := match[1]
+	if line == "" {
+		line = strconv.Itoa(1 + bytes.Count(content[:badCharacter(content)], []byte("\n")))
+	}
+	return fmt.Errorf("%s:%s: %s", file, line, match[2])
+}
+
+// badCharacter returns the index of the first character that YAML does not allow, 0 if there is none.
+func badCharacter(content []byte) int {
+	return max(0, bytes.IndexFunc(content, func(r rune) bool {
+		return r == utf8.RuneError || r == 0x7f || r < ' ' && !strings.ContainsRune("\t\r\n", r)
+	}))
 }

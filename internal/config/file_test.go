@@ -1,0 +1,343 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writeFiles writes files to a directory, by name, and returns the directory.
+func writeFiles(tb testing.TB, files map[string]string) (dir string) {
+	tb.Helper()
+	dir = tb.TempDir()
+	for name, content := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// load parses a configuration file, with further arguments.
+func load(tb testing.TB, content string, args ...string) (*Config, error) {
+	tb.Helper()
+	dir := writeFiles(tb, map[string]string{"c.yml": content})
+	return Parse(append([]string{"--config.file", filepath.Join(dir, "c.yml")}, args...))
+}
+
+// TestFile reads a file with every key.
+func TestFile(t *testing.T) {
+	dir := writeFiles(t, map[string]string{
+		"c.yml": `
+# anchors may be used
+modules:
+  default:
+    methods: [auto, dispatcher.list]
+    timeout: 3s
+    short: [dispatcher.list]
+    stats_groups: [script, core]
+    dialog_profiles: [all, "trunk:carrier1"]
+    htable_keys: ["calls=>total"]
+    max_series: 5
+    legacy_series: false
+  slow: &slow {methods: [dlg.stats_active], timeout: 30s}
+  other: *slow
+auths:
+  noc:
+    hosts: [192.0.2.0/24, "2001:db8::/32", SBC1.example.net]
+    basic_auth: {username: noc, password_file: secrets/noc}
+    tls_config: {server_name: sbc1, min_version: TLS12, insecure_skip_verify: true}
+    http_headers: {X-Site: {values: [ams], files: [secrets/noc]}}
+    follow_redirects: false
+    enable_http2: false
+  token: {authorization: {type: Bearer, credentials_file: secrets/noc}}
+targets:
+- name: sbc1
+  uri: https://192.0.2.10:5061/RPC
+  modules: [slow, default]
+  auth: noc
+  labels: {site: ams, role: sbc}
+  xhttp_prom_url: http://198.51.100.1/metrics
+  xhttp_prom_auth: token
+target_files: [targets.d/*.yml, more.yml]
+`,
+		"secrets/noc":     "PW",
+		"targets.d/b.yml": "- {name: b, uri: 'unix:/run/b'}\n",
+		"targets.d/a.yml": "- {name: a, uri: 'https://[2001:db8::1]/RPC', auth: noc}\n- {name: a2, uri: 'https://Sbc1.Example.net/RPC', auth: noc}\n",
+		"more.yml":        "# no targets now\n",
+	})
+	cfg, err := Parse([]string{"--config.file", filepath.Join(dir, "c.yml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.Target != nil || len(cfg.Targets) != 4 || cfg.Web.MaxRequests != 44 {
+		t.Fatalf("target %v, targets %v, at most %d requests", cfg.Target, cfg.Targets, cfg.Web.MaxRequests)
+	}
+	var names []string
+	for _, target := range cfg.Targets {
+		names = append(names, target.Name)
+	}
+	if !slices.Equal(names, []string{"sbc1", "a", "a2", "b"}) {
+		t.Errorf("the targets are %v", names)
+	}
+	sbc1 := cfg.Targets[0]
+	if sbc1.URI.Address != "https://192.0.2.10:5061/RPC" || sbc1.AuthName != "noc" || sbc1.HTTP == nil || sbc1.XHTTPProm == nil || sbc1.Labels["role"] != "sbc" ||
+		len(sbc1.Modules) != 2 || sbc1.Module("") != sbc1.Modules[0] || sbc1.Module("default") != sbc1.Modules[1] || sbc1.Module("other") != nil {
+		t.Errorf("target %+v", sbc1)
+	}
+	slow, module := sbc1.Modules[0], sbc1.Modules[1]
+	if slow.Timeout != 30*time.Second || slow.Auto || slow.Settings.MaxSeries != 100_000 || slow.Settings.NoLegacySeries {
+		t.Errorf("module slow is %+v", slow)
+	}
+	if module.Timeout != 3*time.Second || !module.Auto || module.Settings.MaxSeries != 5 || !module.Settings.NoLegacySeries ||
+		!slices.Equal(module.Settings.StatsGroups, []string{"script", "core"}) || len(module.Settings.DialogProfiles) != 2 ||
+		!slices.Equal(methodsOf(module.Named), []string{"dispatcher.list", "htable.get", "dlg.profile_get_size"}) || len(module.Set) != 8 {
+		t.Errorf("module default is %+v with the methods %v", module, methodsOf(module.Named))
+	}
+	if other := cfg.Targets[3]; other.HTTP != nil || other.Modules[0] != module || other.SettingName(module, "timeout") != "timeout of module default" ||
+		other.SettingName(module, "uri") != "uri of target b" {
+		t.Errorf("target %+v", other)
+	}
+}
+
+// keys matches the lists of the keys of a file and of a module, which docs/configuring.md has too.
+var keys = regexp.MustCompile(`auths, [a-z_, ]*targets|custom_metrics, dialog_profiles, [a-z_, ]*timeout|dialog_profiles, [a-z_, ]*timeout`)
+
+// TestFileErrors has the whole errors of files that are wrong. FILE stands for the path of the file, and DIR for its directory.
+func TestFileErrors(t *testing.T) {
+	const target = "targets: [{name: a, uri: 'unix:/x'}]\n"
+	for _, test := range []struct {
+		content string
+		args    []string
+		want    string
+	}{
+		{"", nil, "FILE: the file is empty"},
+		{"# nothing\n", nil, "FILE: the file is empty"},
+		{"a: [\n", nil, "FILE:1: did not find expected node content"},
+		{"\tx: 1\n", nil, "FILE:1: found character that cannot start any token"},
+		{"a\x00: 1\n", nil, "FILE:1: control characters are not allowed"},
+		{"[]\n", nil, "FILE:1: must be a mapping with the keys KEYS"},
+		{"null\n", nil, "FILE:1: must be a mapping with the keys KEYS"},
+		{"targets: []\n---\ntargets: []\n", nil, "FILE:2: the file must be one YAML document"},
+		{"target: []\n", nil, `FILE:1: unknown key "target", allowed are KEYS`},
+		{"targets: []\ntargets: []\n", nil, `FILE:2: the key "targets" is repeated; it is also in line 1`},
+		{"modules:\n  a: &a {timeout: 1s}\n  b:\n    <<: *a\n", nil, "FILE:4: a key must be a plain word"},
+		{"? [a]\n: 1\n", nil, "FILE:1: a key must be a plain word"},
+		{"modules: &a {x: *a}\n", nil, `FILE:1: unknown key "x", allowed are KEYS`},
+
+		{"modules: {'a b': {}}\n", nil, "FILE:1: the name of a module must match ^[A-Za-z0-9][A-Za-z0-9._-]*$"},
+		{"modules:\n  a:\n    methods: core.uptime\n", nil, "FILE:3: must be a list, for example [a, b]"},
+		{"modules:\n  a:\n    methods: []\n", nil, `FILE:3: module "a": methods: must name at least one method, or auto`},
+		{"modules:\n  a:\n    methods: [core.uptime, core.uptime]\n", nil, `FILE:3: the list has "core.uptime" twice`},
+		{"modules:\n  a:\n    methods: [htable.get]\n", nil, `FILE:3: module "a": methods: htable.get needs htable_keys too, which names what to read`},
+		{"modules:\n  a:\n    short: [core.uptime]\n", nil, `FILE:3: module "a": short: "core.uptime" has no short form; the methods with one are dispatcher.list, pkg.stats, pl.list, uac.reg_dump`},
+		{"modules:\n  a:\n    timeout: 5\n", nil, `FILE:3: "5" is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms`},
+		{"modules:\n  a:\n    max_series: -1\n", nil, `FILE:3: "-1" is not a whole number from 0 to 2147483647`},
+		{"modules:\n  a:\n    legacy_series: 'yes'\n", nil, "FILE:3: must be true or false"},
+		{"modules:\n  a:\n    htable_keys: [calls]\n", nil, `FILE:3: "calls" names no key of a hash table, use table=>key or table:key`},
+		{"modules: {a: {sip: {sockets: auto}}}\n", nil, `FILE:1: unknown key "sip", allowed are KEYS`},
+		{"modules: {default: {methods: [auto]}}\n" + target, []string{"-m", "core.uptime", "-t", "1s"},
+			"FILE:1: the file has the module default, so the command line must not have --kamailio.methods, --kamailio.timeout"},
+
+		{"targets: [{uri: 'unix:/x'}, {name: a}]\n", nil, "FILE:1: the target must have the key name\nFILE:1: the target must have the key uri"},
+		{"targets:\n- {name: a, uri: ftp}\n", nil, `FILE:2: "ftp" is no URI of a Kamailio: use unix:/path, unixd:/path (datagram), tcp://host:port or udp://host:port for ctl; http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+tcp:// or jsonrpc+udp:// for jsonrpcs`},
+		{"targets:\n- {name: a, uri: 'http://u:PW@h/RPC'}\n", nil, `FILE:2: "http:…" is no URI of a Kamailio: a URL must not contain a password, because process lists and logs show URLs`},
+		{"targets:\n- {name: a, uri: 'unix:/x'}\n- {name: a, uri: 'unix:/y'}\n", nil, `FILE:3: the name "a" is not unique: the target in FILE:2 has it too`},
+		{"targets: [{name: 'a/b', uri: 'unix:/x'}]\n", nil, "FILE:1: the name of a target must match ^[A-Za-z0-9][A-Za-z0-9._-]*$ and must have at most 128 bytes"},
+		{"targets: [{name: " + strings.Repeat("x", 129) + ", uri: 'unix:/x'}]\n", nil, "FILE:1: the name of a target must match ^[A-Za-z0-9][A-Za-z0-9._-]*$ and must have at most 128 bytes"},
+		{"targets: [{name: a, uri: 'unix:/x', modules: [none]}]\n", nil, `FILE:1: there is no module "none"; the modules are default`},
+		{"targets: [{name: a, uri: 'unix:/x', modules: []}]\n", nil, "FILE:1: a target must have at least one module; without the key modules it has the module default"},
+		{"modules: {b: {methods: [ctl.connections]}}\ntargets: [{name: a, uri: 'http://h/RPC', modules: [b]}]\n", nil,
+			`FILE:2: module "b" has the method ctl.connections, which is not answered over JSON-RPC, or only in part: use a socket of the Kamailio module ctl, or a module without the method`},
+		{"targets: [{name: a, uri: 'unix:/x', labels: {__address__: h}}]\n", nil, `FILE:1: the label "__address__" is not allowed, because labels that begin with __ configure Prometheus`},
+		{"targets: [{name: a, uri: 'unix:/x', labels: {__scheme__: h, job: x, instance: y}}]\n", nil,
+			`FILE:1: the label "__scheme__" is not allowed, because labels that begin with __ configure Prometheus` + "\n" +
+				`FILE:1: the label "job" is not allowed: Prometheus or the exporter sets it` + "\n" +
+				`FILE:1: the label "instance" is not allowed: Prometheus or the exporter sets it`},
+		{"targets: [{name: a, uri: 'unix:/x', labels: {a-b: x}}]\n", nil, `FILE:1: "a-b" is not the name of a label: it must match [a-zA-Z_][a-zA-Z0-9_]*`},
+		{"targets: [{name: a, uri: 'unix:/x', labels: {a: [x]}}]\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"targets: [{name: a, uri: 'unix:/x', xhttp_prom_url: 'x'}]\n", nil, "FILE:1: this is not the URL of a page, use for example http://127.0.0.1:5060/metrics"},
+		{"target_files: [nosuch.yml]\n", nil, "FILE:1: there is no file DIR/nosuch.yml"},
+		{"target_files: [.]\n", nil, "FILE:1: read DIR: is a directory"},
+		{"a: 1\nb: \"x\x01\"\n", nil, "FILE:2: control characters are not allowed"},
+		{"a: 1\nb: \xff\n", nil, "FILE:2: invalid leading UTF-8 octet"},
+		{"target_files: ['[']\n", nil, `FILE:1: the pattern "[" is not valid`},
+
+		{"targets: [{name: a, uri: 'http://h/RPC', auth: noc}]\n", nil, `FILE:1: there is no auth "noc"; the auths are none`},
+		{"auths: {noc: {bearer_token: PW}}\ntargets: [{name: a, uri: 'unix:/x', auth: noc}]\n", nil, "FILE:2: auth needs a uri that begins with http:// or https://"},
+		{"auths: {noc: {bearer_token: PW}}\ntargets: [{name: a, uri: 'http://h/RPC', xhttp_prom_auth: noc}]\n", nil, "FILE:2: xhttp_prom_auth needs a xhttp_prom_url that begins with http:// or https://"},
+		{"auths: {noc: {hosts: [192.0.2.0/24], bearer_token: PW}}\ntargets: [{name: a, uri: 'http://198.51.100.1/RPC', auth: noc}]\n", nil,
+			`FILE:2: auth "noc" must not be sent to 198.51.100.1: it is not in the hosts of the auth in the main file`},
+		{"auths: {noc: {hosts: ['h:80', 'a/b', '*.x']}}\n", nil, `FILE:1: "h:80" is not a host name, an address or a network; it must not have a port or wildcards` + "\n" +
+			`FILE:1: "a/b" is not a network such as 192.0.2.0/24` + "\n" + `FILE:1: "*.x" is not a host name, an address or a network; it must not have a port or wildcards`},
+		{"auths: {noc: {proxy_url: 'http://PW'}}\n", nil, "FILE:1: proxy_url is not allowed in an auth: a proxy would receive the credentials"},
+		{"auths: {noc: {proxy_from_environment: true, oauth2: {client_secret: PW}}}\n", nil, "FILE:1: proxy_from_environment is not allowed in an auth: a proxy would receive the credentials\n" +
+			"FILE:1: oauth2 is not allowed in an auth: it would send credentials to another host"},
+		{"auths: {noc: {follow_redirects: true}}\n", nil, "FILE:1: follow_redirects must not be true in an auth: a redirect could send the credentials to another host"},
+		{"auths: {noc: {basic_auth: {user: PW}}}\n", nil, `FILE:1: unknown key "user", allowed are password, password_file, username, username_file`},
+		{"auths: {noc: {basic_auth: {password: [PW]}}}\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"auths: {noc: {basic_auth: {username: x, password: PW}, bearer_token: PW}}\n", nil, `FILE:1: auth "noc": at most one of basic_auth, oauth2, bearer_token & bearer_token_file must be configured`},
+		{"auths: {noc: {basic_auth: {password_file: nosuch}}}\n", nil, "FILE:1: open DIR/nosuch: no such file or directory"},
+		{"auths: {noc: {basic_auth: {password_file: .}}}\n", nil, "FILE:1: DIR is a directory, not a file"},
+		{"auths: {noc: {tls_config: {min_version: 1.2}}}\n", nil, "FILE:1: must be one of TLS10, TLS11, TLS12, TLS13"},
+		{"auths: {noc: {http_headers: {authorization: {values: [PW]}}}}\n", nil, "FILE:1: the header Authorization must not be set"},
+		{"auths: {noc: {bearer_token: $PW}}\n", nil, "FILE:1: a value that begins with $ stands for an environment variable, which needs --config.expand-environment: set that flag, or put the secret into a file"},
+		{"auths: {noc: {bearer_token: $NOT_SET_PW}}\n", []string{"--config.expand-environment"}, "FILE:1: the environment variable NOT_SET_PW is not set, or empty"},
+		{"auths: {noc: {bearer_token: $a-PW}}\n", []string{"--config.expand-environment"}, "FILE:1: a value that begins with $ must be the name of an environment variable: put other secrets into a file"},
+		{target, []string{"--kamailio.xhttp-prom-url=http://h/"}, "--kamailio.xhttp-prom-url: the flag is for the target of --kamailio.scrape-uri, which is not given; a target of --config.file has the keys auth and xhttp_prom_url instead"},
+	} {
+		dir := writeFiles(t, map[string]string{"c.yml": test.content})
+		file := filepath.Join(dir, "c.yml")
+		_, err := Parse(append([]string{"--config.file", file}, test.args...))
+		got := strings.ReplaceAll(strings.ReplaceAll(fmt.Sprint(err), file, "FILE"), dir, "DIR")
+		got = keys.ReplaceAllString(got, "KEYS")
+		if got != test.want {
+			t.Errorf("%q: error\n%s\nwant\n%s", test.content, got, test.want)
+		}
+		if _, ok := errors.AsType[*FileError](err); ok != strings.HasPrefix(test.want, "FILE") {
+			t.Errorf("%q: the error is a FileError: %t", test.content, ok)
+		}
+		if strings.Contains(strings.ReplaceAll(got, "SET_PW", ""), "PW") {
+			t.Errorf("%q: the error has the secret: %s", test.content, got)
+		}
+	}
+}
+
+// TestFileThatIsTooLarge has a file that never ends.
+func TestFileThatIsTooLarge(t *testing.T) {
+	if _, err := Parse([]string{"--config.file", "/dev/zero"}); err == nil || !strings.Contains(err.Error(), "/dev/zero: the file has more than 16777216 bytes") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestTargetFilesCannotUseAuthsForOtherHosts has files of target_files that name auths for hosts which the main file does not list.
+func TestTargetFilesCannotUseAuthsForOtherHosts(t *testing.T) {
+	for target, want := range map[string]string{
+		"{name: a, uri: 'http://192.0.2.1/RPC', auth: any}":                                                    `auth "any" has no hosts, so that a target of target_files cannot use it: add 192.0.2.1 to its hosts in the main file`,
+		"{name: a, uri: 'http://evil.example.net/RPC', auth: noc}":                                             `auth "noc" must not be sent to evil.example.net`,
+		"{name: a, uri: 'http://192.0.2.1.evil.example.net/RPC', auth: noc}":                                   `auth "noc" must not be sent to 192.0.2.1.evil.example.net`,
+		"{name: a, uri: 'http://sbc1.example.net./RPC', auth: noc}":                                            `auth "noc" must not be sent to sbc1.example.net.`,
+		"{name: a, uri: 'http://[::ffff:198.51.100.7]/RPC', auth: noc}":                                        `auth "noc" must not be sent to ::ffff:198.51.100.7`,
+		"{name: a, uri: 'http://192.0.2.1/RPC', xhttp_prom_url: 'http://198.51.100.7/', xhttp_prom_auth: noc}": `auth "noc" must not be sent to 198.51.100.7`,
+		"{name: a, uri: 'http://192.0.2.1/RPC', auth: noc}":                                                    "",
+		"{name: a, uri: 'http://[::ffff:192.0.2.1]:81/RPC', auth: noc}":                                        "",
+		"{name: a, uri: 'https://SBC1.example.net/RPC', auth: noc}":                                            "",
+	} {
+		dir := writeFiles(t, map[string]string{
+			"c.yml": "auths:\n  noc: {hosts: [192.0.2.0/24, sbc1.example.net], bearer_token: PW}\n  any: {bearer_token: PW}\ntarget_files: [t.yml]\n",
+			"t.yml": "- " + target + "\n",
+		})
+		_, err := Parse([]string{"--config.file", filepath.Join(dir, "c.yml")})
+		if want == "" && err != nil || want != "" && !strings.Contains(fmt.Sprint(err), filepath.Join(dir, "t.yml")+":1: "+want) {
+			t.Errorf("%s: error %v, want %q", target, err, want)
+		}
+	}
+}
+
+// TestEqual changes one thing at a time.
+func TestEqual(t *testing.T) {
+	const content = `
+modules: {default: {methods: [core.uptime]}, slow: {methods: [tm.stats]}}
+auths: {noc: {bearer_token: one}, other: {bearer_token: one}}
+targets: [{name: a, uri: 'http://h/RPC', auth: noc, labels: {x: y}, xhttp_prom_url: 'http://h/m', xhttp_prom_auth: other}]
+`
+	first, err := load(t, content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for change, equal := range map[string]bool{
+		"y}, xhttp=>z}, xhttp":                                 true,
+		"auth: noc, labels=>auth: other, labels":               true, // the same credentials
+		"name: a=>name: b":                                     false,
+		"http://h/RPC=>http://h:81/RPC":                        false,
+		"http://h/m=>http://h/n":                               false,
+		"[core.uptime]=>[core.uptime, sl.stats]":               false,
+		"uri: 'http=>modules: [slow], uri: 'http":              false,
+		"noc: {bearer_token: one=>noc: {bearer_token: two":     false,
+		"other: {bearer_token: one=>other: {bearer_token: two": false,
+		", auth: noc=>":                                        false,
+	} {
+		from, to, _ := strings.Cut(change, "=>")
+		if strings.Count(content, from) != 1 {
+			t.Fatalf("%q is not once in the file", from)
+		}
+		second, err := load(t, strings.Replace(content, from, to, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := first.Targets[0].Equal(second.Targets[0]); got != equal {
+			t.Errorf("%s: equal is %t", change, got)
+		}
+	}
+}
+
+// TestSecretsAreNotPrinted formats a configuration as a careless log line would.
+func TestSecretsAreNotPrinted(t *testing.T) {
+	t.Setenv("TOKEN", "PW-token")
+	cfg, err := load(t, "auths: {a: {basic_auth: {username: u, password: PW-1}}, b: {bearer_token: $TOKEN}}\n"+
+		"targets: [{name: a, uri: 'http://h/', auth: a, xhttp_prom_url: 'http://h/', xhttp_prom_auth: b}]\n", "--config.expand-environment")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := cfg.Targets[0]
+	if text := fmt.Sprintf("%v %+v %s", target, *target, target.SettingName(target.Modules[0], "auth")); strings.Contains(text, "PW-") {
+		t.Errorf("the text has a secret: %s", text)
+	}
+	if string(target.pageAuth.Authorization.Credentials) != "PW-token" || string(target.auth.BasicAuth.Password) != "PW-1" {
+		t.Error("the secrets are not those of the file")
+	}
+}
+
+// TestParseAgainLeaksNothing parses a file often, as reloads do.
+func TestParseAgainLeaksNothing(t *testing.T) {
+	dir := writeFiles(t, map[string]string{
+		"c.yml": "auths: {a: {basic_auth: {username: u, password_file: p}}}\ntargets: [{name: a, uri: 'https://h/', auth: a}]\n", "p": "x",
+	})
+	before := runtime.NumGoroutine()
+	for range 100 {
+		if _, err := Parse([]string{"--config.file", filepath.Join(dir, "c.yml")}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines, %d before", after, before)
+	}
+}
+
+// FuzzFile reads files: it must not panic, and errors of the content must have the file.
+func FuzzFile(f *testing.F) {
+	for _, seed := range []string{
+		"modules: {a: &a {methods: [auto]}, b: *a}\n", "targets: [{name: a, uri: 'unix:/x', labels: {a: b}}]\n",
+		"auths: {a: {basic_auth: {username: x, password: y}, hosts: [h]}}\n", "a: &a [*a]\n", "? [\n", "--- {}\n--- {}\n",
+		"x: &a [&b [*a, *a], *b]\ny: [*b, *b]\n",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, content string) {
+		if strings.Contains(content, "_file") { // would read files of this machine
+			return
+		}
+		dir := writeFiles(t, map[string]string{"c.yml": content})
+		file := filepath.Join(dir, "c.yml")
+		_, err := Parse([]string{"--config.file", file})
+		if err == nil {
+			return
+		}
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			if !strings.HasPrefix(line, file+":") && !strings.HasPrefix(line, "--kamailio.") {
+				t.Errorf("a line of the error is %q", line)
+			}
+		}
+	})
+}
