@@ -88,8 +88,8 @@ func (f *flags) addWebFlags(app *kingpin.Application) {
 }
 
 func (f *flags) addKamailioFlags(app *kingpin.Application) {
-	app.Flag("kamailio.scrape-uri", "Kamailio's RPC socket: unix:/path, unixd:/path, tcp://host:port or udp://host:port of ctl; "+
-		"http://host:port/RPC, https://…, jsonrpc+unixgram:/path, jsonrpc+udp://… or jsonrpc+tcp://… of jsonrpcs.").
+	app.Flag("kamailio.scrape-uri", "RPC socket of ctl (unix:/path, unixd:/path, tcp://host:port, udp://…) or jsonrpcs "+
+		"(http://host:port/RPC, https://…, jsonrpc+unixgram:/path, jsonrpc+udp://…, jsonrpc+tcp://…).").
 		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
 	app.Flag("kamailio.methods", "RPC methods to call, separated by commas. auto calls all that are loaded and cheap. --help-methods lists them.").
 		Short('m').Default(methodAuto).SetValue(names(&f.module.Settings.Named))
@@ -97,7 +97,7 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		Short('t').Default("5s").SetValue((*cli.Duration)(&f.module.Timeout))
 	app.Flag("kamailio.max-series", "Maximum number of series of one method. 0 means no limit.").
 		Default("100000").SetValue(maxSeries(&f.module))
-	app.Flag("kamailio.short", "Methods to show with fewer series: "+strings.Join(shortMethods(), ", ")+".").
+	app.Flag("kamailio.short", "Fewer series for "+strings.Join(shortMethods(), ", ")+".").
 		PlaceHolder("METHODS").SetValue(names(&f.module.Settings.Short))
 	app.Flag("kamailio.stats-groups", "Statistics for kamailio_stats_fetch_value if -m names stats.fetch: groups, full names (script:my_calls) or all.").
 		Default("script").SetValue(names(&f.module.Settings.StatsGroups))
