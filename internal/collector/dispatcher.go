@@ -116,7 +116,7 @@ var dispatcherList = &Collector{
 	Method: "dispatcher.list",
 	Module: "dispatcher",
 	Help: "state, latency, weight and load of dispatcher destinations, up to 18 series for each " +
-		"destination. The short form has 1 for each destination and 4 for each set",
+		"destination, 1 for each set with a name. The short form has 1 for each destination, 4 for each set and 1 for its name",
 	Auto:  true,
 	Large: true,
 	Short: true,
