@@ -157,7 +157,11 @@ func anchor(heading string) string {
 	return strings.ReplaceAll(notAnchors.ReplaceAllString(strings.ToLower(heading), ""), " ", "-")
 }
 
-// anchors returns the names of a page's headings. Those of repeated headings are numbered.
+// named matches an anchor that is written in a page.
+var named = regexp.MustCompile(`<a id="([^"]*)"></a>`)
+
+// anchors returns the names of a page's headings, and the anchors that are written in it. Those of repeated headings are
+// numbered.
 func anchors(t *testing.T, page string) []string {
 	t.Helper()
 	var all []string
@@ -167,6 +171,9 @@ func anchors(t *testing.T, page string) []string {
 			name = fmt.Sprintf("%s-%d", anchor(match[1]), again)
 		}
 		all = append(all, name)
+	}
+	for _, match := range named.FindAllStringSubmatch(readPage(t, page), -1) {
+		all = append(all, match[1])
 	}
 	return all
 }
