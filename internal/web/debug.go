@@ -17,7 +17,7 @@ func (h *metricsHandler) answerDebug(w http.ResponseWriter, r *http.Request, scr
 	sender := h.gate.send(w, p.size()+len(scraped.Story))
 	defer sender.close()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	dropped, err := respond(sender, r, func(buffer *bufio.Writer) error {
+	dropped, err := respond(sender, r, h.smallestCompressed(), func(buffer *bufio.Writer) error {
 		defer sender.release()
 		defer scraped.Release()
 		_, _ = buffer.WriteString(scraped.Story + "\nMetrics:\n")

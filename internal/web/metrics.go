@@ -118,13 +118,21 @@ func (h *metricsHandler) answer(w http.ResponseWriter, r *http.Request, p page, 
 	w.Header().Set("Content-Type", string(contentType))
 	w.Header().Add("Vary", "Accept")
 	w.Header().Add("Vary", "Accept-Encoding")
-	dropped, err := respond(sender, r, func(buffer *bufio.Writer) error {
+	dropped, err := respond(sender, r, h.smallestCompressed(), func(buffer *bufio.Writer) error {
 		defer sender.release()
 		defer release()
 		return p.write(buffer, contentType)
 	})
 	h.logFailure("Writing part of the page failed", dropped)
 	h.logFailure("Answering a request failed", err)
+}
+
+// smallestCompressed returns the size of the smallest page that is compressed, in bytes.
+func (h *metricsHandler) smallestCompressed() int {
+	if h.own == nil {
+		return minProbe
+	}
+	return 0
 }
 
 // logFailure logs an error that is not nil. If the client disconnected or does not read,

@@ -140,7 +140,7 @@ func comparePage(t *testing.T, p page) {
 				}
 			}
 			accepted := encoding != "" && encoding != "gzip;q=0"
-			if packed := header.Get("Content-Encoding") == "gzip"; packed != (accepted && want.Len() >= minCompressed) {
+			if packed := header.Get("Content-Encoding") == "gzip"; packed != (accepted && want.Len() >= minProbe) {
 				t.Errorf("Accept-Encoding %q: gzip is %t for %d bytes", encoding, packed, want.Len())
 			}
 			if strings.Contains(contentType, "protobuf") {

@@ -26,16 +26,17 @@ var gzipWriters = sync.Pool{New: func() any {
 	return w
 }}
 
-// respond sends the page that write writes, in an encoding that the request accepts. It
+// respond sends the page that write writes, in an encoding that the request accepts. A
+// page of less than smallest bytes is not compressed. It
 // returns the error of write and that of sending. When write has returned, the rest of
 // the page is in buffers, and write's data is no longer needed.
-func respond(w *sender, r *http.Request, write func(*bufio.Writer) error) (written, sent error) {
+func respond(w *sender, r *http.Request, smallest int, write func(*bufio.Writer) error) (written, sent error) {
 	out := getPageBuffer(w)
 	defer putPageBuffer(out)
 	if acceptsGzip(r.Header) {
 		w.Header().Set("Content-Encoding", "gzip")
 		var compressed bool
-		if compressed, written, sent = compress(out, write); !compressed {
+		if compressed, written, sent = compress(out, smallest, write); !compressed {
 			w.Header().Del("Content-Encoding")
 		}
 	} else {
@@ -50,13 +51,14 @@ func respond(w *sender, r *http.Request, write func(*bufio.Writer) error) (writt
 	return written, out.Flush()
 }
 
-// minCompressed is the size of the smallest page that is compressed, in bytes. A smaller one has few packets, and compressing it
-// takes a fifth of the CPU time of its scrape.
-const minCompressed = 16 << 10
+// minProbe is the size of the smallest page of a probe that is compressed, in bytes. A smaller one has few packets, and
+// compressing it takes a fifth of the CPU time of its scrape, which matters to an exporter with many targets.
+const minProbe = 16 << 10
 
-// compress compresses the page that write writes to out with gzip. It does not compress a small page, and returns false then.
-func compress(out *bufio.Writer, write func(*bufio.Writer) error) (compressed bool, written, sent error) {
-	z := &largePageWriter{out: out}
+// compress compresses the page that write writes to out with gzip. It does not compress a page of less than smallest bytes, and
+// returns false then.
+func compress(out *bufio.Writer, smallest int, write func(*bufio.Writer) error) (compressed bool, written, sent error) {
+	z := &largePageWriter{out: out, smallest: smallest}
 	in := getPageBuffer(z)
 	defer putPageBuffer(in)
 	written = write(in)
@@ -67,14 +69,15 @@ func compress(out *bufio.Writer, write func(*bufio.Writer) error) (compressed bo
 
 // largePageWriter compresses what is written to it, except a small page in one piece.
 type largePageWriter struct {
-	out  *bufio.Writer
-	last bool         // the next piece is the last one
-	gzip *gzip.Writer // nil until a piece is compressed
+	out      *bufio.Writer
+	smallest int          // size of the smallest page that is compressed
+	last     bool         // the next piece is the last one
+	gzip     *gzip.Writer // nil until a piece is compressed
 }
 
 // Write implements io.Writer.
 func (w *largePageWriter) Write(piece []byte) (int, error) {
-	if w.gzip == nil && w.last && len(piece) < minCompressed {
+	if w.gzip == nil && w.last && len(piece) < w.smallest {
 		return w.out.Write(piece)
 	}
 	if w.gzip == nil {
