@@ -33,6 +33,9 @@ func main() {
 	cpus := runtime.GOMAXPROCS(0)
 	tuneRuntime(1, 0)
 	cfg, err := load()
+	if wrong, ok := errors.AsType[*config.FileError](err); ok {
+		cli.Fatal("kamailio_exporter", wrong.Faults()...)
+	}
 	if err != nil {
 		cli.Fatal("kamailio_exporter", err)
 	}

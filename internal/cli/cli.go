@@ -52,10 +52,10 @@ func Parse(app *kingpin.Application, args []string) error {
 	return err
 }
 
-// Fatal prints err to standard error, each line of it on a line, and ends the program with status 1.
-func Fatal(program string, err error) {
-	for line := range strings.SplitSeq(err.Error(), "\n") {
-		fmt.Fprintf(os.Stderr, "%s: error: %s\n", program, Printable(line))
+// Fatal prints each error on a line of standard error, and ends the program with status 1.
+func Fatal(program string, errs ...error) {
+	for _, err := range errs {
+		fmt.Fprintf(os.Stderr, "%s: error: %s\n", program, Printable(err.Error()))
 	}
 	os.Exit(1)
 }

@@ -35,6 +35,15 @@ func (e *FileError) Error() string { return e.err.Error() }
 // Unwrap returns the error of the content.
 func (e *FileError) Unwrap() error { return e.err }
 
+// Faults returns the faults, of which the text of the error has one on each line.
+func (e *FileError) Faults() []error {
+	var faults []error
+	for line := range strings.SplitSeq(e.Error(), "\n") {
+		faults = append(faults, errors.New(line))
+	}
+	return faults
+}
+
 // loader reads a configuration file.
 type loader struct {
 	options fileOptions
