@@ -10,9 +10,14 @@ var wrongValues = map[string]struct {
 	values []string
 	want   string
 }{
-	"help":    {[]string{"", "true"}, "the flag takes no value"},
-	"version": {[]string{"", "1"}, "the flag takes no value"},
-	"timeout": {[]string{"", "0", "0s", "-1s", "-1", "5", "abc", "5 s", "24h1s", "9999999999999999999s"}, "is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms"},
+	"help":                      {[]string{"", "true"}, "the flag takes no value"},
+	"version":                   {[]string{"", "1"}, "the flag takes no value"},
+	"config.file":               {[]string{"/no/such/file", "/"}, ""},
+	"config.expand-environment": {[]string{"", "1"}, "the flag takes no value"},
+	"list":                      {[]string{"", "1"}, "the flag takes no value"},
+	"raw":                       {[]string{"", "1"}, "the flag takes no value"},
+	"yes":                       {[]string{"", "1"}, "the flag takes no value"},
+	"timeout":                   {[]string{"", "0", "0s", "-1s", "-1", "5", "abc", "5 s", "24h1s", "9999999999999999999s"}, "is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms"},
 	"uri": {[]string{"", "nowhere", "ftp://host", "unix:", "tcp://host", "tcp://host:0", "tcp:*:2046", "http://", " unix:/x"},
 		"is no URI of a Kamailio"},
 }
@@ -30,7 +35,11 @@ func TestWrongFlagValues(t *testing.T) {
 			t.Errorf("wrongValues has no value for --%s", flag.Name)
 		}
 		for _, value := range row.values {
-			stderr := checkFails(t, []string{"--" + flag.Name + "=" + value, "core.uptime"}, "--"+flag.Name+": ", `"`+value+`"`, row.want)
+			parts := []string{"--" + flag.Name + ": ", `"` + value + `"`, row.want}
+			if flag.Name == "config.file" {
+				parts[1] = value
+			}
+			stderr := checkFails(t, []string{"--" + flag.Name + "=" + value, "core.uptime"}, parts...)
 			if strings.Contains(stderr, "strconv") {
 				t.Errorf("--%s=%s: %s", flag.Name, value, stderr)
 			}

@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,12 +70,63 @@ func TestLiveArguments(t *testing.T) {
 			{"htable.sets", "at", "@secret.txt", `"value": "@secret.txt"`},
 			{"htable.sets", "nobody", "@nobody", `"value": "@nobody"`},
 		} {
-			if _, stderr, status := kamrpc(t, "-u", uri, test.set, "calls", test.key, test.value); status != 0 {
+			if _, stderr, status := kamrpc(t, "-u", uri, "--yes", test.set, "calls", test.key, test.value); status != 0 {
 				t.Errorf("%s of %s: %s", test.set, uri, stderr)
 			}
 			if stdout, stderr, _ := kamrpc(t, "-u", uri, "htable.get", "calls", test.key); !strings.Contains(stdout, test.want) {
 				t.Errorf("%s: %s%s, want %s", uri, stdout, stderr, test.want)
 			}
+		}
+	}
+}
+
+// TestLiveConfirmation calls methods that change something, or are unsafe, without --yes. Nothing may have been called.
+func TestLiveConfirmation(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{})
+	for _, uri := range []string{k.URI("unix"), k.JSONRPCURL()} {
+		if _, stderr, status := kamrpc(t, "-u", uri, "--yes", "htable.seti", "calls", "confirmed", "1"); status != 0 {
+			t.Fatal(stderr)
+		}
+		checkFails(t, []string{"-u", uri, "htable.seti", "calls", "confirmed", "2"}, "htable.seti was not called, because it changes the state of Kamailio: it changes a hash table", "--yes before the method")
+		checkFails(t, []string{"-u", uri, "htable.delete", "calls", "confirmed"}, "htable.delete was not called")
+		checkFails(t, []string{"-u", uri, "core.kill", "15"}, "core.kill was not called, because it is unsafe: it sends a signal")
+		checkFails(t, []string{"-u", uri, "core.kill", "15", "--yes"}, "flags come before the method")
+		checkFails(t, []string{"-u", uri, "corex.debug", "4"}, "corex.debug was not called")
+		checkFails(t, []string{"-u", uri, "--yes", crashes}, "can crash Kamailio and is not called")
+		if stdout, stderr, _ := kamrpc(t, "-u", uri, "htable.get", "calls", "confirmed"); !strings.Contains(stdout, `"value": 1`) {
+			t.Errorf("%s: %s%s", uri, stdout, stderr)
+		}
+	}
+}
+
+// TestLiveList lists methods with what they do.
+func TestLiveList(t *testing.T) {
+	t.Parallel()
+	k := lab.StartTest(t, lab.Options{})
+	stdout, stderr, status := kamrpc(t, "-u", k.URI("unix"), "--list")
+	for _, want := range []string{`(?m)^core\.kill +unsafe$`, `(?m)^core\.uptime +reads$`, `(?m)^htable\.dump +costly$`, `(?m)^htable\.seti +changes$`} {
+		if !regexp.MustCompile(want).MatchString(stdout) || status != 0 {
+			t.Errorf("status %d, %s is not in the list: %s%s", status, want, stdout, stderr)
+		}
+	}
+	if strings.Contains(stdout, "unknown") {
+		t.Errorf("the table lacks methods of Kamailio: %s", stdout)
+	}
+}
+
+// TestLiveLargeReply gets a reply that is larger than kamcmd accepts.
+func TestLiveLargeReply(t *testing.T) {
+	t.Parallel()
+	const destinations = 4000
+	k := lab.StartTest(t, lab.Options{Destinations: destinations})
+	if out, err := k.Kamcmd(t.Context(), "dispatcher.list"); err == nil && strings.Count(out, "DEST") >= destinations {
+		t.Log("kamcmd accepts the reply too")
+	}
+	for _, uri := range []string{k.URI("unix"), k.JSONRPCURL()} {
+		stdout, stderr, status := kamrpc(t, "-u", uri, "-t", "1m", "dispatcher.list")
+		if n := strings.Count(stdout, `"DEST"`); n != 5+destinations || status != 0 {
+			t.Errorf("%s: %d destinations, want %d; status %d: %s", uri, n, 5+destinations, status, stderr)
 		}
 	}
 }

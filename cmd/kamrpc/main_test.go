@@ -120,8 +120,8 @@ func TestArguments(t *testing.T) {
 		t.Errorf("-- before the method: status %d, %s", status, stdout)
 	}
 	checkFails(t, []string{"-u", uri, "echo", "d:x"}, `"d:x" is not a floating-point number`)
-	checkFails(t, []string{"-u", uri, unsafeMethod}, "can crash Kamailio and is not called")
-	checkFails(t, []string{"-u", uri}, "required argument 'method' not provided")
+	checkFails(t, []string{"-u", uri, crashes}, "can crash Kamailio and is not called")
+	checkFails(t, []string{"-u", uri}, "the method is missing")
 }
 
 // TestFlagsAfterTheMethodAreRefused checks that a call does not go to the default socket
@@ -267,7 +267,7 @@ func TestCallsAreMadeOnce(t *testing.T) {
 			if network == "tcp" {
 				target += listener.Addr().String()
 			}
-			checkFails(t, []string{"-u", target, "-t", "30s", "dlg.end_dlg"}, "call dlg.end_dlg of "+target)
+			checkFails(t, []string{"-u", target, "-t", "30s", "--yes", "dlg.end_dlg"}, "call dlg.end_dlg of "+target)
 			if n := calls.Load(); n != 1 {
 				t.Errorf("%s, answer %q: the call was sent %d times, want 1", target, answer, n)
 			}
@@ -301,7 +301,7 @@ func TestDatagramCallsAreMadeOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		checkFails(t, []string{"-u", scheme + "://" + conn.LocalAddr().String(), "-t", "2s", "dlg.end_dlg"}, "call dlg.end_dlg of "+scheme, "raise --timeout")
+		checkFails(t, []string{"-u", scheme + "://" + conn.LocalAddr().String(), "-t", "2s", "--yes", "dlg.end_dlg"}, "call dlg.end_dlg of "+scheme, "raise --timeout")
 		if n := datagrams(t, conn); n != 1 {
 			t.Errorf("%s: the call was sent %d times, want 1", scheme, n)
 		}
@@ -337,7 +337,7 @@ func TestRedirectsAreRefused(t *testing.T) {
 			w.Header().Set("Location", other)
 			w.WriteHeader(status)
 		})
-		checkFails(t, []string{"-u", uri, "core.kill"}, "redirect")
+		checkFails(t, []string{"-u", uri, "--yes", "core.kill"}, "redirect")
 		if reached.Load() != 0 || requests.Load() != 1 {
 			t.Errorf("status %d: %d requests, and %d to the other server, want 1 and 0", status, requests.Load(), reached.Load())
 		}
