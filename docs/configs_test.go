@@ -37,6 +37,8 @@ func TestYAML(t *testing.T) {
 				_, err = exporterconfig.Parse([]string{"--config.file", file})
 			case b.mark == "http-config":
 				_, _, err = config.LoadHTTPConfigFile(file)
+			case b.mark == "custom-metrics":
+				_, err = exporterconfig.Parse([]string{"--config.file", file})
 			case b.mark == "web-config":
 				k := lab.StartTest(t, lab.Options{}) // has a certificate
 				writeFile(t, file, strings.ReplaceAll(b.text, "/etc/kamailio_exporter.", k.Dir+"/tls."))

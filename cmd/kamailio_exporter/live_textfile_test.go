@@ -55,13 +55,20 @@ func TestLiveTextfile(t *testing.T) {
 // startNodeExporter starts a node_exporter with only the textfile collector. It returns the URL of its page and its log.
 func startNodeExporter(t *testing.T, textfiles string) (url string, log *child.Log) {
 	t.Helper()
-	program, err := lab.Tool(t.Context(), "prometheus-node-exporter")
+	address, log := startTool(t, "prometheus-node-exporter", "--web.listen-address=127.0.0.1:0", "--collector.disable-defaults",
+		"--collector.textfile", "--collector.textfile.directory="+textfiles)
+	return "http://" + address + "/metrics", log
+}
+
+// startTool starts a program of the lab, which ends with the test. It returns the address on which the program listens and its log.
+func startTool(t *testing.T, name string, args ...string) (address string, log *child.Log) {
+	t.Helper()
+	program, err := lab.Tool(t.Context(), name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	cmd := exec.CommandContext(ctx, program, "--web.listen-address=127.0.0.1:0", "--collector.disable-defaults",
-		"--collector.textfile", "--collector.textfile.directory="+textfiles)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.WaitDelay = time.Minute
 	log = child.NewLog()
 	cmd.Stderr = log
@@ -73,9 +80,9 @@ func startNodeExporter(t *testing.T, textfiles string) (url string, log *child.L
 		stop()
 		<-running.Done()
 	})
-	address, err := log.Await(child.Listening, running.Done(), logPatience)
+	listening, err := log.Await(child.Listening, running.Done(), logPatience)
 	if err != nil {
-		t.Fatal("node_exporter: ", err)
+		t.Fatalf("%s: %v", name, err)
 	}
-	return "http://" + address[1] + "/metrics", log
+	return listening[1], log
 }

@@ -28,6 +28,12 @@ import (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == customMetricsCommand {
+		if err := testCustomMetrics(os.Args[2:], os.Stdout, os.Stderr); err != nil {
+			cli.Fatal("kamailio_exporter", err)
+		}
+		return
+	}
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // which would otherwise end the program
 	cpus := runtime.GOMAXPROCS(0)
@@ -40,13 +46,24 @@ func main() {
 		cli.Fatal("kamailio_exporter", err)
 	}
 	if cfg.Check {
+		for _, warning := range cfg.Warnings {
+			fmt.Fprintln(os.Stderr, "kamailio_exporter: warning:", cli.Printable(warning))
+		}
 		fmt.Println(summary(cfg))
 		return
 	}
 	tuneRuntime(cpus, len(cfg.Targets))
 	logger := promslog.New(&cfg.Log)
 	slog.SetDefault(logger) // libraries may use package log
-	if err := run(cfg, hangups, logger); err != nil {
+	for _, warning := range cfg.Warnings {
+		logger.Warn(warning)
+	}
+	if cfg.Once {
+		err = runOnce(cfg, logger)
+	} else {
+		err = run(cfg, hangups, logger)
+	}
+	if err != nil {
 		logger.Error("Exiting", "err", err)
 		os.Exit(1)
 	}
@@ -56,9 +73,6 @@ func main() {
 func summary(cfg *config.Config) string {
 	if cfg.File == "" {
 		return "The flags are valid."
-	}
-	if len(cfg.Targets) == 1 {
-		return cfg.File + " is valid: 1 target."
 	}
 	return fmt.Sprintf("%s is valid: %d targets.", cfg.File, len(cfg.Targets))
 }

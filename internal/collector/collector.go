@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector/custom"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
@@ -18,9 +19,11 @@ import (
 // Collector is one RPC method and the metrics that its reply becomes. It is
 // immutable and safe for concurrent use.
 type Collector struct {
-	// Method is the name of the RPC method and of the collector.
+	// Method is the name of the RPC method and of the collector. That of a user's own
+	// metrics begins with CustomPrefix instead.
 	Method string
-	// Module is the Kamailio module that provides the method, "core" for the core.
+	// Module is the Kamailio module that provides the method, "core" for the core. It is
+	// empty for a user's own metrics.
 	Module string
 	// Help describes the metrics and the number of series in one line, without a
 	// capital letter at the start and a period at the end.
@@ -57,6 +60,9 @@ type Collector struct {
 	// verify returns an error if successful replies are incomplete or lack what the
 	// user configured; nil means that they never do.
 	verify func(settings Settings, replies []Reply) error
+	// entry has the expressions of a user's own metrics, which replace collect; nil for the
+	// project's own collectors.
+	entry *custom.Entry
 	// noRows is the reason of the fault that the method sends if it has no data,
 	// "" if there is no such fault.
 	noRows string

@@ -16,6 +16,7 @@ import (
 	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector/custom"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
@@ -26,6 +27,8 @@ type Config struct {
 	Log promslog.Config
 	// File is the configuration file, "" for none.
 	File string
+	// Once reports whether to scrape Target once and to exit. Target is then not nil, and may be one of Targets.
+	Once bool
 	// Check reports whether the configuration is to be checked only.
 	Check bool
 	// Target is the target of --kamailio.scrape-uri, whose metrics are on the telemetry path. It is nil if the configuration
@@ -33,6 +36,10 @@ type Config struct {
 	Target *Target
 	// Targets are the targets of the configuration file.
 	Targets []*Target
+	// CustomMetrics are the user's own metrics, by the name of their entry.
+	CustomMetrics map[string]*custom.Entry
+	// Warnings say what the configuration file should not have, with the file and the line.
+	Warnings []string
 }
 
 // All returns all targets.
@@ -94,8 +101,11 @@ func (f *flags) config() (*Config, error) {
 	if err := f.checkFileFlags(); err != nil {
 		return nil, err
 	}
-	cfg := &Config{Web: web, Log: f.log, File: f.configFile, Check: f.checkConfig}
+	cfg := &Config{Web: web, Log: f.log, File: f.configFile, Once: f.once, Check: f.checkConfig}
 	if err := f.addTargets(cfg, module); err != nil {
+		return nil, err
+	}
+	if err := f.chooseTarget(cfg); err != nil {
 		return nil, err
 	}
 	if cfg.Web.MaxRequests == 0 {
@@ -115,6 +125,7 @@ func (f *flags) addTargets(cfg *Config, module *Module) (err error) {
 			return wrong("config.file", err)
 		}
 		module, cfg.Targets = content.modules[defaultName], content.targets
+		cfg.CustomMetrics, cfg.Warnings = content.entries, content.warnings
 		if content.fleet && !*f.given["kamailio.scrape-uri"] {
 			return f.checkTargetFlags()
 		}
@@ -149,6 +160,25 @@ func (f *flags) checkTargetFlags() error {
 		}
 	}
 	return nil
+}
+
+// chooseTarget sets the target of --once.
+func (f *flags) chooseTarget(cfg *Config) error {
+	switch {
+	case !f.once && f.onceTarget != "":
+		return wrong("target", errors.New("the flag is for --once only, which is not given"))
+	case !f.once || f.onceTarget == "" && cfg.Target != nil:
+		return nil
+	case f.onceTarget == "":
+		return wrong("once", errors.New("--target is needed too, which names one of the targets of --config.file"))
+	}
+	for _, target := range cfg.Targets {
+		if target.Name == f.onceTarget {
+			cfg.Target = target
+			return nil
+		}
+	}
+	return wrong("target", fmt.Errorf("there is no target %q in --config.file", f.onceTarget))
 }
 
 // target returns the target of --kamailio.scrape-uri.

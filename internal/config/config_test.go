@@ -14,11 +14,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-func parse(tb testing.TB, args ...string) *Config {
-	tb.Helper()
+func parse(t *testing.T, args ...string) *Config {
+	t.Helper()
 	cfg, err := Parse(args)
 	if err != nil {
-		tb.Fatal(err)
+		t.Fatal(err)
 	}
 	return cfg
 }

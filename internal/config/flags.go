@@ -28,6 +28,8 @@ type flags struct {
 	configFile             string
 	checkConfig            bool
 	expandEnvironment      bool
+	once                   bool
+	onceTarget             string
 	// given reports for each flag of a target or a module whether it is on the command line.
 	given map[string]*bool
 }
@@ -128,6 +130,10 @@ func (f *flags) addConfigFlags(app *kingpin.Application) {
 		BoolVar(&f.checkConfig)
 	app.Flag("config.expand-environment", "Allow $NAME for secrets in --config.file.").
 		BoolVar(&f.expandEnvironment)
+	app.Flag("once", "Scrape once, print the metrics, and exit with status 0 if Kamailio replied.").
+		BoolVar(&f.once)
+	app.Flag("target", "Target of --config.file for --once.").
+		PlaceHolder("NAME").StringVar(&f.onceTarget)
 }
 
 // maxSeries returns the value of the maximum number of series of a method.

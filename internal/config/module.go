@@ -30,6 +30,8 @@ type Module struct {
 	Auto bool
 	// Named are the collectors of the named methods, and those with a setting that names what to read.
 	Named []*collector.Collector
+	// Custom are the collectors of the user's own metrics. Named has them too.
+	Custom []*collector.Collector
 	// Settings are the settings of the collectors.
 	Settings collector.Settings
 
@@ -56,8 +58,8 @@ const defaultName = "default"
 
 // readModule reads one module of the file.
 func (l *loader) readModule(key, value node) error {
-	if err := key.checkName("a module"); err != nil {
-		return err
+	if !name.MatchString(key.Value) {
+		return key.wrong("the name of a module must match %s", name)
 	}
 	module := defaultModule()
 	module.Name = key.Value
@@ -74,6 +76,7 @@ func (l *loader) readModule(key, value node) error {
 		"dispatcher_sets": intoSets(&module.Settings.DispatcherSets),
 		"max_series":      intoValue(maxSeries(&module)),
 		"legacy_series":   intoBool(&legacy),
+		"custom_metrics":  l.intoCustom(&module.Custom),
 	}
 	for name, read := range known {
 		known[name] = func(n node) error {
@@ -117,12 +120,34 @@ func intoSets(dst *map[string]string) func(node) error {
 	}
 }
 
+// intoCustom returns a function that reads a list of names of custom_metrics.
+func (l *loader) intoCustom(dst *[]*collector.Collector) func(node) error {
+	return func(n node) error {
+		*dst = nil
+		return n.readList(func(element node) error {
+			text, err := element.text()
+			if err != nil {
+				return err
+			}
+			c := l.custom[text]
+			switch {
+			case c == nil:
+				return element.wrong("there is no entry %q in custom_metrics; the entries are %s", text, keysOf(l.custom))
+			case slices.Contains(*dst, c):
+				return element.wrong("the list has %q twice", text)
+			}
+			*dst = append(*dst, c)
+			return nil
+		})
+	}
+}
+
 // resolve sets Auto and Named, and checks combinations of settings. nameOf returns the name of a setting for errors, given its
 // key.
 func (m *Module) resolve(nameOf func(key string) string) *settingError {
 	methods := slices.DeleteFunc(slices.Clone(m.Settings.Named), func(method string) bool { return method == methodAuto })
 	m.Auto = len(methods) < len(m.Settings.Named)
-	if len(m.Settings.Named) == 0 {
+	if len(m.Settings.Named) == 0 && len(m.Custom) == 0 {
 		return &settingError{"methods", errors.New("must name at least one method, or auto")}
 	}
 	named, err := collector.Select(methods)
@@ -145,7 +170,7 @@ func (m *Module) resolve(nameOf func(key string) string) *settingError {
 			return &settingError{"short", fmt.Errorf("%q has no short form; the methods with one are %s", method, strings.Join(shortMethods(), ", "))}
 		}
 	}
-	m.Named = named
+	m.Named = slices.Concat(named, m.Custom)
 	return nil
 }
 

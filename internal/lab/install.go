@@ -28,6 +28,7 @@ func Suites() []string { return []string{Bookworm, Trixie, Forky} }
 var tools = map[string]string{
 	"prometheus":               "prometheus",
 	"prometheus-node-exporter": "prometheus-node-exporter",
+	"prometheus-pushgateway":   "prometheus-pushgateway",
 	"promtool":                 "prometheus",
 	"sipp":                     "sip-tester",
 }
@@ -64,7 +65,7 @@ func Fetched(suite string) bool {
 }
 
 // Tool returns the path of another program that tests use, fetched from Debian as Kamailio is: prometheus,
-// prometheus-node-exporter, promtool or sipp.
+// prometheus-node-exporter, prometheus-pushgateway, promtool or sipp.
 func Tool(ctx context.Context, name string) (string, error) {
 	pkg, ok := tools[name]
 	if !ok {

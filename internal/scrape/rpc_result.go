@@ -81,8 +81,15 @@ func (r *rpcResult) addJob(set *metric.Set, j *job, before time.Time, failures f
 		return before
 	}
 	start := time.Now()
-	err := hint.ErrLostReply
-	if !j.lost {
+	var err error
+	switch {
+	case j.lost:
+		err = hint.ErrLostReply
+	case j.prepared != nil:
+		err = j.prepared.Add(set, r.module.Settings, j.collector)
+	case j.collector.IsCustom():
+		err = errOutOfTime
+	default:
 		err = j.collector.Collect(set, r.module.Settings, j.inTime())
 	}
 	failures.add(method, err)

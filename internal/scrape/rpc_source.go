@@ -136,6 +136,8 @@ type job struct {
 	guessed bool
 	// known is true if the server had the method in an earlier poll.
 	known bool
+	// prepared has the samples of a user's own metrics; nil until they are made, and for other collectors.
+	prepared *collector.Prepared
 	// lost is true if the method is not called, or did not get a reply, because the
 	// reply is probably larger than a datagram.
 	lost bool
@@ -166,7 +168,34 @@ func (s *rpcFetch) callAll(ctx context.Context) {
 	if second := s.addSecondBatch(); len(second) > 0 {
 		s.batch(ctx, second)
 	}
+	s.prepare(ctx)
 	s.learn(chosen)
+}
+
+// prepare evaluates the expressions of users' own metrics. Each collector gets an equal part of the time that is left.
+func (s *rpcFetch) prepare(ctx context.Context) {
+	var custom []int
+	for i, j := range s.outcome.jobs { // without mu: only this goroutine writes to it
+		if j.collector.IsCustom() && !j.lost {
+			custom = append(custom, i)
+		}
+	}
+	for n, i := range custom {
+		j := s.outcome.jobs[i]
+		limited, cancel := withPart(ctx, len(custom)-n)
+		prepared := j.collector.Prepare(limited, j.inTime()[0])
+		cancel()
+		s.update(func(o *outcome) { o.jobs[i].prepared = prepared })
+	}
+}
+
+// withPart returns a context with one of several equal parts of the time that is left.
+func withPart(ctx context.Context, parts int) (context.Context, context.CancelFunc) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(deadline)/time.Duration(parts))
 }
 
 // describeConnection describes the connection at the end of the poll. before is its number at the start.
@@ -315,7 +344,7 @@ func hasAny(methods []string) bool {
 // calls.
 func (s *rpcSource) collectors(wanted func(*collector.Collector) bool) []*collector.Collector {
 	var chosen []*collector.Collector
-	for _, c := range collector.All {
+	for _, c := range slices.Concat(collector.All, s.module.Custom) {
 		if s.target.Protocol == dial.JSONRPC && c.BINRPCOnly {
 			continue
 		}
@@ -333,12 +362,16 @@ func (s *rpcSource) expected() []*collector.Collector {
 }
 
 // sortForBatch sorts collectors into the order of collector.All, in which those with
-// large replies are last. ctl drops the rest of a reply that is not read fast enough,
+// large replies are last; those of users' own metrics come after them. ctl drops the rest of a reply that is not read fast enough,
 // and all replies after it.
 func sortForBatch(collectors []*collector.Collector) {
-	slices.SortFunc(collectors, func(a, b *collector.Collector) int {
-		return slices.Index(collector.All, a) - slices.Index(collector.All, b)
-	})
+	place := func(c *collector.Collector) int {
+		if c.IsCustom() {
+			return len(collector.All)
+		}
+		return slices.Index(collector.All, c)
+	}
+	slices.SortStableFunc(collectors, func(a, b *collector.Collector) int { return place(a) - place(b) })
 }
 
 // learn records which methods the server has, and which replies were lost.
@@ -435,6 +468,9 @@ func (j *job) noSuchMethod() bool {
 
 // isPending reports whether a reply may still arrive.
 func (j *job) isPending() bool {
+	if j.collector.IsCustom() && j.prepared == nil {
+		return !j.lost
+	}
 	return !j.lost && slices.ContainsFunc(j.replies, func(reply collector.Reply) bool { return reply.Err == nil && reply.Received.IsZero() })
 }
 

@@ -158,7 +158,7 @@ func (t *Target) moduleNames() []string {
 // methods returns the methods that a module may call, sorted.
 func (t *Target) methods(module *config.Module) []string {
 	var methods []string
-	for _, c := range collector.All {
+	for _, c := range slices.Concat(collector.All, module.Custom) {
 		if c.BINRPCOnly && t.cfg.URI.Protocol == dial.JSONRPC {
 			continue
 		}
@@ -197,6 +197,17 @@ type Scraped struct {
 	Story string
 	// Release must be called once, after the last use of the Set: its memory is reused for another scrape.
 	Release func()
+}
+
+// Up reports whether Kamailio is known to have replied to a call.
+func (s Scraped) Up() bool {
+	for _, family := range s.Set.Families() {
+		if family.Desc == up && family.Len() > 0 {
+			value, _ := family.Sample(0)
+			return value == 1
+		}
+	}
+	return false
 }
 
 // Scrape polls Kamailio, or joins a poll with the same selection, and returns the

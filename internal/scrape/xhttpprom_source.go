@@ -2,6 +2,7 @@ package scrape
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -80,8 +81,9 @@ func (r pageResult) AddTo(set *metric.Set) summary {
 	for range r.page.BadCount {
 		out.Skip(metric.BadValue, r.page.Bad[0])
 	}
+	own := set.Families()
 	for _, family := range r.page.Families {
-		if isTaken(family.GetName()) {
+		if collector.IsTaken(family.GetName()) || hasName(own, family.GetName()) {
 			out.Skip(metric.Duplicate, family.GetName())
 			continue
 		}
@@ -94,30 +96,8 @@ func (r pageResult) AddTo(set *metric.Set) summary {
 	return all
 }
 
-// ownNames returns the names of all families except those of the routing script.
-var ownNames = sync.OnceValue(func() map[string]bool {
-	names := map[string]bool{}
-	for _, desc := range Metrics() {
-		names[desc.Name] = true
-	}
-	for _, c := range collector.All {
-		for _, desc := range c.Metrics {
-			names[desc.Name] = true
-		}
-	}
-	return names
-})
-
-// isTaken reports whether one of the exporter's own families can have a name, or a name that differs only in the ending that a
-// counter or a histogram adds.
-func isTaken(name string) bool {
-	for _, prefix := range []string{"go_", "process_", "promhttp_", "kamailio_exporter_"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	own := ownNames()
-	// In OpenMetrics, a counter's family is named without the ending of its samples.
+// hasName reports whether a family has the name, or one that a text format writes in the same way.
+func hasName(families []*metric.Family, name string) bool {
 	base := strings.TrimSuffix(name, "_total")
-	return own[base] || own[base+"_total"] || own[name+"_count"] || own[name+"_sum"] || own[name+"_bucket"]
+	return slices.ContainsFunc(families, func(family *metric.Family) bool { return strings.TrimSuffix(family.Desc.Name, "_total") == base })
 }

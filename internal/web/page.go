@@ -3,6 +3,7 @@ package web
 import (
 	"bufio"
 	"errors"
+	"io"
 	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -94,3 +95,10 @@ func (p page) writePieces(w *bufio.Writer, pieces []piece) {
 }
 
 func (p page) shows(name string) bool { return len(p.names) == 0 || slices.Contains(p.names, name) }
+
+// WriteText writes the metrics of a Set in Prometheus' text format.
+func WriteText(w io.Writer, set *metric.Set) error {
+	buffer := bufio.NewWriter(w)
+	dropped := page{own: noFamilies, found: set}.write(buffer, expfmt.NewFormat(expfmt.TypeTextPlain))
+	return errors.Join(dropped, buffer.Flush())
+}

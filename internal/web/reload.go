@@ -71,6 +71,9 @@ func (h *Handler) Reload(ctx context.Context) error {
 	h.pool.Reload(cfg)
 	h.gate.setLimits(cfg.Web.MaxRequests, len(cfg.All()))
 	h.reloader.succeeded()
+	for _, warning := range cfg.Warnings {
+		h.logger.Warn(warning)
+	}
 	h.logger.Info("Reloaded the configuration file", "targets", len(cfg.Targets))
 	return nil
 }

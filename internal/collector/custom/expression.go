@@ -1,0 +1,101 @@
+// Package custom turns the reply of an RPC method into the metrics that a user defines
+// with jq expressions. It never uses the network.
+package custom
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/itchyny/gojq"
+)
+
+// Expression is a compiled jq expression. It may be used concurrently.
+//
+// It is jq 1.8 as gojq implements it, without env, input and import, and with the
+// function each: each("DEST") yields the values of the member DEST, which are none if
+// there is no such member, all elements if the name is repeated and the member is
+// therefore a list, and otherwise one.
+type Expression struct{ code *gojq.Code }
+
+// each is the definition of the function each.
+const each = `def each($name): .[$name]? // empty | if type == "array" then .[] else . end; .`
+
+// eachDefs has the definition of each as gojq represents it.
+var eachDefs = mustParse(each).FuncDefs
+
+func mustParse(text string) *gojq.Query {
+	query, err := gojq.Parse(text)
+	if err != nil {
+		panic(err)
+	}
+	return query
+}
+
+// ErrEnvironment is the error of an expression that reads environment variables.
+var ErrEnvironment = errors.New("env and $ENV are not available: an expression sees the reply only")
+
+// Compile compiles a jq expression. The error says what is wrong and where.
+func Compile(text string) (*Expression, error) {
+	query, err := gojq.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("the jq expression %q is not valid: %w", text, err)
+	}
+	query.FuncDefs = append(append([]*gojq.FuncDef{}, eachDefs...), query.FuncDefs...)
+	readsEnvironment := false
+	code, err := gojq.Compile(query, gojq.WithEnvironLoader(func() []string {
+		readsEnvironment = true
+		return nil
+	}))
+	if readsEnvironment {
+		err = ErrEnvironment
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the jq expression %q does not compile: %w", text, err)
+	}
+	return &Expression{code}, nil
+}
+
+// maxOutputs is the maximum number of outputs of one expression.
+const maxOutputs = 100_000
+
+// errTooManyOutputs is the error of an expression with more than maxOutputs outputs.
+var errTooManyOutputs = fmt.Errorf("the expression has more than %d outputs", maxOutputs)
+
+// run calls yield for each output until it returns false. It ends when ctx is done. The
+// input must not be used afterwards.
+func (e *Expression) run(ctx context.Context, input any, yield func(output any) bool) error {
+	outputs := e.code.RunWithContext(ctx, input)
+	for count := 0; ; count++ {
+		output, ok := outputs.Next()
+		if !ok {
+			return nil
+		}
+		if err, failed := output.(error); failed {
+			return err
+		}
+		if count == maxOutputs {
+			return errTooManyOutputs
+		}
+		if !yield(output) {
+			return nil
+		}
+	}
+}
+
+// one returns the only output. ok is false if there is none.
+func (e *Expression) one(ctx context.Context, input any) (output any, ok bool, err error) {
+	several := false
+	err = e.run(ctx, input, func(next any) bool {
+		several = ok
+		output, ok = next, true
+		return !several
+	})
+	if several {
+		err = errSeveralOutputs
+	}
+	return output, ok, err
+}
+
+// errSeveralOutputs is the error of an expression that must have one output.
+var errSeveralOutputs = errors.New("the expression has more than one output: select one, for example with first(…)")
