@@ -61,10 +61,11 @@ type sample struct {
 	labels []string
 }
 
-// skip is a value of a row that is not a sample.
+// skip counts values of rows that are not samples, by reason.
 type skip struct {
-	reason metric.Reason
-	text   string
+	reason  metric.Reason
+	count   int
+	example string // the first one
 }
 
 // AddTo adds the samples to a Writer, and counts the values that are not samples.
@@ -73,7 +74,9 @@ func (r *Rows) AddTo(out *metric.Writer) {
 		out.Add(s.desc, s.value, s.labels...)
 	}
 	for _, s := range r.skips {
-		out.Skip(s.reason, s.text)
+		for range s.count {
+			out.Skip(s.reason, s.example)
+		}
 	}
 }
 
@@ -138,7 +141,13 @@ func (m *Metric) add(ctx context.Context, row any, rows *Rows) {
 }
 
 func (r *Rows) skip(reason metric.Reason, m *Metric, err error) {
-	r.skips = append(r.skips, skip{reason, m.Desc.Name + ": " + err.Error()})
+	for i := range r.skips {
+		if r.skips[i].reason == reason {
+			r.skips[i].count++
+			return
+		}
+	}
+	r.skips = append(r.skips, skip{reason, 1, m.Desc.Name + ": " + err.Error()})
 }
 
 // number returns a number. A text is a number if it is a decimal one, because Kamailio sends many numbers as texts.

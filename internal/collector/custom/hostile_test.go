@@ -1,0 +1,51 @@
+package custom
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+)
+
+// TestHostileReplies evaluates ordinary expressions for replies that are deep, huge, or have repeated names and odd texts. They
+// must end in time, with valid series or none.
+func TestHostileReplies(t *testing.T) {
+	deep := any(1)
+	for range 60 {
+		deep = rpc.Members{{Name: "a", Value: []any{deep}}}
+	}
+	var rows, repeated, odd []any
+	var members rpc.Members
+	for i := range 100_000 {
+		rows = append(rows, rpc.Members{{Name: "name", Value: "x"}, {Name: "value", Value: i}})
+	}
+	for i := range 10_000 {
+		members = append(members, rpc.Member{Name: "DEST", Value: i})
+	}
+	repeated = append(repeated, members)
+	for _, text := range []string{"\xff\xfe", "\u202e\x1b[2J", strings.Repeat("x", 1<<20), "\n\"\\", "\u0000", "NaN", "1e999", "-0", "0x10", ""} {
+		odd = append(odd, rpc.Members{{Name: strings.ReplaceAll(text, "\x00", ""), Value: text}, {Name: "name", Value: text}, {Name: "value", Value: text}})
+	}
+	for name, records := range map[string][]any{"deep": {deep}, "rows": rows, "repeated": repeated, "odd": odd, "none": nil} {
+		for _, expression := range []string{".[]", "..", ".[] | each(\"DEST\")", ".[] | to_entries?[]", "[..] | length", "[.. | numbers] | sort | .[]", "group_by(.name?)[]?", ".[] | select(.name? == \"x\")"} {
+			value, err := rpc.ValueOf(records...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			got, err := entry(t, expression, ".name? // \"none\"", ".value? // .").Evaluate(ctx, value)
+			cancel()
+			set := metric.NewSet()
+			got.AddTo(set.Writer("e", 1000))
+			for _, family := range set.Families() {
+				if family.Len() > 1000 {
+					t.Errorf("%s: %s has %d series", name, expression, family.Len())
+				}
+			}
+			t.Logf("%s: %s: error %v, %d bytes", name, expression, err, set.Size())
+		}
+	}
+}
