@@ -41,7 +41,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"kamailio.legacy-series":       {{"false", `the flag takes no value, not "false": use --kamailio.legacy-series or --no-kamailio.legacy-series`}},
 	"kamailio.http-config.file":    {{"/no/such/file", `open /no/such/file`}, {"/", `read /: is a directory`}, {" ", `open  : no such file`}},
 	"kamailio.xhttp-prom-url":      all("use for example http://127.0.0.1:5060/metrics", "127.0.0.1:5060", "ftp://127.0.0.1/", "http:///metrics", " http://127.0.0.1/metrics", "/metrics", "http://[::1/", "-1"),
-	"config.file":                  {{"/no/such/file", `open /no/such/file`}, {"/", `read /: is a directory`}},
+	"config.file":                  {{"/no/such/file", `open /no/such/file`}, {"/", `/ is a directory, not a file`}},
 	"config.check":                 {{"1", `the flag takes no value, not "1"`}},
 	"config.expand-environment":    {{"1", `the flag takes no value, not "1"`}},
 	"once":                         {{"1", `the flag takes no value, not "1"`}},

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -37,9 +37,10 @@ var refusedAuthKeys = map[string]string{
 
 // readAuth reads one auth of the file.
 func (l *loader) readAuth(key, value node) error {
-	if !name.MatchString(key.Value) {
-		return key.wrong("the name of an auth must match %s", name)
+	if err := key.checkName("an auth"); err != nil {
+		return err
 	}
+	value.private = true
 	a := &auth{name: key.Value, http: promconfig.DefaultHTTPClientConfig}
 	known := fields{
 		"authorization":     l.readAuthorization(&a.http),
@@ -48,7 +49,7 @@ func (l *loader) readAuth(key, value node) error {
 		"bearer_token_file": intoFile(&a.http.BearerTokenFile),
 		"enable_http2":      intoBool(&a.http.EnableHTTP2),
 		"follow_redirects":  intoBool(&a.http.FollowRedirects),
-		"hosts":             intoList(&a.hosts, parseHost),
+		"hosts":             intoHosts(&a.hosts),
 		"http_headers":      l.readHeaders(&a.http),
 		"tls_config":        l.readTLSConfig(&a.http.TLSConfig),
 	}
@@ -98,18 +99,22 @@ func (l *loader) readAuthorization(dst *promconfig.HTTPClientConfig) func(node) 
 
 func (l *loader) readTLSConfig(dst *promconfig.TLSConfig) func(node) error {
 	return func(n node) error {
-		return n.readFields(fields{
+		err := n.readFields(fields{
 			"ca":                   into(&dst.CA),
 			"ca_file":              intoFile(&dst.CAFile),
 			"cert":                 into(&dst.Cert),
 			"cert_file":            intoFile(&dst.CertFile),
-			"key":                  l.intoSecret(&dst.Key),
+			"key":                  l.intoExpanded((*string)(&dst.Key)),
 			"key_file":             intoFile(&dst.KeyFile),
 			"server_name":          into(&dst.ServerName),
 			"insecure_skip_verify": intoBool(&dst.InsecureSkipVerify),
 			"min_version":          intoTLSVersion(&dst.MinVersion),
 			"max_version":          intoTLSVersion(&dst.MaxVersion),
 		})
+		if err == nil && dst.MaxVersion != 0 && dst.MinVersion > dst.MaxVersion {
+			return n.wrong("min_version must not be above max_version")
+		}
+		return err
 	}
 }
 
@@ -125,46 +130,64 @@ func intoTLSVersion(dst *promconfig.TLSVersion) func(node) error {
 	}
 }
 
+// headerName matches the name of an HTTP header.
+var headerName = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
 func (l *loader) readHeaders(dst *promconfig.HTTPClientConfig) func(node) error {
 	return func(n node) error {
-		dst.HTTPHeaders = &promconfig.Headers{Headers: map[string]promconfig.Header{}}
+		headers := map[string]promconfig.Header{}
+		dst.HTTPHeaders = &promconfig.Headers{Headers: headers}
 		return n.readMapping("of header names", func(key, value node) error {
+			name := http.CanonicalHeaderKey(key.Value)
+			_, reserved := promconfig.ReservedHeaders[name]
+			_, repeated := headers[name]
+			switch {
+			case !headerName.MatchString(name):
+				return key.wrong("the key is not the name of an HTTP header")
+			case reserved:
+				return key.wrong("the header %s must not be set", name)
+			case repeated:
+				return key.wrong("the header is repeated; upper and lower case are the same")
+			}
 			var header promconfig.Header
 			err := value.readFields(fields{
-				"values": intoList(&header.Values, asIs),
-				"secrets": func(n node) error {
-					return n.readList(func(element node) error {
-						var secret promconfig.Secret
-						err := l.intoSecret(&secret)(element)
-						header.Secrets = append(header.Secrets, secret)
-						return err
-					})
-				},
-				"files": func(n node) error {
-					return n.readList(func(element node) error {
-						var file string
-						err := intoFile(&file)(element)
-						header.Files = append(header.Files, file)
-						return err
-					})
-				},
+				"values":  readEach(&header.Values, func(dst *string, n node) (err error) { *dst, err = n.line(); return err }),
+				"secrets": readEach(&header.Secrets, func(dst *promconfig.Secret, n node) error { return l.intoSecret(dst)(n) }),
+				"files":   readEach(&header.Files, func(dst *string, n node) error { return intoFile(dst)(n) }),
 			})
-			if _, reserved := promconfig.ReservedHeaders[http.CanonicalHeaderKey(key.Value)]; reserved {
-				err = errors.Join(err, key.wrong("the header %s must not be set", http.CanonicalHeaderKey(key.Value)))
-			}
-			dst.HTTPHeaders.Headers[key.Value] = header
+			headers[name] = header
 			return err
 		})
 	}
 }
 
-// intoSecret returns a function that reads a secret. The text $NAME stands for the value of an environment variable. Errors do
-// not contain the text.
-func (l *loader) intoSecret(dst *promconfig.Secret) func(node) error {
-	return func(n node) error { return l.intoExpanded((*string)(dst))(n) }
+// readEach returns a function that reads a list into dst, each element with read.
+func readEach[T any](dst *[]T, read func(*T, node) error) func(node) error {
+	return func(n node) error {
+		return n.readList(func(element node) error {
+			var value T
+			err := read(&value, element)
+			*dst = append(*dst, value)
+			return err
+		})
+	}
 }
 
-// intoExpanded returns a function that reads a text, in which $NAME stands for the value of an environment variable.
+// intoSecret returns a function that reads a secret of one line, as intoExpanded does.
+func (l *loader) intoSecret(dst *promconfig.Secret) func(node) error {
+	return func(n node) error {
+		if err := l.intoExpanded((*string)(dst))(n); err != nil {
+			return err
+		}
+		if hasControl(string(*dst)) {
+			return n.wrong("must be a text without control characters, for example line breaks")
+		}
+		return nil
+	}
+}
+
+// intoExpanded returns a function that reads a text, in which $NAME stands for the value of an environment variable. Errors do not
+// contain the text, nor the name of the variable, which could be a secret that begins with $.
 func (l *loader) intoExpanded(dst *string) func(node) error {
 	return func(n node) error {
 		text, err := n.text()
@@ -184,11 +207,14 @@ func (l *loader) intoExpanded(dst *string) func(node) error {
 		}
 		*dst = os.Getenv(variable)
 		if *dst == "" {
-			return n.wrong("the environment variable %s is not set, or empty", variable)
+			return n.wrong("the environment variable with this name is not set, or empty")
 		}
 		return nil
 	}
 }
+
+// variableName matches the name of an environment variable.
+var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // intoFile returns a function that reads the name of a file, which must be readable. A relative name is relative to the
 // directory of the file that contains it.
@@ -199,16 +225,12 @@ func intoFile(dst *string) func(node) error {
 			return err
 		}
 		path = n.path(path)
-		file, err := os.Open(path) //nolint:gosec // the user's configuration names the file
+		file, err := openFile(path)
 		if err != nil {
 			return n.wrong("%w", err)
 		}
-		defer file.Close() //nolint:errcheck // nothing was written
-		if info, err := file.Stat(); err != nil || info.IsDir() {
-			return n.wrong("%s is a directory, not a file", path)
-		}
 		*dst = path
-		return nil
+		return file.Close()
 	}
 }
 
@@ -220,17 +242,38 @@ func (n node) path(path string) string {
 	return filepath.Join(filepath.Dir(n.file), path)
 }
 
-// parseHost parses an element of hosts: a network, an address, or a host name.
+// intoHosts returns a function that reads a list of hosts, which must not be empty.
+func intoHosts(dst *[]string) func(node) error {
+	return func(n node) error {
+		err := intoList(dst, parseHost)(n)
+		if err == nil && len(*dst) == 0 {
+			return n.wrong("hosts must have at least one element")
+		}
+		return err
+	}
+}
+
+// hostName matches a host name in lower case.
+var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?\.?$`)
+
+// parseHost parses an element of hosts: a network, an address, or a host name. It returns the text with which allows compares.
 func parseHost(text string) (string, error) {
 	if strings.Contains(text, "/") {
 		prefix, err := netip.ParsePrefix(text)
-		if err != nil {
+		if err != nil || prefix.Addr().Is4In6() {
 			return "", fmt.Errorf("%q is not a network such as 192.0.2.0/24", text)
 		}
 		return prefix.Masked().String(), nil
 	}
-	host := strings.ToLower(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]"))
-	if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
+	unbracketed := text
+	if strings.HasPrefix(text, "[") {
+		unbracketed = strings.TrimSuffix(text[1:], "]")
+	}
+	if addr, err := netip.ParseAddr(unbracketed); err == nil {
+		return addr.Unmap().String(), nil
+	}
+	host := strings.ToLower(text)
+	if !hostName.MatchString(host) {
 		return "", fmt.Errorf("%q is not a host name, an address or a network; it must not have a port or wildcards", text)
 	}
 	return host, nil
@@ -239,16 +282,14 @@ func parseHost(text string) (string, error) {
 // allows reports whether the auth may be sent to the host of a URL. Host names are compared as texts and not resolved.
 func (a *auth) allows(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
-	addr, notAddr := netip.ParseAddr(host)
+	addr, err := netip.ParseAddr(host)
+	if err != nil {
+		return slices.Contains(a.hosts, host)
+	}
+	addr = addr.Unmap()
 	return slices.ContainsFunc(a.hosts, func(allowed string) bool {
-		if allowed == host {
-			return true
-		}
-		if prefix, err := netip.ParsePrefix(allowed); err == nil {
-			return notAddr == nil && prefix.Contains(addr.Unmap())
-		}
-		other, err := netip.ParseAddr(allowed)
-		return err == nil && notAddr == nil && other.Unmap() == addr.Unmap()
+		prefix, err := netip.ParsePrefix(allowed)
+		return allowed == addr.String() || err == nil && prefix.Contains(addr)
 	})
 }
 

@@ -14,11 +14,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-func parse(t *testing.T, args ...string) *Config {
-	t.Helper()
+func parse(tb testing.TB, args ...string) *Config {
+	tb.Helper()
 	cfg, err := Parse(args)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return cfg
 }

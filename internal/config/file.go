@@ -2,8 +2,12 @@ package config
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -54,10 +58,12 @@ func (e *FileError) Faults() []error {
 // loader reads a configuration file.
 type loader struct {
 	options fileOptions
+	limits  limits
 	modules map[string]*Module
 	auths   map[string]*auth
 	targets []*Target
 	names   map[string]node // the names of targets
+	files   map[string]bool // the files of target_files that have been read
 
 	entries  map[string]*custom.Entry
 	custom   map[string]*collector.Collector // of the entries, by name
@@ -67,22 +73,55 @@ type loader struct {
 
 // loadFile reads a configuration file and its target_files. If the content is wrong, the error is a *FileError.
 func loadFile(path string, options fileOptions) (*file, error) {
-	root, err := readYAML(path)
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
+	content, err := readFile(path)
+	if err != nil {
 		return nil, err
 	}
+	l := &loader{
+		options: options, modules: map[string]*Module{}, auths: map[string]*auth{}, names: map[string]node{}, files: map[string]bool{},
+		entries: map[string]*custom.Entry{}, custom: map[string]*collector.Collector{}, metrics: map[string]node{},
+	}
+	root, err := parseYAML(path, content, &l.limits)
 	if err != nil {
 		return nil, &FileError{err}
 	}
-	l := &loader{
-		options: options, modules: map[string]*Module{}, auths: map[string]*auth{}, names: map[string]node{},
-		entries: map[string]*custom.Entry{}, custom: map[string]*collector.Collector{}, metrics: map[string]node{},
+	if root.isEmpty() {
+		return nil, &FileError{root.wrong("the file is empty")}
 	}
 	fleet, err := l.readRoot(root)
 	if err != nil {
 		return nil, &FileError{err}
 	}
 	return &file{l.modules, l.targets, fleet, l.entries, l.warnings}, nil
+}
+
+// maxFileSize is the maximum size of a file, in bytes. 20,000 targets need less. A file of this size can need 500 MB of memory.
+const maxFileSize = 4 << 20
+
+// readFile reads a regular file.
+func readFile(path string) ([]byte, error) {
+	file, err := openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close() //nolint:errcheck // nothing was written
+	content, err := io.ReadAll(io.LimitReader(file, maxFileSize+1))
+	if err == nil && len(content) > maxFileSize {
+		return nil, fmt.Errorf("%s has more than %d bytes", path, maxFileSize)
+	}
+	return content, err
+}
+
+// openFile opens a regular file. It refuses named pipes, for which a reload could wait without end.
+func openFile(path string) (*os.File, error) {
+	switch info, err := os.Stat(path); {
+	case err != nil: // os.Open has the error, too
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a directory, not a file", path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file", path)
+	}
+	return os.Open(path) //nolint:gosec // the user's configuration names the file
 }
 
 // readRoot reads the modules and the auths before the targets, which refer to them. fleet is described in file.
@@ -127,32 +166,71 @@ func (l *loader) checkFlags(modules node) error {
 	return modules.wrong("the file has the module %s, so the command line must not have %s", defaultName, strings.Join(l.options.givenFlags, ", "))
 }
 
-// readTargetFiles reads the files that a pattern of target_files matches. A pattern with wildcards may match no file.
+// wildcards are the characters with a meaning in a pattern of target_files.
+const wildcards = `*?[`
+
+// readTargetFiles reads the files that a pattern of target_files matches. A pattern with wildcards may match no file. Like in a
+// shell, wildcards do not match a name that begins with a dot, which may be a temporary file of an editor.
 func (l *loader) readTargetFiles(pattern node) error {
 	text, err := pattern.text()
 	if err != nil {
 		return err
 	}
-	paths, err := filepath.Glob(pattern.path(text))
+	paths, err := pattern.glob(text)
 	if err != nil {
-		return pattern.wrong("the pattern %q is not valid", text)
+		return err
 	}
-	if len(paths) == 0 && !strings.ContainsAny(text, `*?[`) {
-		return pattern.wrong("there is no file %s", pattern.path(text))
-	}
-	slices.Sort(paths)
 	var failed []error
 	for _, path := range paths {
-		list, err := readYAML(path)
-		switch {
-		case errors.Is(err, errEmpty): // as programs write it that have no targets now
-			continue
-		case errors.As(err, new(*fs.PathError)):
-			err = pattern.wrong("%w", err)
-		case err == nil:
-			err = l.readTargets(list, false)
+		if l.files[path] {
+			continue // another pattern matches it too
 		}
-		failed = append(failed, err)
+		l.files[path] = true
+		failed = append(failed, l.readTargetFile(pattern, path))
 	}
 	return errors.Join(failed...)
+}
+
+// glob returns the files that a pattern matches, sorted.
+func (n node) glob(pattern string) ([]string, error) {
+	if !strings.ContainsAny(pattern, wildcards) {
+		return []string{n.path(pattern)}, nil
+	}
+	dir, base := filepath.Split(pattern)
+	if !strings.ContainsAny(dir, wildcards) {
+		// filepath.Glob finds nothing in a directory that it cannot read, and all targets would be gone.
+		if _, err := os.ReadDir(n.path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, n.wrong("%w", err)
+		}
+	}
+	full := pattern
+	if !filepath.IsAbs(pattern) { // wildcards in the name of the directory of the main file have no meaning
+		full = filepath.Join(wildcard.ReplaceAllString(filepath.Dir(n.file), `\$0`), pattern)
+	}
+	paths, err := filepath.Glob(full)
+	if err != nil {
+		return nil, n.wrong("the pattern %q is not valid", pattern)
+	}
+	if !strings.HasPrefix(base, ".") {
+		paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") })
+	}
+	slices.Sort(paths)
+	return paths, nil
+}
+
+// wildcard matches a character with a meaning in a pattern.
+var wildcard = regexp.MustCompile(`[*?[\\]`)
+
+// readTargetFile reads a list of targets. pattern is the element of target_files that matches the file. A file without any value is
+// an empty list.
+func (l *loader) readTargetFile(pattern node, path string) error {
+	content, err := readFile(path)
+	if err != nil {
+		return pattern.wrong("%w", err)
+	}
+	list, err := parseYAML(path, content, &l.limits)
+	if err != nil || list.isEmpty() {
+		return err
+	}
+	return l.readTargets(list, false)
 }

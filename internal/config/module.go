@@ -58,8 +58,8 @@ const defaultName = "default"
 
 // readModule reads one module of the file.
 func (l *loader) readModule(key, value node) error {
-	if !name.MatchString(key.Value) {
-		return key.wrong("the name of a module must match %s", name)
+	if err := key.checkName("a module"); err != nil {
+		return err
 	}
 	module := defaultModule()
 	module.Name = key.Value

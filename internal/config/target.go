@@ -11,6 +11,7 @@ import (
 
 	promconfig "github.com/prometheus/common/config"
 	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
@@ -39,7 +40,7 @@ type Target struct {
 
 // Equal reports whether the targets are equal except for their labels, so that a client of one can be used for the other.
 func (t *Target) Equal(other *Target) bool {
-	return t.Name == other.Name && t.URI == other.URI && t.page == other.page && reflect.DeepEqual(t.Modules, other.Modules) &&
+	return t.Name == other.Name && t.URI == other.URI && t.page == other.page && t.AuthName == other.AuthName && reflect.DeepEqual(t.Modules, other.Modules) &&
 		sameAuth(t.auth, other.auth) && sameAuth(t.pageAuth, other.pageAuth)
 }
 
@@ -73,17 +74,19 @@ func (t *Target) SettingName(module *Module, key string) string {
 // targetKeys are the keys of a target, except its name, its modules and its labels.
 var targetKeys = []string{"auth", "uri", "xhttp_prom_auth", "xhttp_prom_url"}
 
-// maxName is the maximum length of the name of a target, in bytes.
+// maxName is the maximum length of the name of a target, a module or an auth, in bytes.
 const maxName = 128
 
 // name matches the names of targets, modules and auths.
 var name = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*$`)
 
-// hostName matches a host name.
-var hostName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?$`)
-
-// variableName matches the name of an environment variable.
-var variableName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+// checkName returns an error if the text of a node is not the name of a target, a module or an auth. what says which of them.
+func (n node) checkName(what string) error {
+	if name.MatchString(n.Value) && len(n.Value) <= maxName {
+		return nil
+	}
+	return n.wrong("the name of %s must match %s and must have at most %d bytes", what, name, maxName)
+}
 
 // reservedLabels are labels that Prometheus or the exporter sets.
 var reservedLabels = []string{"instance", "job"}
@@ -101,6 +104,9 @@ type targetReader struct {
 
 // readTargets reads a list of targets. trusted reports whether they are in the main file.
 func (l *loader) readTargets(list node, trusted bool) error {
+	if list.Kind != yaml.SequenceNode {
+		return list.wrong("must be a list of targets, for example [{name: sbc1, uri: 'unix:/run/kamailio/kamailio_ctl'}], or [] for none")
+	}
 	return list.readList(func(n node) error {
 		t := &targetReader{Target: &Target{}, loader: l, trusted: trusted, auths: map[string]string{}, nodes: map[string]node{}}
 		known := fields{
@@ -135,7 +141,7 @@ func (t *targetReader) readAuthName(key string) func(node) error {
 func (t *targetReader) readLabels(n node) error {
 	t.Labels = map[string]string{}
 	return n.readMapping("of label names and values", func(key, value node) error {
-		text, err := value.text()
+		text, err := value.line()
 		switch {
 		case err != nil:
 			return err
@@ -158,8 +164,8 @@ func (t *targetReader) resolve(n node) error {
 			return n.wrong("the target must have the key %s", key)
 		}
 	}
-	if !name.MatchString(t.Name) || len(t.Name) > maxName {
-		return t.nodes["name"].wrong("the name of a target must match %s and must have at most %d bytes", name, maxName)
+	if err := t.nodes["name"].checkName("a target"); err != nil {
+		return err
 	}
 	if first, taken := t.loader.names[t.Name]; taken {
 		return t.nodes["name"].wrong("the name %q is not unique: the target in %s:%d has it too", t.Name, first.file, first.Line)

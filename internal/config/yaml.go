@@ -6,33 +6,82 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kingpin/v2"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
 )
+
+const (
+	// maxValues is the maximum number of values in all files together. A value that has aliases counts again for each of them.
+	maxValues = 1_000_000
+	// maxErrors is the maximum number of errors that are shown.
+	maxErrors = 50
+)
+
+// limits ends the reading of files that have too many values or errors.
+type limits struct {
+	values, errors int
+	reached        bool
+}
 
 // node is a YAML value and the file that has it.
 type node struct {
 	*yaml.Node
-	file string
+	file   string
+	limits *limits // of all files together
+	// private reports whether the value is in an auth. Errors do not show such values, and no unknown keys, which may be secrets too.
+	private bool
 }
 
+// at returns a child, or what an alias stands for.
 func (n node) at(child *yaml.Node) node {
 	if child.Kind == yaml.AliasNode {
 		child = child.Alias
 	}
-	return node{child, n.file}
+	n.Node = child
+	n.limits.values++
+	return n
 }
 
-// wrong returns an error that begins with the node's file and line.
+// wrong returns an error that begins with the node's file and line. It has no line breaks, which even the name of a file can have.
 func (n node) wrong(format string, args ...any) error {
-	return fmt.Errorf("%s:%d: %w", n.file, n.Line, fmt.Errorf(format, args...))
+	n.limits.errors++
+	return errors.New(cli.Printable(fmt.Sprintf("%s:%d: %v", n.file, n.Line, fmt.Errorf(format, args...))))
+}
+
+// ended reports whether a limit has been reached, so that no more children may be read. Its error is nil if an earlier call
+// returned one.
+func (n node) ended() (bool, error) {
+	switch {
+	case n.limits.reached:
+		return true, nil
+	case n.limits.values > maxValues:
+		n.limits.reached = true
+		return true, n.wrong("the configuration must not have more than %d values; an alias counts like what it stands for", maxValues)
+	case n.limits.errors >= maxErrors:
+		n.limits.reached = true
+		return true, n.wrong("the file is not read further after %d errors", maxErrors)
+	}
+	return false, nil
+}
+
+// isEmpty reports whether the node is that of a file without any value.
+func (n node) isEmpty() bool { return n.Kind == 0 || n.Tag == "!!null" }
+
+// checkTag returns an error if the value has a tag, such as !vault, which the loader would ignore.
+func (n node) checkTag() error {
+	if n.Style&yaml.TaggedStyle == 0 {
+		return nil
+	}
+	return n.wrong("a value must not have a YAML tag: put a text that begins with ! in quotes")
 }
 
 // fields are the keys that a mapping may have, each with the function that reads its value.
@@ -49,10 +98,18 @@ func (n node) readFieldsOf(known fields, allowed string) error {
 	return n.readMapping("with the keys "+allowed, func(key, value node) error {
 		read, ok := known[key.Value]
 		if !ok {
-			return key.wrong("unknown key %q, allowed are %s", key.Value, allowed)
+			return key.wrong("unknown key%s, allowed are %s", key.quoted(), allowed)
 		}
 		return read(value)
 	})
+}
+
+// quoted returns the text of the node in quotes, after a space, or "" if it is private.
+func (n node) quoted() string {
+	if n.private {
+		return ""
+	}
+	return " " + strconv.Quote(n.Value)
 }
 
 // readMapping calls read for each key of a mapping. A key that occurs twice is an error. what describes the mapping.
@@ -63,13 +120,21 @@ func (n node) readMapping(what string, read func(key, value node) error) error {
 	var wrong []error
 	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
+		if ended, err := n.ended(); ended {
+			wrong = append(wrong, err)
+			break
+		}
 		key, value := n.at(n.Content[i]), n.at(n.Content[i+1])
+		if err := errors.Join(key.checkTag(), value.checkTag()); err != nil {
+			wrong = append(wrong, err)
+			continue
+		}
 		if key.Kind != yaml.ScalarNode || key.Tag == "!!merge" {
 			wrong = append(wrong, key.wrong("a key must be a plain word"))
 			continue
 		}
 		if line, repeated := lines[key.Value]; repeated {
-			wrong = append(wrong, key.wrong("the key %q is repeated; it is also in line %d", key.Value, line))
+			wrong = append(wrong, key.wrong("the key%s is repeated; it is also in line %d", key.quoted(), line))
 			continue
 		}
 		lines[key.Value] = key.Line
@@ -84,8 +149,17 @@ func (n node) readList(read func(node) error) error {
 		return n.wrong("must be a list, for example [a, b]")
 	}
 	var wrong []error
-	for _, element := range n.Content {
-		wrong = append(wrong, read(n.at(element)))
+	for _, child := range n.Content {
+		if ended, err := n.ended(); ended {
+			wrong = append(wrong, err)
+			break
+		}
+		element := n.at(child)
+		err := element.checkTag()
+		if err == nil {
+			err = read(element)
+		}
+		wrong = append(wrong, err)
 	}
 	return errors.Join(wrong...)
 }
@@ -97,6 +171,18 @@ func (n node) text() (string, error) {
 	}
 	return n.Value, nil
 }
+
+// line reads a text without control characters.
+func (n node) line() (string, error) {
+	text, err := n.text()
+	if err == nil && hasControl(text) {
+		return "", n.wrong("must be a text without control characters, for example line breaks")
+	}
+	return text, err
+}
+
+// hasControl reports whether a text has control characters.
+func hasControl(text string) bool { return strings.ContainsFunc(text, unicode.IsControl) }
 
 // into returns a function that reads a text into dst.
 func into(dst *string) func(node) error {
@@ -111,6 +197,7 @@ func into(dst *string) func(node) error {
 func intoList[T comparable](dst *[]T, parse func(string) (T, error)) func(node) error {
 	return func(n node) error {
 		*dst = nil
+		seen := map[T]bool{}
 		return n.readList(func(element node) error {
 			text, err := element.text()
 			if err != nil {
@@ -120,9 +207,10 @@ func intoList[T comparable](dst *[]T, parse func(string) (T, error)) func(node) 
 			if err != nil {
 				return element.wrong("%w", err)
 			}
-			if slices.Contains(*dst, parsed) {
+			if seen[parsed] {
 				return element.wrong("the list has %q twice", text)
 			}
+			seen[parsed] = true
 			*dst = append(*dst, parsed)
 			return nil
 		})
@@ -156,65 +244,69 @@ func intoValue(dst kingpin.Value) func(node) error {
 	}
 }
 
-// maxFile is the maximum size of a file, in bytes. 100,000 targets need less.
-const maxFile = 16 << 20
-
-// errEmpty is the error of a file without any value.
-var errEmpty = errors.New("the file is empty")
-
-// readYAML reads a file that is one YAML document.
-func readYAML(path string) (node, error) {
-	file, err := os.Open(path) //nolint:gosec // the user's configuration names the file
-	if err != nil {
-		return node{}, err
+// parseYAML reads a file that is one YAML document. The node of an empty file is empty.
+func parseYAML(file string, content []byte, limits *limits) (node, error) {
+	root := node{Node: &yaml.Node{Line: 1}, file: file, limits: limits}
+	if err := root.checkEncoding(content); err != nil {
+		return root, err
 	}
-	defer file.Close() //nolint:errcheck // nothing was written
-	content, err := io.ReadAll(io.LimitReader(file, maxFile+1))
-	if err != nil {
-		return node{}, err
-	}
-	if len(content) > maxFile {
-		return node{}, fmt.Errorf("%s: the file has more than %d bytes", path, maxFile)
-	}
-	return parseYAML(path, content)
-}
-
-// parseYAML parses the content of a file that is one YAML document.
-func parseYAML(file string, content []byte) (node, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	var document, more yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		return node{}, fmt.Errorf("%s: %w", file, errEmpty)
+		return root, nil
 	} else if err != nil {
-		return node{}, syntaxError(file, content, err)
+		return root, root.syntaxError(content, err)
 	}
 	if err := decoder.Decode(&more); err == nil {
-		return node{}, node{&more, file}.wrong("the file must be one YAML document")
+		return root, root.at(&more).wrong("the file must be one YAML document")
 	} else if !errors.Is(err, io.EOF) {
-		return node{}, syntaxError(file, content, err)
+		return root, root.syntaxError(content, err)
 	}
-	return node{file: file}.at(document.Content[0]), nil
+	root = root.at(document.Content[0])
+	return root, root.checkTag()
 }
 
-// yamlError matches an error of the YAML library. It has no line if that is the first one, or if a character is not allowed.
-var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
-
-// syntaxError returns an error of the YAML library with the file and the line.
-func syntaxError(file string, content []byte, err error) error {
-	match := yamlError.FindStringSubmatch(err.Error())
-	if match == nil {
-		return fmt.Errorf("%s: %w", file, err)
+// checkEncoding returns an error if a file is not UTF-8, or has a control character that is not allowed in YAML. The YAML library
+// would not say in which line it is.
+func (n node) checkEncoding(content []byte) error {
+	n.Node = &yaml.Node{Line: 1}
+	for at := 0; at < len(content); {
+		r, size := utf8.DecodeRune(content[at:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return n.wrong("the file must be a text in UTF-8")
+		case r == '\n':
+			n.Line++
+		case r == '\t', r == '\r', r == '\u0085':
+		case unicode.IsControl(r), r == '\ufeff' && at > 0, r == '\ufffe', r == '\uffff':
+			return n.wrong("the file has the character %U, which is not allowed", r)
+		}
+		at += size
 	}
-	line := match[1]
-	if line == "" {
-		line = strconv.Itoa(1 + bytes.Count(content[:badCharacter(content)], []byte("\n")))
-	}
-	return fmt.Errorf("%s:%s: %s", file, line, match[2])
+	return nil
 }
 
-// badCharacter returns the index of the first character that YAML does not allow, 0 if there is none.
-func badCharacter(content []byte) int {
-	return max(0, bytes.IndexFunc(content, func(r rune) bool {
-		return r == utf8.RuneError || r == 0x7f || r < ' ' && !strings.ContainsRune("\t\r\n", r)
-	}))
+var (
+	// yamlLine matches the line number in an error of the YAML library, which has none for the first line.
+	yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
+	// unknownAnchor matches an error of the YAML library that has a part of the file, but no line.
+	unknownAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.*)' referenced$`)
+)
+
+// syntaxError returns an error of the YAML library with the file in front of the line, and without parts of the file.
+func (n node) syntaxError(content []byte, err error) error {
+	n.Node = &yaml.Node{Line: 1}
+	text := err.Error()
+	if match := unknownAnchor.FindStringSubmatch(text); match != nil {
+		alias := regexp.MustCompile(`\*` + regexp.QuoteMeta(match[1]) + `(?:[^\w-]|$)`).FindIndex(content)
+		if alias != nil {
+			n.Line += bytes.Count(content[:alias[0]], []byte("\n"))
+		}
+		return n.wrong("the alias has no anchor: put a text that begins with * in quotes")
+	}
+	match := yamlLine.FindStringSubmatch(text)
+	if line, err := strconv.Atoi(match[1]); err == nil {
+		n.Line = line
+	}
+	return n.wrong("%s", strings.TrimPrefix(text, match[0]))
 }
