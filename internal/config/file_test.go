@@ -124,7 +124,12 @@ func TestFileErrors(t *testing.T) {
 	}{
 		{"", nil, "FILE:1: the file is empty"},
 		{"# nothing\n", nil, "FILE:1: the file is empty"},
-		{"a: [\n", nil, "FILE:1: did not find expected node content"},
+		{"a: [\n", nil, "FILE:2: did not find expected node content"},
+		{"a: 1\n\n- b\n", nil, "FILE:3: did not find expected key"},
+		{"a:\n  b: [1, 2\n  c: d\n", nil, "FILE:2: did not find expected ',' or ']'"},
+		{"a: 1\nb: {c: 1\n", nil, "FILE:2: did not find expected ',' or '}'"},
+		{"a: 1\nb: !x!y z\n", nil, "FILE:2: found undefined tag handle"},
+		{"a: 1\nb: 2\n c: 3\n", nil, "FILE:3: mapping values are not allowed in this context"},
 		{"\tx: 1\n", nil, "FILE:1: found character that cannot start any token"},
 		{"a\x00: 1\n", nil, "FILE:1: the file has the character U+0000, which is not allowed"},
 		{"[]\n", nil, "FILE:1: must be a mapping with the keys KEYS"},

@@ -291,6 +291,9 @@ var (
 	yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 	// unknownAnchor matches an error of the YAML library that has a part of the file, but no line.
 	unknownAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.*)' referenced$`)
+	// parserError matches the errors of the YAML library whose lines are counted from 0. Those of its scanner are counted from 1.
+	// Source: parser.fail in its decode.go, and parserc.go.
+	parserError = regexp.MustCompile(`^(did not find expected (key|'-' indicator|',' or|node content|<)|found (undefined tag handle|duplicate %|incompatible YAML))`)
 )
 
 // syntaxError returns an error of the YAML library with the file in front of the line, and without parts of the file.
@@ -305,8 +308,12 @@ func (n node) syntaxError(content []byte, err error) error {
 		return n.wrong("the alias has no anchor: put a text that begins with * in quotes")
 	}
 	match := yamlLine.FindStringSubmatch(text)
+	text = strings.TrimPrefix(text, match[0])
 	if line, err := strconv.Atoi(match[1]); err == nil {
 		n.Line = line
+		if parserError.MatchString(text) {
+			n.Line++
+		}
 	}
-	return n.wrong("%s", strings.TrimPrefix(text, match[0]))
+	return n.wrong("%s", text)
 }
