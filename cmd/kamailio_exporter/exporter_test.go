@@ -69,6 +69,14 @@ func start(t *testing.T, args ...string) *exporter {
 
 func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 	t.Helper()
+	e := runCommand(t, cmd)
+	e.awaitListening()
+	return e
+}
+
+// runCommand starts an exporter and does not wait until it listens.
+func runCommand(t *testing.T, cmd *exec.Cmd) *exporter {
+	t.Helper()
 	e := &exporter{t: t, log: child.NewLog(), ended: make(chan struct{})}
 	cmd.Stderr = e.log
 	if err := cmd.Start(); err != nil {
@@ -90,12 +98,17 @@ func startCommand(t *testing.T, cmd *exec.Cmd) *exporter {
 			t.Logf("the exporter's log:\n%s", e.log)
 		}
 	})
+	return e
+}
+
+// awaitListening waits until the exporter listens.
+func (e *exporter) awaitListening() {
+	e.t.Helper()
 	address, err := e.log.Await(child.Listening, e.ended, logPatience)
 	if err != nil {
-		t.Fatal("the exporter: ", err)
+		e.t.Fatal("the exporter: ", err)
 	}
 	e.url = "http://" + address[1]
-	return e
 }
 
 // get gets a page. headers are names and values in turn.

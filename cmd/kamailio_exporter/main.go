@@ -74,6 +74,9 @@ func summary(cfg *config.Config) string {
 	if cfg.File == "" {
 		return "The flags are valid."
 	}
+	if len(cfg.Targets) == 1 {
+		return cfg.File + " is valid: 1 target."
+	}
 	return fmt.Sprintf("%s is valid: %d targets.", cfg.File, len(cfg.Targets))
 }
 

@@ -352,7 +352,7 @@ func TestConfigCheck(t *testing.T) {
 		status         int
 		stdout, stderr string
 	}{
-		{[]string{"--config.file", valid}, 0, valid + " is valid: 1 targets.\n", ""},
+		{[]string{"--config.file", valid}, 0, valid + " is valid: 1 target.\n", ""},
 		{[]string{"-u", noKamailio}, 0, "The flags are valid.\n", ""},
 		{[]string{"--config.file", wrong}, 1, "", "kamailio_exporter: error: " + wrong + ":2: unknown key \"color\", allowed are auth, labels, modules, name, uri, xhttp_prom_auth, xhttp_prom_url\n" +
 			"kamailio_exporter: error: " + wrong + ":3: the target must have the key uri\n"},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,4 +111,30 @@ func TestReloadBySignal(t *testing.T) {
 	if _, body := e.get("/sd"); strings.Count(string(body), "__param_target") != 2 {
 		t.Errorf("the targets are %s", body)
 	}
+}
+
+// TestHangupDuringTheStart sends SIGHUP while the exporter parses its flags: it waits for one of their files, a FIFO.
+func TestHangupDuringTheStart(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "http.yml")
+	if err := syscall.Mkfifo(file, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e := runCommand(t, command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", noKamailio, "--kamailio.http-config.file", file))
+	go func() {
+		<-e.ended // nothing reads the FIFO any more
+		if fifo, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0); err == nil {
+			fifo.Close()
+		}
+	}()
+	fifo, err := os.OpenFile(file, os.O_WRONLY, 0) // waits until the exporter opens it
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.process.Signal(syscall.SIGHUP); err != nil {
+		t.Error(err)
+	}
+	fifo.Close()
+	e.awaitListening()
+	e.awaitLog("Received SIGHUP: there is no configuration file to reload")
 }
