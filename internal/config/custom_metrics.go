@@ -21,10 +21,11 @@ import (
 
 // readCustomMetrics reads one entry of custom_metrics.
 func (l *loader) readCustomMetrics(key, value node) error {
-	if !name.MatchString(key.Value) {
-		return key.wrong("the name of an entry of custom_metrics must match %s", name)
+	if err := key.checkName("an entry of custom_metrics"); err != nil {
+		return err
 	}
 	entry := &custom.Entry{Name: key.Value}
+	l.custom[entry.Name] = &collector.Collector{} // so that modules may name an entry that has errors
 	readOnly := false
 	var method, metrics node
 	keep := func(dst *node) func(node) error {
@@ -113,12 +114,19 @@ func (n node) arg() (any, error) {
 	}
 }
 
+// maxExpression is the maximum length of a jq expression, in bytes. The compiler of much longer ones overflows Go's stack, which
+// ends the program.
+const maxExpression = 64 << 10
+
 // intoExpression returns a function that reads a jq expression.
 func intoExpression(dst **custom.Expression) func(node) error {
 	return func(n node) error {
 		text, err := n.text()
 		if err != nil {
 			return err
+		}
+		if len(text) > maxExpression {
+			return n.wrong("a jq expression must have at most %d bytes", maxExpression)
 		}
 		if *dst, err = custom.Compile(text); err != nil {
 			return n.wrong("%w", err)

@@ -35,6 +35,8 @@ func TestLimits(t *testing.T) {
 		"aliases with errors":     {"targets: [&a {" + numbers(1000, "k%d: 1,") + "}" + strings.Repeat(", *a", 1000) + "]", "the file is not read further after 50 errors"},
 		"depth":                   {strings.Repeat("[", 20_000), "exceeded max depth of 10000"},
 		"alias of what has it":    {"modules: &a {x: *a}", ""},
+		"expression":              {entryWith("'.[]'", "'"+strings.Repeat("1//", 1_000_000)+"1'"), "c.yml:5: a jq expression must have at most 65536 bytes"},
+		"longest expression":      {entryWith("'.[]'", "'"+strings.Repeat("1//", 21_800)+"1'"), "<nil>"},
 		"size":                    {strings.Repeat("#", maxFileSize+1), "c.yml has more than 4194304 bytes"},
 		"long list without error": {"modules: {a: {stats_groups: [" + numbers(200_000, "g%d,") + "]}}", ""},
 	} {
