@@ -26,6 +26,11 @@ func NewCustom(entry *custom.Entry) *Collector {
 	}
 }
 
+// Equal reports whether the collectors are the same, or have the same metrics of a user.
+func (c *Collector) Equal(other *Collector) bool {
+	return c == other || c.entry != nil && other.entry != nil && c.entry.Equal(other.entry)
+}
+
 // IsCustom reports whether the collector has a user's own metrics. Its replies need
 // Prepare.
 func (c *Collector) IsCustom() bool { return c.entry != nil }

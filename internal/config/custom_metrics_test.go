@@ -97,3 +97,38 @@ func TestCustomMetricsErrors(t *testing.T) {
 		}
 	}
 }
+
+// TestEqualCustomMetrics loads a file again: without a change, the targets are equal, so that a reload keeps their connections.
+func TestEqualCustomMetrics(t *testing.T) {
+	const targets = "targets: [{name: a, uri: 'unix:/x'}]\n"
+	first, err := load(t, entryWith("htable.get", "htable.get")+targets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []struct {
+		old, replacement string
+		equal            bool
+	}{
+		{"custom_metrics:\n", "# a comment\ncustom_metrics:\n", true},
+		{"htable.get", "htable.dump", false},
+		{"[calls, total]", "[calls, other]", false},
+		{"[calls, total]", "[calls, 5]", false},
+		{"'.[]'", "'.[0]'", false},
+		{"    rows: '.[]'\n", "", false},
+		{"lab_calls", "lab_others", false},
+		{"gauge", "counter", false},
+		{"help: Calls.", "help: Other calls.", false},
+		{"{key: .name}", "{key: .value}", false},
+		{"{key: .name}", "{other: .name}", false},
+		{"value: .value", "value: .name", false},
+		{"  calls:\n    method", "  others: {method: core.uptime, metrics: [{name: x, value: '.[0].uptime'}]}\n  calls:\n    method", true}, // is in no module
+	} {
+		second, err := load(t, entryWith(change.old, change.replacement)+targets)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := first.Targets[0].Equal(second.Targets[0]); got != change.equal {
+			t.Errorf("%q becomes %q: equal is %t", change.old, change.replacement, got)
+		}
+	}
+}

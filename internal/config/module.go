@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -140,6 +141,13 @@ func (l *loader) intoCustom(dst *[]*collector.Collector) func(node) error {
 			return nil
 		})
 	}
+}
+
+// equal reports whether the modules are equal. Collectors of custom metrics are made anew each time that a file is loaded.
+func (m *Module) equal(other *Module) bool {
+	a, b := *m, *other
+	a.Named, a.Custom, b.Named, b.Custom = nil, nil, nil, nil
+	return reflect.DeepEqual(a, b) && slices.EqualFunc(m.Named, other.Named, (*collector.Collector).Equal)
 }
 
 // resolve sets Auto and Named, and checks combinations of settings. nameOf returns the name of a setting for errors, given its

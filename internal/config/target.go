@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,7 +39,7 @@ type Target struct {
 
 // Equal reports whether the targets are equal except for their labels, so that a client of one can be used for the other.
 func (t *Target) Equal(other *Target) bool {
-	return t.Name == other.Name && t.URI == other.URI && t.page == other.page && t.AuthName == other.AuthName && reflect.DeepEqual(t.Modules, other.Modules) &&
+	return t.Name == other.Name && t.URI == other.URI && t.page == other.page && t.AuthName == other.AuthName && slices.EqualFunc(t.Modules, other.Modules, (*Module).equal) &&
 		sameAuth(t.auth, other.auth) && sameAuth(t.pageAuth, other.pageAuth)
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -38,6 +40,15 @@ type Metric struct {
 	Labels []*Expression
 	// Value is the value. Without an output there is no sample.
 	Value *Expression
+}
+
+// Equal reports whether the entries make the same metrics of the same call.
+func (e *Entry) Equal(other *Entry) bool {
+	return e.Name == other.Name && reflect.DeepEqual(e.Call, other.Call) && e.Rows.Equal(other.Rows) && slices.EqualFunc(e.Metrics, other.Metrics, Metric.equal)
+}
+
+func (m Metric) equal(other Metric) bool {
+	return reflect.DeepEqual(m.Desc, other.Desc) && slices.EqualFunc(m.Labels, other.Labels, (*Expression).Equal) && m.Value.Equal(other.Value)
 }
 
 // Descs returns the families of the entry.

@@ -16,7 +16,18 @@ import (
 // function each: each("DEST") yields the values of the member DEST, which are none if
 // there is no such member, all elements if the name is repeated and the member is
 // therefore a list, and otherwise one.
-type Expression struct{ code *gojq.Code }
+type Expression struct {
+	code   *gojq.Code
+	source string
+}
+
+// Equal reports whether the texts of the expressions are equal. Nil is equal to nil only.
+func (e *Expression) Equal(other *Expression) bool {
+	if e == nil || other == nil {
+		return e == other
+	}
+	return e.source == other.source
+}
 
 // each is the definition of the function each.
 const each = `def each($name): .[$name]? // empty | if type == "array" then .[] else . end; .`
@@ -53,7 +64,7 @@ func Compile(text string) (*Expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the jq expression %q does not compile: %w", text, err)
 	}
-	return &Expression{code}, nil
+	return &Expression{code, text}, nil
 }
 
 // maxOutputs is the maximum number of outputs of one expression.
