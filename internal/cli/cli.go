@@ -7,21 +7,26 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 
 	"github.com/alecthomas/kingpin/v2"
 	"github.com/prometheus/common/version"
 )
 
+// setGlobals sets what is the same for all applications, because kingpin has no settings for one.
+var setGlobals = sync.OnceFunc(func() {
+	// By default kingpin replaces an argument @FILE by the lines of the file, flags
+	// included. Here @ is an ordinary character, which values of Kamailio's hash
+	// tables can start with.
+	kingpin.EnableFileExpansion = false
+	kingpin.ManPageTemplate = manPage
+	useModuleVersion()
+})
+
 // New returns an application with the flags --help, -h and --version, which print to
 // standard output. It also sets the version of package prometheus/common/version.
 func New(name, help string) *kingpin.Application {
-	// By default kingpin replaces an argument @FILE by the lines of the file, flags
-	// included. Here @ is an ordinary character, which values of Kamailio's hash
-	// tables can start with. The setting is global: kingpin has none for one
-	// application.
-	kingpin.EnableFileExpansion = false
-	useModuleVersion()
-	kingpin.ManPageTemplate = manPage // also global
+	setGlobals()
 	app := kingpin.New(name, help)
 	app.UsageFuncs(manPageFuncs)
 	app.HelpFlag.Short('h').Help("Show this help.")

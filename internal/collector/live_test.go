@@ -165,9 +165,16 @@ func TestLiveWrongStatistics(t *testing.T) {
 					t.Errorf("%s is missing: Kamailio may compute it correctly now", wrong)
 				}
 			}
-			registrations, _, err := live(t, k.URI("unix"), uacRegDump, Settings{})
-			if err != nil || !slices.Contains(registrations, `kamailio_uac_registrations{state="disabled"} 1`) {
-				t.Errorf("registrations %q, %v", registrations, err)
+			for registrations := []string(nil); !slices.Contains(registrations, `kamailio_uac_registrations{state="disabled"} 1`); { // loaded after the start
+				select {
+				case <-t.Context().Done():
+					t.Fatalf("registrations %q", registrations)
+				case <-again.C:
+				}
+				var err error
+				if registrations, _, err = live(t, k.URI("unix"), uacRegDump, Settings{}); err != nil {
+					t.Fatal(err)
+				}
 			}
 		})
 	}
