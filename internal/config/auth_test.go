@@ -233,3 +233,32 @@ func TestHosts(t *testing.T) {
 		}
 	}
 }
+
+// TestSecretFilesAreReadAgain changes the password and the header in files. The next request has the new ones, without a reload.
+func TestSecretFilesAreReadAgain(t *testing.T) {
+	var seen string
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		user, password, _ := request.BasicAuth()
+		seen = user + " " + password + " " + request.Header.Get("X-Key")
+	}))
+	defer server.Close()
+	dir := writeFiles(t, map[string]string{
+		"c.yml": "auths: {a: {basic_auth: {username_file: secrets/user, password_file: secrets/password}, http_headers: {X-Key: {files: [secrets/key]}}}}\n" +
+			"targets: [{name: a, uri: '" + server.URL + "', auth: a}]\n",
+		"secrets/user": "u\n", "secrets/password": "p\n", "secrets/key": "k\n",
+	})
+	target := parse(t, "--config.file", filepath.Join(dir, "c.yml")).Targets[0]
+	contact(t, target)
+	if seen != "u p k" {
+		t.Errorf("the request has %q", seen)
+	}
+	for name, content := range map[string]string{"user": " v ", "password": "q", "key": "l"} {
+		if err := os.WriteFile(filepath.Join(dir, "secrets", name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	contact(t, target)
+	if seen != "v q l" {
+		t.Errorf("with other files, the request has %q", seen)
+	}
+}

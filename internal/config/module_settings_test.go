@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // parseModule parses a file that has the module "default" with the given lines, of which the first is line 3.
@@ -71,4 +72,27 @@ func TestDispatcherSetsOfAModule(t *testing.T) {
 	}
 	checkModuleError(t, "must be a mapping of ids of dispatcher sets to names, for example {1: carriers}", "timeout: 1s", "dispatcher_sets: [carriers]")
 	checkModuleError(t, `the key "1" is repeated`, "dispatcher_sets: {1: a,", "  1: b}")
+}
+
+// TestModulesTakeNoValuesFromOthers has modules without the key timeout beside one with it, with and without the flag.
+func TestModulesTakeNoValuesFromOthers(t *testing.T) {
+	const targets = "targets: [{name: a, uri: 'unix:/a'}, {name: b, uri: 'unix:/a', modules: [slow]}, {name: c, uri: 'unix:/a', modules: [empty]}]\n"
+	for _, test := range []struct {
+		modules string
+		args    []string
+		want    []time.Duration // of the modules of the targets
+	}{
+		{"modules: {default: {timeout: 7s}, slow: {timeout: 9s}, empty: {}}\n", nil, []time.Duration{7 * time.Second, 9 * time.Second, 5 * time.Second}},
+		{"modules: {slow: {timeout: 9s}, empty: {}}\n", []string{"-t", "3s"}, []time.Duration{3 * time.Second, 9 * time.Second, 5 * time.Second}},
+	} {
+		cfg, err := load(t, test.modules+targets, test.args...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, target := range cfg.Targets {
+			if got := target.Module("").Timeout; got != test.want[i] {
+				t.Errorf("%s%q: the timeout of target %s is %v, want %v", test.modules, test.args, target.Name, got, test.want[i])
+			}
+		}
+	}
 }
