@@ -1,5 +1,5 @@
-// Package config turns the command line into one checked value. No other package except those of the programs knows the names
-// of flags.
+// Package config turns the command line and the configuration file into one checked value. No other package except those of the
+// programs knows the names of flags and keys.
 package config
 
 import (

@@ -170,7 +170,8 @@ func (l *loader) checkFlags(modules node) error {
 const wildcards = `*?[`
 
 // readTargetFiles reads the files that a pattern of target_files matches. A pattern with wildcards may match no file. Like in a
-// shell, wildcards do not match a name that begins with a dot, which may be a temporary file of an editor.
+// shell, a wildcard does not match a dot at the beginning of a name: it may be a temporary file of an editor, or a directory of a
+// ConfigMap of Kubernetes.
 func (l *loader) readTargetFiles(pattern node) error {
 	text, err := pattern.text()
 	if err != nil {
@@ -196,30 +197,47 @@ func (n node) glob(pattern string) ([]string, error) {
 	if !strings.ContainsAny(pattern, wildcards) {
 		return []string{n.path(pattern)}, nil
 	}
-	dir, base := filepath.Split(pattern)
-	if !strings.ContainsAny(dir, wildcards) {
+	if dir := filepath.Dir(pattern); !strings.ContainsAny(dir, wildcards) {
 		// filepath.Glob finds nothing in a directory that it cannot read, and all targets would be gone.
 		if _, err := os.ReadDir(n.path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, n.wrong("%w", err)
 		}
 	}
-	full := pattern
-	if !filepath.IsAbs(pattern) { // wildcards in the name of the directory of the main file have no meaning
-		full = filepath.Join(wildcard.ReplaceAllString(filepath.Dir(n.file), `\$0`), pattern)
+	full := filepath.Clean(pattern)
+	if !filepath.IsAbs(pattern) {
+		full = filepath.Join(literal(filepath.Dir(n.file)), pattern)
 	}
 	paths, err := filepath.Glob(full)
 	if err != nil {
 		return nil, n.wrong("the pattern %q is not valid", pattern)
 	}
-	if !strings.HasPrefix(base, ".") {
-		paths = slices.DeleteFunc(paths, func(path string) bool { return strings.HasPrefix(filepath.Base(path), ".") })
-	}
+	paths = slices.DeleteFunc(paths, func(path string) bool { return matchesDot(full, path) })
 	slices.Sort(paths)
 	return paths, nil
 }
 
+// matchesDot reports whether a wildcard at the beginning of a name in a pattern matches a dot in the path.
+func matchesDot(pattern, path string) bool {
+	const separator = string(filepath.Separator)
+	patterns, names := strings.Split(pattern, separator), strings.Split(path, separator)
+	for i := range min(len(patterns), len(names)) {
+		if strings.HasPrefix(names[i], ".") && strings.IndexAny(patterns[i], wildcards) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // wildcard matches a character with a meaning in a pattern.
 var wildcard = regexp.MustCompile(`[*?[\\]`)
+
+// literal returns a pattern that matches only the directory with that name. Patterns on Windows cannot have literal wildcards.
+func literal(dir string) string {
+	if filepath.Separator == '\\' {
+		return dir
+	}
+	return wildcard.ReplaceAllString(dir, `\$0`)
+}
 
 // readTargetFile reads a list of targets. pattern is the element of target_files that matches the file. A file without any value is
 // an empty list.
