@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
@@ -24,6 +25,8 @@ type auth struct {
 	// file may use the auth for any host, and targets of target_files cannot use it.
 	hosts []string
 	http  promconfig.HTTPClientConfig
+	// client has the settings of http. All targets with the auth share it, because the certificates of ca_file can take 200 KB.
+	client *http.Client
 }
 
 // refusedAuthKeys are the keys of Prometheus' http_config that an auth must not have, with the reason.
@@ -67,7 +70,8 @@ func (l *loader) readAuth(key, value node) error {
 	if err := a.http.Validate(); err != nil {
 		return value.wrong("auth %q: %w", a.name, err)
 	}
-	if _, err := newHTTPClient(&a.http); err != nil { // reads the certificates
+	var err error
+	if a.client, err = newHTTPClient(&a.http); err != nil { // reads the certificates
 		return value.wrong("auth %q: %w", a.name, err)
 	}
 	l.auths[a.name] = a
@@ -295,6 +299,17 @@ func (a *auth) allows(u *url.URL) bool {
 
 // idleTimeout is the time after which an unused connection to a target is closed.
 const idleTimeout = 90 * time.Second
+
+// withoutAuth is the client of all targets of files without an auth.
+var withoutAuth = sync.OnceValues(func() (*http.Client, error) { return newHTTPClient(orDefault(nil)) })
+
+// clientOrDefault returns the client of the auth, or one without credentials if a is nil.
+func (a *auth) clientOrDefault() (*http.Client, error) {
+	if a == nil {
+		return withoutAuth()
+	}
+	return a.client, nil
+}
 
 // newHTTPClient returns a client with credentials and TLS settings. It uses no proxy except one that the settings name.
 func newHTTPClient(settings *promconfig.HTTPClientConfig) (*http.Client, error) {

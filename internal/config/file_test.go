@@ -96,6 +96,9 @@ target_files: [targets.d/*.yml, more.yml]
 		len(sbc1.Modules) != 2 || sbc1.Module("") != sbc1.Modules[0] || sbc1.Module("default") != sbc1.Modules[1] || sbc1.Module("other") != nil {
 		t.Errorf("target %+v", sbc1)
 	}
+	if cfg.Targets[1].HTTP != sbc1.HTTP || cfg.Targets[2].HTTP != sbc1.HTTP {
+		t.Error("targets with the same auth have HTTP clients of their own")
+	}
 	slow, module := sbc1.Modules[0], sbc1.Modules[1]
 	if slow.Timeout != 30*time.Second || slow.Auto || slow.Settings.MaxSeries != 100_000 || slow.Settings.NoLegacySeries {
 		t.Errorf("module slow is %+v", slow)

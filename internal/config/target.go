@@ -212,13 +212,15 @@ func (t *targetReader) resolveClients(n node) error {
 	if err != nil {
 		return err
 	}
+	uriClient, err := uriAuth.clientOrDefault()
+	if err != nil {
+		return n.wrong("%w", err)
+	}
 	if uriAuth != nil {
 		t.AuthName, t.auth = uriAuth.name, &uriAuth.http
 	}
 	if t.URI.Network == "http" {
-		if t.HTTP, err = newHTTPClient(orDefault(t.auth)); err != nil {
-			return n.wrong("%w", err)
-		}
+		t.HTTP = uriClient
 	}
 	pageAuth, err := t.resolveAuth("xhttp_prom_auth", "xhttp_prom_url", t.page)
 	if err != nil || t.page == "" {
@@ -227,11 +229,11 @@ func (t *targetReader) resolveClients(n node) error {
 	if pageAuth != nil {
 		t.pageAuth = &pageAuth.http
 	}
-	client, err := newHTTPClient(orDefault(t.pageAuth))
+	pageClient, err := pageAuth.clientOrDefault()
 	if err != nil {
 		return n.wrong("%w", err)
 	}
-	if t.XHTTPProm, err = xhttpprom.NewClient(t.page, client); err != nil {
+	if t.XHTTPProm, err = xhttpprom.NewClient(t.page, pageClient); err != nil {
 		return t.nodes["xhttp_prom_url"].wrong("%w", err)
 	}
 	return nil
