@@ -88,7 +88,7 @@ func TestLiveConfirmation(t *testing.T) {
 		if _, stderr, status := kamrpc(t, "-u", uri, "--yes", "htable.seti", "calls", "confirmed", "1"); status != 0 {
 			t.Fatal(stderr)
 		}
-		checkFails(t, []string{"-u", uri, "htable.seti", "calls", "confirmed", "2"}, "htable.seti was not called, because it changes the state of Kamailio: it changes a hash table", "--yes before the method")
+		checkFails(t, []string{"-u", uri, "htable.seti", "calls", "confirmed", "2"}, "htable.seti was not called, because it changes the state of Kamailio: it sets a key of a hash table", "--yes before the method")
 		checkFails(t, []string{"-u", uri, "htable.delete", "calls", "confirmed"}, "htable.delete was not called")
 		checkFails(t, []string{"-u", uri, "core.kill", "15"}, "core.kill was not called, because it is unsafe: it sends a signal")
 		checkFails(t, []string{"-u", uri, "core.kill", "15", "--yes"}, "flags come before the method")

@@ -18,14 +18,15 @@ type Effect string
 const (
 	// Reads is for methods that only read, at a cost that does not grow with the traffic.
 	Reads Effect = "reads"
-	// Costly is for methods that only read, at a cost that grows with the traffic or with
-	// the size of a table.
+	// Costly is for methods that only read, at a cost that grows with the traffic, with
+	// the number of users, or with the size of a table, and for those that wait for a
+	// database.
 	Costly Effect = "costly"
 	// Changes is for methods that change the state of Kamailio, reset counters, write
 	// files or send messages.
 	Changes Effect = "changes"
-	// Unsafe is for methods that can end, crash or block Kamailio, run commands, or show
-	// secrets in bulk.
+	// Unsafe is for methods that can end, crash or block Kamailio with any arguments or
+	// replies, run commands or scripts, write to any file, or show secrets in bulk.
 	Unsafe Effect = "unsafe"
 )
 
@@ -33,25 +34,27 @@ const (
 type Method struct {
 	// Name is the full name, for example "core.uptime".
 	Name string
-	// Module is the Kamailio module that provides the method, "core" for the core.
+	// Module is the Kamailio module that provides the method, "core" for the core. If more
+	// than one does, they are separated by ", ".
 	Module string
-	// Effect is what the method does with any arguments.
+	// Effect is the worst that the method does, with any arguments, in any of the versions.
 	Effect Effect
-	// ReadingArgs are the arguments, separated by spaces, with which the method only reads
-	// although its Effect is Changes; "none" means that it only reads without arguments.
-	// It is empty for most methods.
+	// ReadingArgs is the one argument with which the method only reads although its Effect
+	// is Changes or Unsafe; "none" means that it only reads without arguments. It is empty
+	// for most methods.
 	ReadingArgs string
 	// Source is the file of the method in Kamailio's repository.
 	Source string
 	// Note says why the method has its Effect, as a clause that begins with "it" or "its".
-	// It may be empty if Effect is Reads.
+	// It may be empty if Effect is Reads. A method that reads secrets has a note that says so.
 	Note string
 }
 
 // With returns the effect of the method with arguments.
 func (m Method) With(args ...any) Effect {
-	given := strings.TrimSpace(fmt.Sprintln(args...))
-	if m.Effect == Changes && (m.ReadingArgs == "none" && given == "" || given != "" && m.ReadingArgs == given) {
+	none := m.ReadingArgs == "none" && len(args) == 0
+	reading := m.ReadingArgs != "" && m.ReadingArgs != "none" && len(args) == 1 && args[0] == m.ReadingArgs
+	if none || reading {
 		return Reads
 	}
 	return m.Effect
@@ -79,16 +82,19 @@ var table = sync.OnceValue(func() map[string]Method {
 // parse parses a line of the table.
 func parse(line string) (Method, error) {
 	fields := strings.Split(line, "\t")
-	if len(fields) < 4 || len(fields) > 5 {
-		return Method{}, fmt.Errorf("%q has %d fields, want 4 or 5", line, len(fields))
+	if len(fields) < 4 || len(fields) > 5 || slices.Contains(fields, "") {
+		return Method{}, fmt.Errorf("%q has %d fields or an empty one, want 4 or 5", line, len(fields))
 	}
-	effect, readingArgs, _ := strings.Cut(fields[2], " except ")
+	effect, readingArgs, excepts := strings.Cut(fields[2], " except ")
 	m := Method{Name: fields[0], Module: fields[1], Effect: Effect(effect), ReadingArgs: readingArgs, Source: fields[3]}
 	if len(fields) == 5 {
 		m.Note = fields[4]
 	}
 	if !slices.Contains([]Effect{Reads, Costly, Changes, Unsafe}, m.Effect) || m.Note == "" && m.Effect != Reads {
 		return Method{}, fmt.Errorf("%q has an unknown effect or no note", line)
+	}
+	if excepts && (readingArgs == "" || m.Effect != Changes && m.Effect != Unsafe) {
+		return Method{}, fmt.Errorf("%q has an exception without an argument, or from an effect that reads", line)
 	}
 	return m, nil
 }
