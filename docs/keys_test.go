@@ -28,12 +28,14 @@ var mappings = map[string]string{
 	"keys http_headers":  "auths: {a: {http_headers: {X-A: {%s}}}}",
 	"keys tls_config":    "auths: {a: {tls_config: {%s}}}",
 	"keys target":        "targets: [{%s}]",
+	"keys sip":           "modules: {a: {sip: {%s}}}",
 }
 
 // wrongTypes has a value of another type and its error, by the type in a table.
 var wrongTypes = map[string]struct{ value, err string }{
 	"mapping": {"[]", "must be a mapping"},
 	"list":    {"x", "must be a list"},
+	"sockets": {"x", "must be auto, off or a list of URIs"},
 	"text":    {"[]", "must be a text"},
 	"time":    {"[]", "must be a text"},
 	"number":  {"[]", "must be a text"},

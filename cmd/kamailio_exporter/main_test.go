@@ -354,7 +354,7 @@ func TestConfigCheck(t *testing.T) {
 	}{
 		{[]string{"--config.file", valid}, 0, valid + " is valid: 1 target.\n", ""},
 		{[]string{"-u", noKamailio}, 0, "The flags are valid.\n", ""},
-		{[]string{"--config.file", wrong}, 1, "", "kamailio_exporter: error: " + wrong + ":2: unknown key \"color\", allowed are auth, labels, modules, name, uri, xhttp_prom_auth, xhttp_prom_url\n" +
+		{[]string{"--config.file", wrong}, 1, "", "kamailio_exporter: error: " + wrong + ":2: unknown key \"color\", allowed are auth, labels, modules, name, sip, uri, xhttp_prom_auth, xhttp_prom_url\n" +
 			"kamailio_exporter: error: " + wrong + ":3: the target must have the key uri\n"},
 		{[]string{"--config.file", valid, "-t", "0"}, 1, "", "kamailio_exporter: error: --kamailio.timeout: \"0\" is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms; see --help\n"},
 	} {

@@ -5,9 +5,18 @@ import (
 	"sync"
 )
 
+// otherNames are the names of families that are not those of a collector.
+var otherNames = []string{
+	"kamailio_up", "kamailio_sip_up", "kamailio_sip_response_seconds", "kamailio_sip_response_code", "kamailio_sip_retransmissions", "kamailio_sip_connect_seconds",
+	"kamailio_sip_handshake_seconds", "kamailio_sip_certificate_expiry_timestamp_seconds", "kamailio_sip_tls_info", "kamailio_sip_failure",
+}
+
 // ownNames returns the names of all families of the collectors.
 var ownNames = sync.OnceValue(func() map[string]bool {
-	names := map[string]bool{"kamailio_up": true}
+	names := map[string]bool{}
+	for _, name := range otherNames {
+		names[name] = true
+	}
 	for _, c := range All {
 		for _, desc := range c.Metrics {
 			names[desc.Name] = true

@@ -41,6 +41,8 @@ func flagOf(key string) string {
 		return "kamailio.scrape-uri"
 	case "auth":
 		return "kamailio.http-config.file"
+	case "sip":
+		return "kamailio.sip-probe"
 	default:
 		return "kamailio." + strings.ReplaceAll(key, "_", "-")
 	}
@@ -48,6 +50,9 @@ func flagOf(key string) string {
 
 // keyOf returns the key of a configuration file for a flag of a module, with or without the dashes in front of it.
 func keyOf(flag string) string {
+	if strings.TrimPrefix(flag, "--") == flagOf("sip") {
+		return "sip"
+	}
 	return strings.ReplaceAll(strings.TrimPrefix(strings.TrimPrefix(flag, "--"), "kamailio."), "-", "_")
 }
 
@@ -109,6 +114,8 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("KEYS").SetValue(&commaList[collector.HtableKey]{&f.module.Settings.HtableKeys, collector.ParseHtableKey})
 	app.Flag("kamailio.shv", "Shared variables $shv(name) of Kamailio to read, by name.").
 		PlaceHolder("NAMES").SetValue(&commaList[string]{&f.module.Settings.SharedVariables, collector.ParseSharedVariable})
+	app.Flag("kamailio.sip-probe", "SIP sockets to send OPTIONS to: off, auto, or sip: and sips: URIs.").
+		Default(sipOff).SetValue(sipFlag{&f.module.SIP})
 	app.Flag("kamailio.legacy-series", "Show series of v0 to v2 even if a newer one has the same value.").
 		Default("true").BoolVar(&f.legacySeries)
 	app.Flag("kamailio.http-config.file", "File with Prometheus' http_config for http:// and https:// URIs.").

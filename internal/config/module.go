@@ -35,6 +35,8 @@ type Module struct {
 	Custom []*collector.Collector
 	// Settings are the settings of the collectors.
 	Settings collector.Settings
+	// SIP says which SIP sockets to probe; nil for none.
+	SIP *SIP
 
 	fromFlags bool // the settings are those of the flags
 }
@@ -78,6 +80,7 @@ func (l *loader) readModule(key, value node) error {
 		"max_series":      intoValue(maxSeries(&module)),
 		"legacy_series":   intoBool(&legacy),
 		"custom_metrics":  l.intoCustom(&module.Custom),
+		"sip":             readSIP(&module.SIP),
 	}
 	for name, read := range known {
 		known[name] = func(n node) error {

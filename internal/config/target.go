@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/common/model"
 	"go.yaml.in/yaml/v3"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/xhttpprom"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
@@ -30,6 +31,8 @@ type Target struct {
 	HTTP *http.Client
 	// XHTTPProm gets the page of the Kamailio module xhttp_prom; nil if no page is configured.
 	XHTTPProm *xhttpprom.Client
+	// SIPSockets are the SIP sockets to probe instead of those of the modules; nil for those of the modules.
+	SIPSockets []sipprobe.Socket
 	// Labels are labels for service discovery.
 	Labels map[string]string
 
@@ -40,6 +43,7 @@ type Target struct {
 // Equal reports whether the targets are equal except for their labels, so that a client of one can be used for the other.
 func (t *Target) Equal(other *Target) bool {
 	return t.Name == other.Name && t.URI == other.URI && t.page == other.page && t.AuthName == other.AuthName && slices.EqualFunc(t.Modules, other.Modules, (*Module).equal) &&
+		slices.Equal(t.SIPSockets, other.SIPSockets) &&
 		sameAuth(t.auth, other.auth) && sameAuth(t.pageAuth, other.pageAuth)
 }
 
@@ -116,6 +120,7 @@ func (l *loader) readTargets(list node, trusted bool) error {
 			"labels":          t.readLabels,
 			"xhttp_prom_url":  into(&t.page),
 			"xhttp_prom_auth": t.readAuthName("xhttp_prom_auth"),
+			"sip":             readSockets(&t.SIPSockets),
 		}
 		for key, read := range known {
 			known[key] = func(value node) error {
@@ -202,6 +207,9 @@ func (t *targetReader) resolveModules(n node) error {
 				"use a socket of the Kamailio module ctl, or a module without the method", name, method)
 		}
 		t.Modules = append(t.Modules, module)
+	}
+	if len(t.SIPSockets) > 0 && !slices.ContainsFunc(t.Modules, func(m *Module) bool { return m.SIP != nil }) {
+		return t.nodes["sip"].wrong("none of the modules of the target has the key sip, so that its SIP sockets would not be probed")
 	}
 	return nil
 }

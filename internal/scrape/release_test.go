@@ -113,7 +113,7 @@ func TestSetOfScrapeWithoutTimeIsRecycled(t *testing.T) {
 
 // TestNamesOfFamiliesAboutScrapesAreTaken checks that the page of a routing script cannot have them.
 func TestNamesOfFamiliesAboutScrapesAreTaken(t *testing.T) {
-	for _, desc := range Metrics() {
+	for _, desc := range slices.Concat(Metrics(), SIPMetrics()) {
 		if !collector.IsTaken(desc.Name) {
 			t.Errorf("%s is not taken", desc.Name)
 		}

@@ -71,6 +71,9 @@ func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
 		if cfg.XHTTPProm != nil {
 			m.sources = append(m.sources, pageSource{cfg.XHTTPProm})
 		}
+		if sip := newSIPSource(client, cfg, module); sip != nil {
+			m.sources = append(m.sources, sip)
+		}
 		t.modules = append(t.modules, m)
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

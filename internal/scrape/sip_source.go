@@ -1,0 +1,257 @@
+package scrape
+
+import (
+	"context"
+	"crypto/x509"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/prometheus/common/version"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
+)
+
+// sipSource probes the SIP sockets of a target. With auto, the sockets are those that Kamailio listed last.
+type sipSource struct {
+	client Client
+	uri    dial.Target
+	sip    *config.SIP
+	prober *sipprobe.Prober
+	hosts  func(ctx context.Context, uri dial.Target) []netip.Addr // returns the addresses that auto may probe
+
+	mu      sync.Mutex
+	sockets []sipprobe.Socket // to probe; nil if they are not known yet
+	left    int               // number of sockets that Kamailio listed and that are not probed
+	last    map[sipprobe.Socket]timedProbe
+}
+
+// timedProbe is the latest probe of a socket.
+type timedProbe struct {
+	at     time.Time
+	result sipprobe.Result
+}
+
+// maxSIPSockets is the maximum number of sockets of a target that are probed.
+const maxSIPSockets = 32
+
+// minSIPInterval is the minimum time between two requests to a socket. Polls within it show the result of the last one.
+const minSIPInterval = time.Second
+
+// newSIPSource returns the source for a module of a target, nil if there are no sockets to probe.
+func newSIPSource(client Client, cfg *config.Target, module *config.Module) *sipSource {
+	sip := module.SIP
+	if sip == nil {
+		return nil
+	}
+	s := &sipSource{client: client, uri: cfg.URI, sip: sip, hosts: ownAddresses, sockets: sip.Sockets, last: map[sipprobe.Socket]timedProbe{}}
+	if len(cfg.SIPSockets) > 0 {
+		s.sockets = cfg.SIPSockets
+		fixed := *sip
+		fixed.Auto = false
+		s.sip = &fixed
+	}
+	options := sipprobe.Options{UserAgent: "kamailio_exporter/" + version.Version, ServerName: sip.ServerName}
+	if sip.CA != "" {
+		options.RootCAs = x509.NewCertPool()
+		options.RootCAs.AppendCertsFromPEM([]byte(sip.CA)) // config has checked it
+	}
+	s.prober = sipprobe.New(options)
+	return s
+}
+
+// Begin implements Source.
+func (s *sipSource) Begin(only []string) Fetch {
+	if len(only) > 0 {
+		return nil
+	}
+	return &sipFetch{sipSource: s}
+}
+
+// Close implements Source.
+func (s *sipSource) Close() error { return s.prober.Close() }
+
+// sipFetch probes the sockets once.
+type sipFetch struct {
+	*sipSource
+
+	mu      sync.Mutex
+	result  sipResult
+	changes int
+}
+
+// Run implements Fetch. The sockets are probed at the same time. With auto, the first poll asks Kamailio for its sockets first;
+// later polls ask meanwhile, for the next poll.
+func (f *sipFetch) Run(ctx context.Context) {
+	known := f.known()
+	if known == nil {
+		f.list(ctx)
+		known = f.known()
+	}
+	var running sync.WaitGroup
+	if f.sip.Auto && known != nil {
+		running.Go(func() { f.list(ctx) })
+	}
+	limited, cancel := context.WithTimeout(ctx, f.sip.Timeout)
+	defer cancel()
+	for _, socket := range known {
+		running.Go(func() { f.add(f.probe(limited, socket)) })
+	}
+	running.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.result.over = true
+	f.result.left = f.leftOut()
+	f.changes++
+}
+
+// Result implements Fetch.
+func (f *sipFetch) Result() (result Result, changes int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	r := f.result
+	r.probes = slices.Clone(r.probes)
+	return r, f.changes
+}
+
+// add adds the result of a probe.
+func (f *sipFetch) add(result sipprobe.Result) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.result.probes = append(f.result.probes, result)
+	f.changes++
+}
+
+// known returns the sockets to probe, nil if they are not known yet.
+func (s *sipSource) known() []sipprobe.Socket {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sockets
+}
+
+// leftOut returns the number of sockets that Kamailio listed and that are not probed.
+func (s *sipSource) leftOut() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left
+}
+
+// probe probes a socket, unless that was done a moment ago.
+func (s *sipSource) probe(ctx context.Context, socket sipprobe.Socket) sipprobe.Result {
+	s.mu.Lock()
+	last, ok := s.last[socket]
+	s.mu.Unlock()
+	if ok && time.Since(last.at) < minSIPInterval {
+		return last.result
+	}
+	begin := time.Now()
+	result := s.prober.Probe(ctx, socket)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last[socket] = timedProbe{begin, result}
+	return result
+}
+
+// list asks Kamailio for its sockets. If it does not reply, the sockets last known stay.
+func (s *sipSource) list(ctx context.Context) {
+	var reply rpc.Reply
+	for _, r := range s.client.Stream(ctx, rpc.Call{Method: "core.sockets_list", Idempotent: true}) {
+		reply = r
+	}
+	if reply.Err != nil || !reply.Value.Exists() {
+		return
+	}
+	allowed := s.hosts(ctx, s.uri)
+	sockets, left := listedSockets(reply.Value, allowed)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sockets, s.left = sockets, left
+	for socket := range s.last {
+		if !slices.Contains(sockets, socket) {
+			delete(s.last, socket)
+		}
+	}
+}
+
+// listedSockets returns the sockets of core.sockets_list whose addresses are allowed, and the number of the others. WebSocket and
+// SCTP sockets are neither.
+func listedSockets(list rpc.Value, allowed []netip.Addr) (sockets []sipprobe.Socket, left int) {
+	sockets = []sipprobe.Socket{}
+	for listed := range list.Named("socket") {
+		transport := strings.ToLower(listed.Get("proto").Text())
+		if transport != "udp" && transport != "tcp" && transport != "tls" {
+			continue
+		}
+		addr, err := netip.ParseAddr(strings.Trim(listed.Get("address").Text(), "[]"))
+		port, portErr := strconv.Atoi(listed.Get("port").Text())
+		socket := sipprobe.Socket{Transport: transport, Host: addr.String(), Port: port}
+		switch {
+		case slices.Contains(sockets, socket):
+		case err != nil || portErr != nil || port < 1 || port > 65535 || !isAllowed(addr.Unmap(), allowed) || len(sockets) == maxSIPSockets:
+			left++
+		default:
+			sockets = append(sockets, socket)
+		}
+	}
+	return sockets, left
+}
+
+// isAllowed reports whether an address is one of the allowed ones.
+func isAllowed(addr netip.Addr, allowed []netip.Addr) bool { return slices.Contains(allowed, addr) }
+
+// ownAddresses returns the addresses of the host of a target: those of this host for a unix socket, otherwise those of the host
+// in the URI. A server can therefore not aim the probes at another host.
+func ownAddresses(ctx context.Context, uri dial.Target) []netip.Addr {
+	host := hostOf(uri)
+	if host == "" {
+		return localAddresses()
+	}
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{addr.Unmap()}
+	}
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil
+	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
+	return addrs
+}
+
+// hostOf returns the host of a URI, "" for a path.
+func hostOf(uri dial.Target) string {
+	switch uri.Network {
+	case "unix", "unixgram":
+		return ""
+	case "http":
+		u, err := url.Parse(uri.Address)
+		if err != nil {
+			return "invalid."
+		}
+		return u.Hostname()
+	default:
+		host, _, _ := net.SplitHostPort(uri.Address)
+		return host
+	}
+}
+
+// localAddresses returns the addresses of this host.
+func localAddresses() []netip.Addr {
+	var addrs []netip.Addr
+	all, _ := net.InterfaceAddrs() // without addresses, no socket is probed
+	for _, addr := range all {
+		if prefix, err := netip.ParsePrefix(addr.String()); err == nil {
+			addrs = append(addrs, prefix.Addr().Unmap())
+		}
+	}
+	return addrs
+}

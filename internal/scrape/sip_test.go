@@ -1,0 +1,123 @@
+package scrape
+
+import (
+	"context"
+	"iter"
+	"net/netip"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
+)
+
+// listed returns the reply of core.sockets_list for sockets such as "udp 127.0.0.1 5060".
+func listed(t *testing.T, sockets ...string) rpc.Value {
+	t.Helper()
+	var members rpc.Members
+	for _, socket := range sockets {
+		fields := strings.Fields(socket)
+		members = append(members, rpc.Member{Name: "socket", Value: rpc.Members{{Name: "proto", Value: fields[0]}, {Name: "address", Value: fields[1]}, {Name: "port", Value: fields[2]}}})
+	}
+	value, err := rpc.ValueOf(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// TestListedSocketsOfOtherHostsAreNotProbed has a server that lists addresses of other hosts, to aim the probes at them.
+func TestListedSocketsOfOtherHostsAreNotProbed(t *testing.T) {
+	list := listed(t, "udp 127.0.0.1 5060", "UDP 127.0.0.1 5060", "tcp 192.0.2.9 5060", "tls [::1] 5061", "ws 127.0.0.1 80", "sctp 127.0.0.1 5060",
+		"udp 0.0.0.0 5060", "udp victim.example.net 5060", "udp 127.0.0.1 0", "udp 127.0.0.1 x", "tcp ::ffff:127.0.0.1 5060")
+	got, left := listedSockets(list, []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")})
+	want := []sipprobe.Socket{{Transport: "udp", Host: "127.0.0.1", Port: 5060}, {Transport: "tls", Host: "::1", Port: 5061}, {Transport: "tcp", Host: "::ffff:127.0.0.1", Port: 5060}}
+	if !reflect.DeepEqual(got, want) || left != 5 {
+		t.Errorf("got %v and %d others, want %v and 5", got, left, want)
+	}
+	var many []string
+	for range 40 {
+		many = append(many, "udp 127.0.0.1 "+strings.Repeat("1", 1+len(many)%4)+string(rune('0'+len(many)%10)))
+	}
+	if got, _ := listedSockets(listed(t, many...), []netip.Addr{netip.MustParseAddr("127.0.0.1")}); len(got) > maxSIPSockets {
+		t.Errorf("%d sockets, want at most %d", len(got), maxSIPSockets)
+	}
+}
+
+func TestOwnAddresses(t *testing.T) {
+	for uri, want := range map[string][]netip.Addr{
+		"tcp://192.0.2.1:2046":       {netip.MustParseAddr("192.0.2.1")},
+		"http://[2001:db8::1]:1/RPC": {netip.MustParseAddr("2001:db8::1")},
+		"jsonrpc+udp://192.0.2.2:1":  {netip.MustParseAddr("192.0.2.2")},
+	} {
+		target, err := dial.ParseTarget(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := ownAddresses(t.Context(), target); !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: got %v, want %v", uri, got, want)
+		}
+	}
+	target, err := dial.ParseTarget("unix:/x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := ownAddresses(t.Context(), target); !isAllowed(netip.MustParseAddr("127.0.0.1"), got) || isAllowed(netip.MustParseAddr("192.0.2.1"), got) {
+		t.Errorf("the addresses of this host are %v", got)
+	}
+}
+
+// socketClient is a Client that lists sockets, or fails.
+type socketClient struct {
+	script
+	list rpc.Value
+	dead bool
+}
+
+func (c *socketClient) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
+	if calls[0].Method != "core.sockets_list" {
+		return c.script.Stream(ctx, calls...)
+	}
+	return func(yield func(int, rpc.Reply) bool) {
+		if c.dead {
+			yield(0, rpc.Reply{Err: rpc.ErrClosed})
+			return
+		}
+		yield(0, rpc.Reply{Value: c.list, Received: time.Now()})
+	}
+}
+
+// TestSocketsLastKnownAreProbedWhileRPCIsDead also checks that a socket gets one request a second at most.
+func TestSocketsLastKnownAreProbedWhileRPCIsDead(t *testing.T) {
+	client := &socketClient{list: listed(t, "udp 127.0.0.1 1")}
+	module := &config.Module{Name: "default", Timeout: time.Minute, SIP: &config.SIP{Auto: true, Timeout: 5 * time.Second}}
+	cfg := &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "unix", Address: "/no/such/ctl"}, Modules: []*config.Module{module}}
+	s := newSIPSource(client, cfg, module)
+	defer s.Close()
+	sip := func() string {
+		fetch := s.Begin(nil)
+		fetch.Run(t.Context())
+		result, _ := fetch.Result()
+		set := metric.NewSet()
+		result.AddTo(set)
+		return samples(set, "kamailio_sip_up", "kamailio_sip_failure")
+	}
+	want := "sip_failure[certificate 127.0.0.1:1 udp] 0\nsip_failure[handshake 127.0.0.1:1 udp] 0\nsip_failure[not_sip 127.0.0.1:1 udp] 0\n" +
+		"sip_failure[refused 127.0.0.1:1 udp] 1\nsip_failure[timeout 127.0.0.1:1 udp] 0\nsip_failure[unreachable 127.0.0.1:1 udp] 0\nsip_up[127.0.0.1:1 udp] 0\n"
+	if got := sip(); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	first := s.last[sipprobe.Socket{Transport: "udp", Host: "127.0.0.1", Port: 1}].at
+	client.dead = true
+	if got := sip(); got != want || s.last[sipprobe.Socket{Transport: "udp", Host: "127.0.0.1", Port: 1}].at != first {
+		t.Errorf("got\n%swant\n%s without another request", got, want)
+	}
+	if s.Begin([]string{"core.uptime"}) != nil {
+		t.Error("a scrape of some methods probes sockets")
+	}
+}
