@@ -263,7 +263,10 @@ func (t *targetReader) resolveAuth(key, urlKey, address string) (*auth, error) {
 		return nil, nil //nolint:nilnil // most targets have none
 	}
 	found, ok := t.loader.auths[t.auths[key]]
-	if !ok {
+	switch {
+	case len(t.loader.auths) == 0:
+		return nil, at.wrong("there is no auth %q; the file of --config.file has no auths", t.auths[key])
+	case !ok:
 		return nil, at.wrong("there is no auth %q; the auths are %s", t.auths[key], keysOf(t.loader.auths))
 	}
 	u, err := url.Parse(address)
@@ -274,9 +277,9 @@ func (t *targetReader) resolveAuth(key, urlKey, address string) (*auth, error) {
 	case len(found.hosts) == 0 && t.trusted:
 		return found, nil
 	case len(found.hosts) == 0:
-		return nil, at.wrong("auth %q has no hosts, so that a target of target_files cannot use it: add %s to its hosts in the main file", found.name, u.Hostname())
+		return nil, at.wrong("auth %q has no hosts, so that a target of target_files cannot use it: add %s to its hosts in the file of --config.file", found.name, u.Hostname())
 	case !found.allows(u):
-		return nil, at.wrong("auth %q must not be sent to %s: it is not in the hosts of the auth in the main file", found.name, u.Hostname())
+		return nil, at.wrong("auth %q must not be sent to %s, which is not in its hosts: add it to them in the file of --config.file", found.name, u.Hostname())
 	}
 	return found, nil
 }

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"unicode"
@@ -250,20 +251,30 @@ func parseYAML(file string, content []byte, limits *limits) (node, error) {
 	if err := root.checkEncoding(content); err != nil {
 		return root, err
 	}
-	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	var document, more yaml.Node
-	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
+	documents, err := decode(content)
+	switch {
+	case err != nil:
+		return root, root.syntaxError(content, err)
+	case documents[0].IsZero():
 		return root, nil
-	} else if err != nil {
-		return root, root.syntaxError(content, err)
+	case !documents[1].IsZero():
+		return root, root.at(&documents[1]).wrong("the file must be one YAML document")
 	}
-	if err := decoder.Decode(&more); err == nil {
-		return root, root.at(&more).wrong("the file must be one YAML document")
-	} else if !errors.Is(err, io.EOF) {
-		return root, root.syntaxError(content, err)
-	}
-	root = root.at(document.Content[0])
+	root = root.at(documents[0].Content[0])
 	return root, root.checkTag()
+}
+
+// decode returns the first two YAML documents of a file. A document that the file does not have is zero.
+func decode(content []byte) (documents [2]yaml.Node, err error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	for i := range documents {
+		if err := decoder.Decode(&documents[i]); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			return documents, err
+		}
+	}
+	return documents, nil
 }
 
 // checkEncoding returns an error if a file is not UTF-8, or has a control character that is not allowed in YAML. The YAML library
@@ -315,5 +326,52 @@ func (n node) syntaxError(content []byte, err error) error {
 			n.Line++
 		}
 	}
-	return n.wrong("%s", text)
+	if blockError.MatchString(text) && len(content) <= maxSearched {
+		n.Line = firstLineWith(text, content)
+	}
+	return n.wrong("%s", text+syntaxAdvice(text))
+}
+
+// blockError matches the errors of the YAML library whose line can be that of the beginning of a list or mapping, while the error
+// is in a later line.
+var blockError = regexp.MustCompile(`^(did not find expected (key|'-' indicator)|found a tab character that violates indentation)`)
+
+// maxSearched is the maximum size of a file, in bytes, in which firstLineWith is called. It takes several times as long as reading
+// the file.
+const maxSearched = 256 << 10
+
+// firstLineWith returns the line, counted from 1, in which the YAML library finds a blockError. The lines before it alone do not have
+// this error, and those after it do not change it.
+func firstLineWith(blockError string, content []byte) int {
+	var ends []int
+	for at, c := range content {
+		if c == '\n' {
+			ends = append(ends, at+1)
+		}
+	}
+	return 1 + sort.Search(len(ends), func(i int) bool {
+		_, err := decode(content[:ends[i]])
+		return err != nil && strings.HasSuffix(err.Error(), blockError)
+	})
+}
+
+// syntaxAdvice returns what to change after an error of the YAML library, beginning with a colon, or "".
+func syntaxAdvice(text string) string {
+	const column = "all keys of a mapping, and all elements of a list, must begin in the same column; a quotation mark may be missing in a line before"
+	for _, advice := range []struct{ prefix, text string }{
+		{"found a tab character", "indent with spaces"},
+		{"found character that cannot start any token", "indent with spaces, not with tabs, and put a text that begins with @, ` or % in quotes"},
+		{"did not find expected key", column},
+		{"did not find expected '-' indicator", column},
+		{"did not find expected ',' or", "a bracket or brace is not closed, or a comma is missing"},
+		{"mapping values are not allowed", "check the indentation of this line, and that the line before has a space after its colon; put a text that contains a colon and a space in quotes"},
+		{"could not find expected ':'", "a key needs a colon and a space after it; check the indentation of this line"},
+		{"did not find expected alphabetic or numeric character", "put a text that begins with * or & in quotes"},
+		{"found unexpected end of stream", "a quotation mark has no second one"},
+	} {
+		if strings.HasPrefix(text, advice.prefix) {
+			return ": " + advice.text
+		}
+	}
+	return ""
 }
