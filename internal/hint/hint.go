@@ -204,7 +204,7 @@ func hintOnAuth(err error) string {
 	if is[*fs.PathError](err) {
 		return "the exporter's user must be able to read the files that {auth} names"
 	}
-	return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: allow this host there, or set the password with {auth}"
+	return "event_route[xhttp:request] of Kamailio's configuration refuses this host or its password: allow this host there, or correct the user name and the password of {auth}"
 }
 
 // hintOnLimit returns the hint for replies that exceed a limit.
