@@ -248,7 +248,7 @@ func TestDiscoveryWithoutTargetsIsAnEmptyList(t *testing.T) {
 	if text := f.want("/sd", 200); text != "[]\n" {
 		t.Errorf("got %q", text)
 	}
-	f.want("/probe?target=x", 400, "the configuration file has no targets")
+	f.want("/probe?target=x", 400, "no targets are configured: list them in the file of --config.file")
 }
 
 // TestReload changes the file, makes it wrong, and mends it.

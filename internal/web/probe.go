@@ -50,7 +50,7 @@ func knownTargets(pool *scrape.Pool) string {
 	}
 	switch {
 	case len(names) == 0:
-		return "the configuration file has no targets"
+		return "no targets are configured: list them in the file of --config.file"
 	case len(names) > maxListed:
 		return fmt.Sprintf("the targets are %s and %d more, see /sd", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
 	default:
