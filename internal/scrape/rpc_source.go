@@ -203,7 +203,7 @@ func (s *rpcFetch) describeConnection(before uint64) {
 	text := "new"
 	switch s.client.Connection() {
 	case 0:
-		text = "none that is kept"
+		text = "not kept"
 	case before:
 		text = "kept from an earlier poll"
 	}

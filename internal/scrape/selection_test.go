@@ -3,6 +3,7 @@ package scrape
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"strings"
 	"testing"
@@ -236,7 +237,7 @@ func TestStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"Target: sbc1\nURI: unix:/no/such/ctl\nModule: fast\n",
+		"Target: sbc1\nURI: unix:/no/such/ctl\nModule: fast\n", "Methods: all of the module\n",
 		"connection: kept from an earlier poll\n",
 		"  core.uptime: ",
 		"  sl.stats: ",
@@ -268,6 +269,18 @@ func TestStoryOfAnOutage(t *testing.T) {
 		if !strings.Contains(scraped.Story, want) {
 			t.Errorf("%q is not in the story:\n%s", want, scraped.Story)
 		}
+	}
+}
+
+// TestStoryDoesNotRepeatAHint has three errors, the first two of which have the same hint.
+func TestStoryDoesNotRepeatAHint(t *testing.T) {
+	s := &story{setting: func(key string) string { return key }}
+	s.problem(io.EOF, "check a")
+	s.problem(io.ErrUnexpectedEOF, "check a")
+	s.problem(io.EOF, "check b")
+	const want = "    error: EOF\n    hint: check a\n    error: unexpected EOF\n    error: EOF\n    hint: check b\n"
+	if s.String() != want {
+		t.Errorf("got\n%swant\n%s", s, want)
 	}
 }
 

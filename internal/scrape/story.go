@@ -16,6 +16,7 @@ import (
 type story struct {
 	strings.Builder
 	setting func(key string) string // returns the name of a setting for users
+	hint    string                  // of the last error that has one
 }
 
 // story returns the text about a poll. It is empty if the poll does not need one.
@@ -27,8 +28,8 @@ func (t *Target) story(p *poll, results []Result) string {
 	s.line("Target: %s", t.report.name)
 	s.line("URI: %s", t.cfg.URI.Redacted())
 	s.line("Module: %s", p.module.Name)
-	s.line("Settings of the module: %s", list(p.module.Set))
-	s.line("Methods: %s", list(strings.Fields(p.collect)))
+	s.line("Settings of the module: %s", orWords(p.module.Set, "default"))
+	s.line("Methods: %s", orWords(strings.Fields(p.collect), "all of the module"))
 	if t.cfg.AuthName != "" {
 		s.line("Auth: %s", t.cfg.AuthName)
 	}
@@ -40,24 +41,21 @@ func (t *Target) story(p *poll, results []Result) string {
 	return s.String()
 }
 
-// list returns the names, or "default" if there are none.
-func list(names []string) string {
-	if len(names) == 0 {
-		return "default"
-	}
-	return strings.Join(names, ", ")
-}
+// orWords returns the names, or the words if there are none.
+func orWords(names []string, words string) string { return cmp.Or(strings.Join(names, ", "), words) }
 
 // line writes a line.
 func (s *story) line(format string, args ...any) {
 	_, _ = fmt.Fprintf(s, format+"\n", args...)
 }
 
-// problem writes an error and its hint, which may be empty.
+// problem writes an error and its hint, which may be empty. A hint that equals the last one is not repeated: if Kamailio hangs, all
+// calls have the same.
 func (s *story) problem(err error, h hint.Hint) {
 	s.line("    error: %s", quoted(err.Error()))
-	if text := h.Text(s.setting); text != "" {
+	if text := h.Text(s.setting); text != "" && text != s.hint {
 		s.line("    hint: %s", text)
+		s.hint = text
 	}
 }
 
