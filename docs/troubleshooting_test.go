@@ -4,6 +4,7 @@ package docs_test
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -88,6 +89,39 @@ func TestErrorsAtTheStart(t *testing.T) {
 				t.Errorf("the exporter ended with %v, not with status 1", err)
 			}
 			checkHeading(t, "Errors at start", string(message))
+		})
+	}
+}
+
+// TestErrorsOfTheConfigurationFile checks wrong files, and looks up each error in the page.
+func TestErrorsOfTheConfigurationFile(t *testing.T) {
+	const auth = "auths: {a: {hosts: [192.0.2.1], basic_auth: {username: a, password_file: %s}}}\n"
+	file := filepath.Join(t.TempDir(), "kamailio_exporter.yml")
+	for name, content := range map[string]string{
+		"auth without its file":  fmt.Sprintf(auth, "missing"),
+		"auth of another host":   fmt.Sprintf(auth, file) + "targets: [{name: a, uri: 'http://192.0.2.2/RPC', auth: a}]\n",
+		"environment":            "auths: {a: {basic_auth: {username: a, password: $PASSWORD}}}\n",
+		"list":                   "modules: {default: {methods: auto}}\n",
+		"mapping":                "modules:\n  default:\n  timeout: 5s\n",
+		"module twice":           "modules: {default: {methods: [core.uptime]}}\n",
+		"name twice":             "targets: [{name: a, uri: 'unix:/a'}, {name: a, uri: 'unix:/b'}]\n",
+		"unknown auth":           "targets: [{name: a, uri: 'unix:/a', auth: a}]\n",
+		"unknown key":            "target: []\n",
+		"unknown module":         "targets: [{name: a, uri: 'unix:/a', modules: [a]}]\n",
+		"YAML with a tab":        "targets:\n  - name: a\n\turi: unix:/a\n",
+		"YAML without a colon":   "targets:\n  - name: a\n    uri:unix:/a\n    labels: {}\n",
+		"YAML without a column":  "targets:\n  - name: a\n   uri: unix:/a\n",
+		"YAML with deeper lines": "targets:\n  - name: a\n      uri: unix:/a\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			writeFile(t, file, content)
+			message, err := exec.CommandContext(t.Context(), filepath.Join(programs, "kamailio_exporter"), "--config.check", "--config.file", file, "-m", "auto").CombinedOutput()
+			if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 {
+				t.Errorf("the exporter ended with %v, not with status 1", err)
+			}
+			for line := range strings.Lines(string(message)) {
+				checkHeading(t, "Errors of the configuration file", line)
+			}
 		})
 	}
 }
