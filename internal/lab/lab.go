@@ -58,6 +58,8 @@ type Options struct {
 	UASPort int
 	// Config is added to kamailio.cfg after the module parameters, so that it can add to them or override them.
 	Config string
+	// Route is added at the beginning of request_route.
+	Route string
 }
 
 // Kamailio is a running server. Its methods may be called from several goroutines.

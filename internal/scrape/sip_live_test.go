@@ -125,6 +125,41 @@ func TestLiveSIP(t *testing.T) {
 	})
 }
 
+// TestLiveSIPScripts has a routing script that drops OPTIONS, sleeps as with a slow database, and spins as on a lock. A key of a
+// hash table switches these on and off.
+func TestLiveSIPScripts(t *testing.T) {
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite, Config: `loadmodule "cfgutils.so"` + "\nmax_while_loops=0\n", Route: `
+  if (is_method("OPTIONS")) {
+    if ($sht(a=>mode) == 1) exit;
+    if ($sht(a=>mode) == 2) { usleep("2500000"); }
+    $var(spins) = 1;
+    while ($var(spins) == 1) { if ($sht(a=>mode) != 3) { $var(spins) = 0; } }
+  }`})
+		target := sipTarget(t, "-u", k.URI("unix"), "--kamailio.sip-probe=sip:"+k.SIPAddr())
+		for _, mode := range []struct{ mode, want string }{
+			{"0", "udp 200, RPC 1"},
+			{"1", "udp timeout, RPC 1"}, {"0", "udp 200, RPC 1"},
+			{"2", "udp timeout, RPC 1"}, {"0", "udp 200, RPC 1"},
+			{"3", "udp timeout, RPC 1"}, {"0", "udp 200, RPC 1"},
+		} {
+			if out, err := k.Kamcmd(t.Context(), "htable.seti", "a", "mode", mode.mode); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			got := ""
+			for range 30 {
+				time.Sleep(minSIPInterval) // a socket gets one request a second
+				if got = sipState(t, target); got == mode.want || mode.mode != "0" {
+					break // the receivers may still sleep for the requests that they have
+				}
+			}
+			if got != mode.want {
+				t.Errorf("mode %s: %s, want %s", mode.mode, got, mode.want)
+			}
+		}
+	})
+}
+
 // TestLiveSIPSockets names sockets: one where nobody listens, and one of TLS that is verified.
 func TestLiveSIPSockets(t *testing.T) {
 	k := lab.StartTest(t, lab.Options{})

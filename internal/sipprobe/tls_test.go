@@ -1,0 +1,84 @@
+package sipprobe
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"io"
+	"math/big"
+	"net"
+	"testing"
+	"time"
+)
+
+// tlsServer starts a SIP server with a self-signed certificate for localhost that ends at a time.
+func tlsServer(t *testing.T, end time.Time) (Socket, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, DNSNames: []string{"localhost"},
+		NotBefore: end.Add(-time.Hour), NotAfter: end,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}
+	plain := tcpServer(t, func(conn net.Conn, _ int) {
+		encrypted := tls.Server(conn, config)
+		_, _ = io.WriteString(encrypted, responseTo(readRequest(encrypted), 200))
+		readRequest(encrypted)
+	})
+	roots := x509.NewCertPool()
+	roots.AddCert(certificate)
+	return Socket{"tls", "localhost", plain.Port}, roots
+}
+
+// TestCertificates has certificates that are valid, expired, for another name, and of another CA. The end of validity is always
+// shown; a certificate is verified only if that is asked for.
+func TestCertificates(t *testing.T) {
+	valid, expired := time.Now().Add(time.Minute).Truncate(time.Second), time.Now().Add(-time.Minute).Truncate(time.Second)
+	other := x509.NewCertPool()
+	for name, test := range map[string]struct {
+		end     time.Time
+		verify  bool
+		name    string
+		roots   *x509.CertPool
+		failure Failure
+	}{
+		"valid":                     {valid, true, "", nil, ""},
+		"expired, not verified":     {expired, false, "", nil, ""},
+		"expired":                   {expired, true, "", nil, Certificate},
+		"of another CA":             {valid, true, "", other, Certificate},
+		"for another name":          {valid, true, "sbc.example.net", nil, Certificate},
+		"self-signed, name only":    {valid, false, "localhost", nil, Certificate},
+		"self-signed, not verified": {valid, false, "", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			socket, roots := tlsServer(t, test.end)
+			options := Options{ServerName: test.name}
+			if test.roots != nil {
+				roots = test.roots
+			}
+			if test.verify {
+				options.RootCAs = roots
+			}
+			p := New(options)
+			defer p.Close()
+			r := p.Probe(t.Context(), socket)
+			if r.Failure != test.failure || !r.Expiry.Equal(test.end) || r.TLSVersion != "TLS 1.2" || (r.Code == 200) != (test.failure == "") {
+				t.Errorf("got %+v", r)
+			}
+		})
+	}
+}
