@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"sync"
@@ -18,6 +19,9 @@ type Pool struct {
 	mu      sync.Mutex // held while the targets are replaced
 	closed  bool
 	retired sync.WaitGroup // of the targets that Reload removed
+
+	ctx    context.Context // canceled by Close
+	cancel context.CancelFunc
 }
 
 // targets are the targets of one configuration. They do not change.
@@ -42,6 +46,7 @@ func (t *targets) all() []*Target {
 // NewPool returns a pool with the targets of a configuration. It does not connect to them yet.
 func NewPool(cfg *config.Config, logger *slog.Logger) *Pool {
 	p := &Pool{logger: logger}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.current.Store(&targets{})
 	p.Reload(cfg)
 	return p
@@ -84,7 +89,10 @@ func (p *Pool) Reload(cfg *config.Config) {
 	for _, target := range old.all() {
 		if next.named[target.cfg.Name] != target && next.unnamed != target {
 			target.refuse()
-			p.retired.Go(func() { p.logClosed(target, target.retire()) })
+			p.retired.Go(func() {
+				defer context.AfterFunc(p.ctx, target.cancel)()
+				p.logClosed(target, target.retire())
+			})
 		}
 	}
 }
@@ -105,11 +113,12 @@ func (p *Pool) logClosed(target *Target, err error) {
 	}
 }
 
-// Close closes all targets; see [Target.Close]. It also waits for those that Reload removed.
+// Close closes all targets; see [Target.Close]. It also closes those that Reload removed and whose scrapes are still running.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
+	p.cancel()
 	var failed []error
 	for _, target := range p.current.Load().all() {
 		failed = append(failed, target.Close())

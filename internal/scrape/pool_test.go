@@ -84,7 +84,7 @@ func checkClosed(t *testing.T, target *Target) {
 // TestCloseReturnsErrorsOfAllTargets has a pool of two targets whose sources cannot be closed.
 func TestCloseReturnsErrorsOfAllTargets(t *testing.T) {
 	first, second := errors.New("first"), errors.New("second")
-	pool, all := &Pool{}, &targets{named: map[string]*Target{}}
+	pool, all := NewPool(&config.Config{}, slog.New(slog.DiscardHandler)), &targets{named: map[string]*Target{}}
 	pool.current.Store(all)
 	for _, err := range []error{first, second} {
 		target, _ := newTestTarget(t, &script{}, testOptions{})

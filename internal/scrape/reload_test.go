@@ -57,6 +57,9 @@ func (l *countingListener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
+// fleetTimeout is the timeout of the targets of fleetTarget.
+const fleetTimeout = time.Minute
+
 // fleetTarget returns the configuration of a target that calls core.uptime.
 func fleetTarget(t *testing.T, name, uri string, maxSeries int) *config.Target {
 	t.Helper()
@@ -64,7 +67,7 @@ func fleetTarget(t *testing.T, name, uri string, maxSeries int) *config.Target {
 	if err != nil {
 		t.Fatal(err)
 	}
-	module := &config.Module{Name: "default", Timeout: time.Minute, Named: named(t, "core.uptime")}
+	module := &config.Module{Name: "default", Timeout: fleetTimeout, Named: named(t, "core.uptime")}
 	module.Settings.MaxSeries = maxSeries
 	return &config.Target{Name: name, URI: parsed, Modules: []*config.Module{module}}
 }
@@ -136,6 +139,31 @@ func TestReloadLetsScrapesOfRemovedTargetsEnd(t *testing.T) {
 	pool.retired.Wait()
 	if pool.Running() != 0 || pool.Len() != 0 {
 		t.Errorf("%d polls are running, %d targets are left", pool.Running(), pool.Len())
+	}
+}
+
+// TestCloseStopsPollsOfRemovedTargets closes a pool during a poll of a target that a reload has removed. The poll would take a
+// minute.
+func TestCloseStopsPollsOfRemovedTargets(t *testing.T) {
+	wait := make(chan struct{})
+	defer close(wait)
+	uri, _, asked := countedServer(t, wait)
+	pool := NewPool(&config.Config{Targets: []*config.Target{fleetTarget(t, "sbc1", uri, 10)}}, slog.New(slog.DiscardHandler))
+	target := pool.Target("sbc1")
+	got := make(chan string, 1)
+	go func() {
+		set, release := scrapeTarget(t.Context(), target)
+		defer release()
+		got <- samples(set, "kamailio_up")
+	}()
+	<-asked
+	pool.Reload(&config.Config{})
+	start := time.Now()
+	if err := pool.Close(); err != nil {
+		t.Error(err)
+	}
+	if text, took := <-got, time.Since(start); text != "" || took > fleetTimeout/2 {
+		t.Errorf("Close returned after %v, and the scrape has %q, want nothing at once", took, text)
 	}
 }
 
