@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector/custom"
@@ -114,14 +115,40 @@ func readFile(path string) ([]byte, error) {
 
 // openFile opens a regular file. It refuses named pipes, for which a reload could wait without end.
 func openFile(path string) (*os.File, error) {
-	switch info, err := os.Stat(path); {
-	case err != nil: // os.Open has the error, too
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory, not a file", path)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file", path)
+	if info, err := os.Stat(path); err == nil { // os.OpenFile has the error, too
+		if err := checkRegular(path, info); err != nil {
+			return nil, err
+		}
 	}
-	return os.Open(path) //nolint:gosec // the user's configuration names the file
+	return openWithoutWaiting(path)
+}
+
+// openWithoutWaiting opens a regular file. It does not wait for a writer, even if the file has just been replaced by a named pipe.
+func openWithoutWaiting(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // the user's configuration names the file
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = checkRegular(path, info)
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// checkRegular returns an error if a file is not a regular file.
+func checkRegular(path string, info fs.FileInfo) error {
+	switch {
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory, not a file", path)
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%s is not a regular file", path)
+	}
+	return nil
 }
 
 // readRoot reads the modules and the auths before the targets, which refer to them. fleet is described in file.
@@ -197,23 +224,58 @@ func (n node) glob(pattern string) ([]string, error) {
 	if !strings.ContainsAny(pattern, wildcards) {
 		return []string{n.path(pattern)}, nil
 	}
-	if dir := filepath.Dir(pattern); !strings.ContainsAny(dir, wildcards) {
-		// filepath.Glob finds nothing in a directory that it cannot read, and all targets would be gone.
-		if _, err := os.ReadDir(n.path(dir)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, n.wrong("%w", err)
-		}
+	paths, err := n.matches(pattern)
+	if err != nil {
+		return nil, n.wrong("the pattern %q is not valid", pattern)
 	}
+	if err := n.checkReadable(filepath.Dir(pattern)); err != nil {
+		return nil, n.wrong("%w", err)
+	}
+	return paths, nil
+}
+
+// matches returns the paths that a pattern matches, sorted.
+func (n node) matches(pattern string) ([]string, error) {
 	full := filepath.Clean(pattern)
 	if !filepath.IsAbs(pattern) {
 		full = filepath.Join(literal(filepath.Dir(n.file)), pattern)
 	}
 	paths, err := filepath.Glob(full)
-	if err != nil {
-		return nil, n.wrong("the pattern %q is not valid", pattern)
-	}
 	paths = slices.DeleteFunc(paths, func(path string) bool { return matchesDot(full, path) })
 	slices.Sort(paths)
-	return paths, nil
+	return paths, err
+}
+
+// checkReadable returns an error if a directory that a pattern matches cannot be read. filepath.Glob finds nothing in such a
+// directory, and all its targets would be gone.
+func (n node) checkReadable(pattern string) error {
+	if !strings.ContainsAny(pattern, wildcards) {
+		return checkReadable(n.path(pattern))
+	}
+	if err := n.checkReadable(filepath.Dir(pattern)); err != nil {
+		return err
+	}
+	paths, err := n.matches(pattern)
+	if err != nil {
+		return err
+	}
+	for _, path := range paths {
+		if info, err := os.Stat(path); err == nil && !info.IsDir() {
+			continue
+		}
+		if err := checkReadable(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkReadable returns an error if a directory exists and cannot be read.
+func checkReadable(dir string) error {
+	if _, err := os.ReadDir(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // matchesDot reports whether a wildcard at the beginning of a name in a pattern matches a dot in the path.

@@ -36,18 +36,39 @@ func TestNamedPipes(t *testing.T) {
 	}
 }
 
-// TestUnreadableDirectory has a pattern for a directory that cannot be read. This must not mean that there are no targets.
+// TestNamedPipeInsteadOfFile opens a named pipe that has replaced a regular file after it was checked.
+func TestNamedPipeInsteadOfFile(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := openWithoutWaiting(pipe)
+	if err == nil {
+		_ = file.Close()
+	}
+	if err == nil || err.Error() != pipe+" is not a regular file" {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestUnreadableDirectory has patterns for a directory that cannot be read. This must not mean that there are no targets.
 func TestUnreadableDirectory(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("SKIPPED: root can read all directories")
 	}
-	dir := writeFiles(t, map[string]string{"c.yml": "target_files: ['t/*.yml']\n", "t/a.yml": "[]\n"})
-	if err := os.Chmod(filepath.Join(dir, "t"), 0); err != nil {
-		t.Fatal(err)
-	}
-	defer os.Chmod(filepath.Join(dir, "t"), 0o700) //nolint:errcheck // so that the test can remove it
-	if _, err := Parse([]string{"--config.file", filepath.Join(dir, "c.yml")}); err == nil || !strings.Contains(err.Error(), "c.yml:1: open "+dir+"/t: permission denied") {
-		t.Errorf("error %v", err)
+	for _, pattern := range []string{"t/u/*.yml", "t/*/a.yml", "*/*/*.yml", "t/u/*/a.yml", "t/*/v/*.yml"} {
+		dir := writeFiles(t, map[string]string{"c.yml": "target_files: ['" + pattern + "']\n", "t/u/a.yml": "[]\n", "t/u/v/a.yml": "[]\n"})
+		unreadable := filepath.Join(dir, "t", "u")
+		if err := os.Chmod(unreadable, 0); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Parse([]string{"--config.file", filepath.Join(dir, "c.yml")})
+		if err == nil || !strings.Contains(err.Error(), "c.yml:1: open "+unreadable) || !strings.HasSuffix(err.Error(), ": permission denied") {
+			t.Errorf("%s: error %v", pattern, err)
+		}
+		if err := os.Chmod(unreadable, 0o700); err != nil { // so that the test can remove it
+			t.Fatal(err)
+		}
 	}
 }
 
