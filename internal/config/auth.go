@@ -1,7 +1,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/http"
 	"net/netip"
@@ -313,7 +315,66 @@ func (a *auth) clientOrDefault() (*http.Client, error) {
 
 // newHTTPClient returns a client with credentials and TLS settings. It uses no proxy except one that the settings name.
 func newHTTPClient(settings *promconfig.HTTPClientConfig) (*http.Client, error) {
-	return promconfig.NewClientFromConfig(*settings, "kamailio", promconfig.WithHTTP2Disabled(), promconfig.WithIdleConnTimeout(idleTimeout))
+	client, err := promconfig.NewClientFromConfig(*settings, "kamailio", promconfig.WithHTTP2Disabled(), promconfig.WithIdleConnTimeout(idleTimeout))
+	if files := filesOf(settings); err == nil && len(files) > 0 {
+		client.Transport = &secretFiles{files, client.Transport}
+	}
+	return client, err
+}
+
+// filesOf returns the files that a client with these settings reads for each request.
+func filesOf(settings *promconfig.HTTPClientConfig) []string {
+	files := []string{settings.BearerTokenFile, settings.TLSConfig.CAFile, settings.TLSConfig.CertFile, settings.TLSConfig.KeyFile}
+	if settings.BasicAuth != nil {
+		files = append(files, settings.BasicAuth.UsernameFile, settings.BasicAuth.PasswordFile)
+	}
+	if settings.Authorization != nil {
+		files = append(files, settings.Authorization.CredentialsFile)
+	}
+	if settings.HTTPHeaders != nil {
+		for _, header := range settings.HTTPHeaders.Headers {
+			files = append(files, header.Files...)
+		}
+	}
+	return slices.DeleteFunc(files, func(file string) bool { return file == "" })
+}
+
+// secretFiles checks files before each request, for which next reads them. A named pipe would block the request, whose context
+// next does not watch while it reads.
+type secretFiles struct {
+	files []string
+	next  http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (s *secretFiles) RoundTrip(request *http.Request) (*http.Response, error) {
+	for _, path := range s.files {
+		if err := checkSecretFile(path); err != nil {
+			if request.Body != nil {
+				_ = request.Body.Close()
+			}
+			return nil, err
+		}
+	}
+	return s.next.RoundTrip(request)
+}
+
+// CloseIdleConnections closes the connections that are not in use. http.Client calls it.
+func (s *secretFiles) CloseIdleConnections() {
+	(&http.Client{Transport: s.next}).CloseIdleConnections()
+}
+
+// checkSecretFile returns an error if a file cannot be found, is not a regular file, or is too large.
+func checkSecretFile(path string) error {
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return &fs.PathError{Op: "read", Path: path, Err: errors.New("not a regular file")}
+	case info.Size() > maxFileSize:
+		return &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("more than %d bytes", maxFileSize)}
+	}
+	return nil
 }
 
 // sameAuth reports whether the settings of two HTTP clients are equal. Nil means none.

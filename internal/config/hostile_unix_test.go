@@ -3,6 +3,10 @@
 package config
 
 import (
+	"encoding/pem"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -102,4 +106,62 @@ func TestParseAgainLeaksNoFiles(t *testing.T) {
 	if after := descriptors(); after > before+10 { // the runtime may open some
 		t.Errorf("%d descriptors are open, %d before", after, before)
 	}
+}
+
+// TestSecretFileThatBecomesANamedPipe replaces each file of an auth after the configuration was read. The request fails at once,
+// and the next one works when the file is back.
+func TestSecretFileThatBecomesANamedPipe(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	for name, auth := range map[string]string{
+		"user":     "tls_config: {ca_file: ca}, basic_auth: {username_file: user, password_file: password}",
+		"password": "tls_config: {ca_file: ca}, basic_auth: {username_file: user, password_file: password}",
+		"token":    "tls_config: {ca_file: ca}, bearer_token_file: token",
+		"key":      "tls_config: {ca_file: ca}, authorization: {credentials_file: key}",
+		"header":   "tls_config: {ca_file: ca}, http_headers: {X-Key: {files: [header]}}",
+		"ca":       "tls_config: {ca_file: ca}",
+	} {
+		files := map[string]string{"c.yml": "auths: {a: {" + auth + "}}\ntargets: [{name: a, uri: '" + server.URL + "', auth: a}]\n"}
+		for _, file := range []string{"user", "password", "token", "key", "header"} {
+			files[file] = "x"
+		}
+		files["ca"] = string(ca)
+		dir := writeFiles(t, files)
+		client := parse(t, "--config.file", filepath.Join(dir, "c.yml")).Targets[0].HTTP
+		if err := request(t, client, server.URL); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		path := filepath.Join(dir, name)
+		replace(t, path, func() error { return syscall.Mkfifo(path, 0o600) })
+		if err := request(t, client, server.URL); err == nil || !strings.Contains(err.Error(), "read "+path+": not a regular file") {
+			t.Errorf("%s: error %v", name, err)
+		}
+		replace(t, path, func() error { return os.WriteFile(path, []byte(files[name]), 0o600) })
+		if err := request(t, client, server.URL); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// replace removes a file and makes another one.
+func replace(t *testing.T, path string, create func() error) {
+	t.Helper()
+	if err := errors.Join(os.Remove(path), create()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// request sends a request and returns its error.
+func request(t *testing.T, client *http.Client, url string) error {
+	t.Helper()
+	get, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := client.Do(get)
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
 }
