@@ -116,9 +116,23 @@ func tuneRuntime(cpus, targets int) {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(50)
 	}
+	limitMemory(targets)
+}
+
+// limitMemory sets the soft memory limit for a number of targets, unless the environment has one.
+func limitMemory(targets int) {
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(softMemoryLimit + int64(targets)*memoryPerTarget)
 	}
+}
+
+// reload returns the configuration for a reload, and sets the memory limit for its targets.
+func reload() (*config.Config, error) {
+	cfg, err := load()
+	if err == nil {
+		limitMemory(len(cfg.Targets))
+	}
+	return cfg, err
 }
 
 // run serves until SIGINT or SIGTERM.
@@ -128,11 +142,11 @@ func run(cfg *config.Config, hangups <-chan os.Signal, logger *slog.Logger) erro
 	pool := scrape.NewPool(cfg, logger)
 	defer pool.Close()                                          //nolint:errcheck // the program ends
 	defer context.AfterFunc(ctx, func() { _ = pool.Close() })() // so that scrapes under way end with what has arrived
-	reload := load
+	loadAgain := reload
 	if cfg.File == "" {
-		reload = nil
+		loadAgain = nil
 	}
-	handler, err := web.NewHandler(cfg, pool, reload, logger)
+	handler, err := web.NewHandler(cfg, pool, loadAgain, logger)
 	if err != nil {
 		return err
 	}
@@ -141,7 +155,7 @@ func run(cfg *config.Config, hangups <-chan os.Signal, logger *slog.Logger) erro
 	defer reloading.Wait()
 	reloading.Go(func() { reloadOnHangup(ctx, hangups, handler, logger) })
 	defer stop()
-	return serve(ctx, newServer(handler, cfg, logger), cfg.Web.Listen, logger)
+	return serve(ctx, newServer(handler, handler.MaxRequests, logger), cfg.Web.Listen, logger)
 }
 
 // logStart logs the version and the targets.
@@ -170,25 +184,27 @@ func reloadOnHangup(ctx context.Context, hangups <-chan os.Signal, handler *web.
 	}
 }
 
-// idleTimeout is the time after which an idle connection is closed.
-const idleTimeout = 30 * time.Second
+const (
+	// idleTimeout is the time after which an idle connection is closed.
+	idleTimeout = 30 * time.Second
+	// writeTimeout is the maximum time for a response, except those of requests for metrics, which have deadlines of their own.
+	writeTimeout = time.Minute
+	// maxHeader is the maximum size of a request, in bytes. A client that does not read an error could keep several times as much
+	// memory in use. URLs of Prometheus are much shorter.
+	maxHeader = 64 << 10
+)
 
-// newServer returns the server of the pages.
-func newServer(handler http.Handler, cfg *config.Config, logger *slog.Logger) *http.Server {
-	var timeout time.Duration
-	for _, target := range cfg.All() {
-		for _, module := range target.Modules {
-			timeout = max(timeout, module.Timeout)
-		}
-	}
+// newServer returns the server of the pages. requests returns the maximum number of requests for metrics.
+func newServer(handler http.Handler, requests func() int, logger *slog.Logger) *http.Server {
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
-		WriteTimeout:      timeout + time.Minute,
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
-	web.LimitConnections(server, cfg.Web.MaxRequests)
+	web.LimitConnections(server, requests)
 	return server
 }
 

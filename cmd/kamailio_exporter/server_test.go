@@ -15,8 +15,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 )
 
 func TestExternalURLAndRoutePrefix(t *testing.T) {
@@ -39,9 +37,18 @@ func TestExternalURLAndRoutePrefix(t *testing.T) {
 
 // TestServerClosesIdleConnections checks the settings, because waiting for the timeouts would take long.
 func TestServerClosesIdleConnections(t *testing.T) {
-	server := newServer(http.NotFoundHandler(), &config.Config{}, slog.New(slog.DiscardHandler))
+	server := newServer(http.NotFoundHandler(), func() int { return 1 }, slog.New(slog.DiscardHandler))
 	if server.IdleTimeout != 30*time.Second || server.ReadHeaderTimeout <= 0 || server.ReadHeaderTimeout > 30*time.Second {
 		t.Errorf("idle connections are closed after %v and %v", server.IdleTimeout, server.ReadHeaderTimeout)
+	}
+}
+
+// TestLongRequestIsRefused sends a URL that is longer than a request may be.
+func TestLongRequestIsRefused(t *testing.T) {
+	t.Parallel()
+	e := start(t, "-u", noKamailio)
+	if response, _ := e.get("/metrics?name[]=" + strings.Repeat("x", maxHeader+8<<10)); response.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("a URL of more than %d bytes: %s", maxHeader, response.Status)
 	}
 }
 

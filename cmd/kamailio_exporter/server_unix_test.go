@@ -107,6 +107,7 @@ func TestReloadBySignal(t *testing.T) {
 		e.awaitLog(want)
 	}
 	reload("targets: [{name: a, uri: 'unix:/no/such/a'}, {name: b, uri: 'unix:/no/such/b'}]\n", `Reloaded the configuration file.*targets=2`)
+	e.scrape().check(t, "go_gc_gomemlimit_bytes", softMemoryLimit+2*memoryPerTarget)
 	reload("targets: [{name: c}]\n", `the old configuration stays.*:1: the target must have the key uri`)
 	if _, body := e.get("/sd"); strings.Count(string(body), "__param_target") != 2 {
 		t.Errorf("the targets are %s", body)

@@ -18,7 +18,7 @@ const connectionsCap = 512
 // been idle longest, so that idle clients do not block others. It may be used
 // concurrently.
 type connectionLimit struct {
-	limit int
+	limit func() int
 
 	mu   sync.Mutex
 	open map[net.Conn]*connection
@@ -35,13 +35,13 @@ type connectionKey struct{}
 
 // LimitConnections limits the number of open connections of a server to half of the file
 // descriptors that the process may have, and to 512 or twice the maximum number of
-// requests, if that is more. It must be called before the server serves, and sets
-// ConnContext, ConnState and Handler.
-func LimitConnections(server *http.Server, requests int) {
-	limitConnections(server, maxConnections(max(connectionsCap, 2*requests)))
+// requests, if that is more. requests returns that number, which may change. LimitConnections
+// must be called before the server serves, and sets ConnContext, ConnState and Handler.
+func LimitConnections(server *http.Server, requests func() int) {
+	limitConnections(server, func() int { return maxConnections(max(connectionsCap, 2*requests())) })
 }
 
-func limitConnections(server *http.Server, limit int) {
+func limitConnections(server *http.Server, limit func() int) {
 	l := &connectionLimit{limit: limit, open: map[net.Conn]*connection{}}
 	server.ConnContext = l.opened
 	server.ConnState = l.changed
@@ -51,9 +51,10 @@ func limitConnections(server *http.Server, limit int) {
 // opened adds a new connection. If there are too many, it closes an idle one, or the new
 // one if none is idle.
 func (l *connectionLimit) opened(ctx context.Context, conn net.Conn) context.Context {
+	limit := l.limit()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.open) >= l.limit && !l.closeIdle() {
+	if len(l.open) >= limit && !l.closeIdle() {
 		_ = closeNow(conn)
 		return ctx
 	}

@@ -1,10 +1,12 @@
 package web
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 )
 
@@ -12,7 +14,7 @@ import (
 func limitedServer(t *testing.T, limit int, encrypted bool, handler http.Handler) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(handler)
-	limitConnections(server.Config, limit) // httptest calls these hooks from its own
+	limitConnections(server.Config, func() int { return limit }) // httptest calls these hooks from its own
 	server.EnableHTTP2 = encrypted
 	if encrypted {
 		server.StartTLS()
@@ -103,5 +105,30 @@ func TestConnectionsWithARequestAreNotClosed(t *testing.T) {
 func TestMaxConnections(t *testing.T) {
 	if limit := maxConnections(connectionsCap); limit < 1 || limit > connectionsCap {
 		t.Errorf("%d connections, want 1 to %d", limit, connectionsCap)
+	}
+}
+
+// TestLimitOfConnectionsChanges raises the limit, as a reload with more targets does. No connection is closed then.
+func TestLimitOfConnectionsChanges(t *testing.T) {
+	var limit atomic.Int32
+	limit.Store(1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "page") }))
+	limitConnections(server.Config, func() int { return int(limit.Load()) })
+	server.Start()
+	defer server.Close()
+	var conns []net.Conn
+	for range 3 {
+		conns = append(conns, connect(t, server))
+		for _, conn := range conns {
+			if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatalf("%d connections: %v", len(conns), err)
+			}
+			_ = response.Body.Close()
+		}
+		limit.Add(1)
 	}
 }

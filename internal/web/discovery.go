@@ -1,6 +1,7 @@
 package web
 
 import (
+	"bufio"
 	"encoding/json"
 	"log/slog"
 	"maps"
@@ -18,7 +19,12 @@ const discoveryPath = "/sd"
 type discovery struct {
 	cfg    config.Web
 	pool   *scrape.Pool
+	gate   *gate // sets the deadlines of clients, which take no places in it
 	logger *slog.Logger
+}
+
+func newDiscovery(cfg config.Web, pool *scrape.Pool, logger *slog.Logger) *discovery {
+	return &discovery{cfg, pool, newGate(defaultLimits), logger}
 }
 
 // targetGroup is an element of the list.
@@ -32,12 +38,25 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "this page has no parameters", http.StatusBadRequest)
 		return
 	}
-	scheme, host, path := d.address(r)
-	if host == "" {
+	if r.Host == "" && (d.cfg.ExternalURL == nil || d.cfg.ExternalURL.Host == "") {
 		http.Error(w, "the request needs a Host header", http.StatusBadRequest)
 		return
 	}
-	groups := []targetGroup{}
+	sender := d.gate.send(w, 0)
+	defer sender.close()
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Add("Vary", "Accept-Encoding")
+	_, err := respond(sender, r, minProbe, func(buffer *bufio.Writer) error { return d.write(buffer, r) })
+	if err != nil {
+		d.logger.Debug("Answering a request failed", "err", err)
+	}
+}
+
+// write writes the list. It keeps one target in memory at a time, because clients may read a long list slowly.
+func (d *discovery) write(buffer *bufio.Writer, r *http.Request) error {
+	scheme, host, path := d.address(r)
+	encoder := json.NewEncoder(buffer)
+	before := "["
 	for _, target := range d.pool.Configs() {
 		labels := map[string]string{
 			"__scheme__":       scheme,
@@ -46,12 +65,14 @@ func (d *discovery) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"instance":         target.Name,
 		}
 		maps.Copy(labels, target.Labels)
-		groups = append(groups, targetGroup{[]string{host}, labels})
+		_, _ = buffer.WriteString(before)
+		if err := encoder.Encode(targetGroup{[]string{host}, labels}); err != nil {
+			return err
+		}
+		before = ","
 	}
-	w.Header().Set("Content-Type", "application/json")
-	if err := json.NewEncoder(w).Encode(groups); err != nil {
-		d.logger.Debug("Answering a request failed", "err", err)
-	}
+	_, err := buffer.WriteString(strings.TrimPrefix(before+"]\n", ","))
+	return err
 }
 
 // address returns where Prometheus finds the metrics of the targets: at the external URL, or where the request came in.

@@ -251,6 +251,60 @@ func TestDiscoveryWithoutTargetsIsAnEmptyList(t *testing.T) {
 	f.want("/probe?target=x", 400, "no targets are configured: list them in the file of --config.file")
 }
 
+// TestDiscoveryTakesLittleMemory has clients that do not read a long list.
+func TestDiscoveryTakesLittleMemory(t *testing.T) {
+	const clients, targets = 50, 10_000
+	for _, encoding := range []string{"identity", "gzip"} {
+		cfg := &config.Config{}
+		for i := range targets {
+			cfg.Targets = append(cfg.Targets, &config.Target{Name: fmt.Sprintf("target%d", i), Modules: []*config.Module{{}}})
+		}
+		logger := slog.New(slog.DiscardHandler)
+		pool := scrape.NewPool(cfg, logger)
+		defer pool.Close()
+		handler := newDiscovery(config.Web{}, pool, logger)
+		w := &unreadWriter{reached: make(chan struct{}, clients), read: make(chan struct{})}
+		before := heap()
+		var requests sync.WaitGroup
+		for range clients {
+			requests.Go(func() {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/sd", http.NoBody)
+				r.Header.Set("Accept-Encoding", encoding)
+				handler.ServeHTTP(w.forRequest(), r)
+			})
+		}
+		for range clients {
+			<-w.reached
+		}
+		used := int(heap()) - int(before)
+		close(w.read)
+		requests.Wait()
+		if most := clients << 20; used > most {
+			t.Errorf("%s: %d clients that do not read a list take %d bytes, want at most %d", encoding, clients, used, most)
+		}
+	}
+}
+
+// unreadWriter is a client that does not read until read is closed.
+type unreadWriter struct {
+	http.ResponseWriter
+	reached chan struct{} // gets a value for each client that does not read
+	read    chan struct{}
+	once    *sync.Once
+}
+
+// forRequest returns a writer for one request.
+func (w *unreadWriter) forRequest() http.ResponseWriter {
+	return &unreadWriter{httptest.NewRecorder(), w.reached, w.read, &sync.Once{}}
+}
+
+// Write implements io.Writer.
+func (w *unreadWriter) Write(part []byte) (int, error) {
+	w.once.Do(func() { w.reached <- struct{}{} })
+	<-w.read
+	return len(part), nil
+}
+
 // TestReload changes the file, makes it wrong, and mends it.
 func TestReload(t *testing.T) {
 	first, second := uptimeServer(t, 1), uptimeServer(t, 2)
@@ -261,10 +315,20 @@ func TestReload(t *testing.T) {
 	f.reload(200, "")
 	f.want("/probe?target=a", 200, "uptime_total 1\n", "kamailio_exporter_total_scrapes 2\n")
 	f.want("/probe?target=b", 200, "uptime_total 2\n", "kamailio_exporter_total_scrapes 1\n")
+	if requests := f.handler.MaxRequests(); requests != 42 {
+		t.Errorf("at most %d requests are answered at the same time, want 40 and one for each target", requests)
+	}
 	f.write("modules: {default: {methods: [core.uptime]}}\ntargets:\n" + target("b", second) + "- {name: a}\n")
 	f.reload(500, f.file+":4: the target must have the key uri")
 	f.want("/metrics?name[]=kamailio_exporter_config_last_reload_successful", 200, "kamailio_exporter_config_last_reload_successful 0\n")
 	f.want("/probe?target=a", 200, "uptime_total 1\n", "kamailio_exporter_total_scrapes 3\n")
+	f.write("modules: {default: {method: []}}\nauths: {a: {host: []}}\n")
+	f.reload(500, f.file+":2: unknown key")
+	for line := 1; line <= 2; line++ {
+		if want := fmt.Sprintf("err=\"%s:%d: unknown key", f.file, line); strings.Count(f.log.String(), want) != 1 {
+			t.Errorf("the log does not have a line with %s: %s", want, f.log)
+		}
+	}
 	f.write("modules: {default: {methods: [core.uptime]}}\ntargets:\n" + target("b", second))
 	if err := f.handler.Reload(t.Context()); err != nil {
 		t.Error(err)
@@ -446,6 +510,64 @@ func TestTargetOfTheFlagBesideAFile(t *testing.T) {
 	f.want("/metrics?collect[]=tm.stats", 400, `"tm.stats" is not a method of module default`)
 	if text := f.want("/sd", 200); strings.Count(text, "__param_target") != 2 {
 		t.Errorf("the list has a target without a name: %s", text)
+	}
+}
+
+// closedOnce is a target that a reload has replaced by another one.
+type closedOnce struct {
+	noTarget
+	next scraper
+}
+
+// Scrape implements scraper.
+func (closedOnce) Scrape(context.Context) (scrape.Scraped, error) {
+	return scrape.Scraped{}, scrape.ErrClosed
+}
+
+// TestProbeDuringReloads has many reloads replace the target, each after the choice of the target. Then the target is closed and
+// not replaced.
+func TestProbeDuringReloads(t *testing.T) {
+	var next scraper = noTarget{}
+	for i := range 20 {
+		next = &closedOnce{next: next}
+		current := next
+		h := &metricsHandler{find: func(url.Values) (scraper, error) {
+			if closed, ok := current.(*closedOnce); ok {
+				current = closed.next
+			}
+			return current, nil
+		}}
+		if _, err := h.scrape(t.Context(), next, nil); err != nil {
+			t.Errorf("after %d reloads: %v", i+1, err)
+		}
+	}
+	h := &metricsHandler{find: func(url.Values) (scraper, error) { return next, nil }}
+	if _, err := h.scrape(t.Context(), next, nil); !errors.Is(err, scrape.ErrClosed) {
+		t.Errorf("a target that stays closed: error %v, want %v", err, scrape.ErrClosed)
+	}
+}
+
+// deadlineWriter records the write deadlines of a response.
+type deadlineWriter struct {
+	*httptest.ResponseRecorder
+	deadlines []time.Time
+}
+
+// SetWriteDeadline implements the method that http.ResponseController calls.
+func (w *deadlineWriter) SetWriteDeadline(deadline time.Time) error {
+	w.deadlines = append(w.deadlines, deadline)
+	return nil
+}
+
+// TestWriteDeadlineIsAfterTheWait checks that a reload with a longer timeout does not need another timeout of the server, which
+// does not change.
+func TestWriteDeadlineIsAfterTheWait(t *testing.T) {
+	f := newFleet(t, "modules: {default: {methods: [core.uptime], timeout: 30m}}\ntargets: [{name: a, uri: 'tcp://127.0.0.1:1'}]\n")
+	w := &deadlineWriter{ResponseRecorder: httptest.NewRecorder()}
+	ends := time.Now().Add(30 * time.Minute)
+	f.handler.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/probe?target=a", http.NoBody))
+	if len(w.deadlines) == 0 || w.deadlines[0].Before(ends) {
+		t.Errorf("the write deadlines are %v, want the first one after %v", w.deadlines, ends)
 	}
 }
 

@@ -46,7 +46,7 @@ func NewHandler(cfg *config.Config, pool *scrape.Pool, load func() (*config.Conf
 	h.addMetrics(mux, cfg.Web, registry)
 	h.addChecks(mux, cfg.Web)
 	prefix := cfg.Web.RoutePrefix
-	mux.Handle("GET "+prefix+discoveryPath, &discovery{cfg.Web, pool, logger})
+	mux.Handle("GET "+prefix+discoveryPath, newDiscovery(cfg.Web, pool, logger))
 	if prefix != "" {
 		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
 	}
@@ -60,6 +60,9 @@ func NewHandler(cfg *config.Config, pool *scrape.Pool, load func() (*config.Conf
 	h.Handler = withNosniff(refuseBodies(mux))
 	return h, nil
 }
+
+// MaxRequests returns the maximum number of requests for metrics that are answered at the same time. A reload may change it.
+func (h *Handler) MaxRequests() int { return h.gate.limit() }
 
 // addMetrics adds the pages with metrics.
 func (h *Handler) addMetrics(mux *http.ServeMux, cfg config.Web, registry *prometheus.Registry) {

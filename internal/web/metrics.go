@@ -51,7 +51,9 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if target == nil {
 		target = noTarget{}
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), target.Wait(h.patience(r)))
+	wait := target.Wait(h.patience(r))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(wait + responseTime)) // fails in tests only
+	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	name := values.Get(targetParameter)
 	if err := h.gate.enter(ctx, name); err != nil {
@@ -74,6 +76,9 @@ func (h *metricsHandler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.answer(w, r, p, scraped.Release)
 }
 
+// responseTime is the maximum time for the response to a request after its wait. A page has the deadlines of its sender, too.
+const responseTime = time.Minute
+
 // reject answers a request that cannot be served now.
 func (h *metricsHandler) reject(w http.ResponseWriter, err error) {
 	h.rejected.Inc()
@@ -82,15 +87,17 @@ func (h *metricsHandler) reject(w http.ResponseWriter, err error) {
 
 // scrape scrapes the target. If a reload has replaced the target, it scrapes the new one.
 func (h *metricsHandler) scrape(ctx context.Context, target scraper, values url.Values) (scrape.Scraped, error) {
-	scraped, err := target.Scrape(ctx)
-	if !errors.Is(err, scrape.ErrClosed) {
-		return scraped, err
+	for {
+		scraped, err := target.Scrape(ctx)
+		if !errors.Is(err, scrape.ErrClosed) {
+			return scraped, err
+		}
+		again, found := h.find(values)
+		if found != nil || again == nil || again == target {
+			return scraped, err
+		}
+		target = again
 	}
-	again, found := h.find(values)
-	if found != nil || again == nil {
-		return scraped, err
-	}
-	return again.Scrape(ctx)
 }
 
 // noTarget is a scraper without samples.

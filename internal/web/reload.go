@@ -65,7 +65,7 @@ func (h *Handler) Reload(ctx context.Context) error {
 	cfg, err := h.reloader.load()
 	if err != nil {
 		h.reloader.successful.Set(0)
-		h.logger.Error("Reloading the configuration file failed, the old configuration stays", "err", err)
+		h.logFaults(err)
 		return err
 	}
 	h.pool.Reload(cfg)
@@ -76,6 +76,17 @@ func (h *Handler) Reload(ctx context.Context) error {
 	}
 	h.logger.Info("Reloaded the configuration file", "targets", len(cfg.Targets))
 	return nil
+}
+
+// logFaults logs each fault of a configuration that was not loaded.
+func (h *Handler) logFaults(err error) {
+	faults := []error{err}
+	if wrong, ok := errors.AsType[*config.FileError](err); ok {
+		faults = wrong.Faults()
+	}
+	for _, fault := range faults {
+		h.logger.Error("Reloading the configuration file failed, the old configuration stays", "err", fault)
+	}
 }
 
 // serveReload reloads the configuration file. Requests that a browser sends for another site are refused.
