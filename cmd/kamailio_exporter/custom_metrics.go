@@ -21,6 +21,18 @@ import (
 // customMetricsCommand is the first argument of the command that tests custom_metrics.
 const customMetricsCommand = "custom-metrics"
 
+// customMetricsArgs returns the arguments after customMetricsCommand, and whether the command line is one of that command. In a
+// command line to complete, the flag for completion is moved to the other flags of the command.
+func customMetricsArgs(args []string) ([]string, bool) {
+	if len(args) > 0 && args[0] == customMetricsCommand {
+		return args[1:], true
+	}
+	if len(args) > 2 && slices.Equal(args[:3], []string{cli.CompletionFlag, customMetricsCommand, "test"}) {
+		return slices.Concat([]string{"test", cli.CompletionFlag}, args[3:]), true
+	}
+	return nil, false
+}
+
 // testCustomMetrics runs the command line "custom-metrics test …". It writes the metrics that an entry of the configuration file
 // makes of a saved reply to out, and what it drops to problems.
 func testCustomMetrics(args []string, out, problems io.Writer) error {

@@ -28,8 +28,8 @@ import (
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == customMetricsCommand {
-		if err := testCustomMetrics(os.Args[2:], os.Stdout, os.Stderr); err != nil {
+	if args, ok := customMetricsArgs(os.Args[1:]); ok {
+		if err := testCustomMetrics(args, os.Stdout, os.Stderr); err != nil {
 			cli.Fatal("kamailio_exporter", err)
 		}
 		return

@@ -1,6 +1,7 @@
-// Package cli parses the command lines of both programs. It is kingpin with three
+// Package cli parses the command lines of both programs. It is kingpin with four
 // differences: an argument that begins with @ is an ordinary argument, the error of a
-// wrong value names the flag, and printed errors have no control characters.
+// wrong value names the flag, printed errors have no control characters, and manual
+// pages and completion scripts have templates of this package.
 package cli
 
 import (
@@ -20,6 +21,8 @@ var setGlobals = sync.OnceFunc(func() {
 	// tables can start with.
 	kingpin.EnableFileExpansion = false
 	kingpin.ManPageTemplate = manPage
+	kingpin.BashCompletionTemplate = bashCompletion
+	kingpin.ZshCompletionTemplate = zshCompletion
 	useModuleVersion()
 })
 
@@ -38,10 +41,15 @@ func New(name, help string) *kingpin.Application {
 
 // Parse sets the flags and arguments of app. args does not include the program's name.
 // An error names the wrong flag, its value, and the allowed values. Parse wraps the
-// values of the flags, so no flag may be added after it.
+// values of the flags, so no flag may be added after it. If the first of args is
+// CompletionFlag, Parse prints the completions and ends the program with status 0.
 func Parse(app *kingpin.Application, args []string) error {
 	for _, flag := range app.Model().Flags {
 		app.GetFlag(flag.Name).SetValue(&namedValue{flag.Value, flag.Name})
+	}
+	if len(args) > 0 && args[0] == CompletionFlag {
+		_, err := app.Parse(completionArgs(args))
+		return err
 	}
 	args, err := prepare(app, args)
 	if err != nil {
