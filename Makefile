@@ -108,10 +108,12 @@ fuzz: ## run each fuzz target for FUZZTIME, 10m by default
 
 # GoReleaser runs it. advise.sh is the first part of the scripts that run after an installation.
 .PHONY: package-files
-package-files: ## write manual pages, changelog and scripts for the packages to bin/package; needs VERSION and DATE
-	@mkdir -p bin/package
+package-files: ## write manual pages, completion scripts, changelog and scripts for the packages to bin/package; needs VERSION and DATE
+	@mkdir -p bin/package/completion/bash bin/package/completion/zsh
 	@for program in kamailio_exporter kamrpc; do \
-		go run ./cmd/$$program --help-man >bin/package/$$program.1 || exit 1; done
+		go run ./cmd/$$program --help-man >bin/package/$$program.1 && \
+		go run ./cmd/$$program --completion-script-bash >bin/package/completion/bash/$$program && \
+		go run ./cmd/$$program --completion-script-zsh >bin/package/completion/zsh/_$$program || exit 1; done
 	@awk -f packaging/notes.awk CHANGELOG.md | awk -v version='$(subst -,~,$(VERSION))' -v maintainer='$(MAINTAINER)' \
 		-v date="$$(date --utc --rfc-email --date='$(DATE)')" -f packaging/debian-changelog.awk >bin/package/changelog
 	@gzip -9nf bin/package/kamailio_exporter.1 bin/package/kamrpc.1 bin/package/changelog

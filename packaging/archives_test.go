@@ -80,6 +80,11 @@ func TestArchives(t *testing.T) {
 				"/kamailio_exporter.socket":   "systemd/kamailio_exporter.socket",
 				"/kamailio_exporter" + exe:    "",
 				"/kamrpc" + exe:               "",
+
+				"/completion/bash/kamailio_exporter": "../bin/package/completion/bash/kamailio_exporter",
+				"/completion/bash/kamrpc":            "../bin/package/completion/bash/kamrpc",
+				"/completion/zsh/_kamailio_exporter": "../bin/package/completion/zsh/_kamailio_exporter",
+				"/completion/zsh/_kamrpc":            "../bin/package/completion/zsh/_kamrpc",
 			}
 			for _, document := range documents(t) {
 				files["/"+document] = "../" + document

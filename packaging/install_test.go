@@ -49,7 +49,7 @@ func TestInstall(t *testing.T) {
 	wantWords(t, "the installation, with a socket of mode 0600", dpkg(t, "--install", deb),
 		[]string{kamailioSocket + " has mode 600", setMode}, "usermod")
 	wantText(t, "the output of dpkg --verify", dpkg(t, "--verify", "kamailio-exporter"), "")
-	checkInstalled(t)
+	checkInstalled(t, debianZshCompletions)
 	writeFile(t, defaultsFile, flags)
 	if target, err := os.Readlink(enabledLink); err != nil || filepath.Base(target) != filepath.Base(installedUnit) {
 		t.Errorf("the service is not enabled: %q, %v", target, err)
@@ -124,7 +124,7 @@ func TestInstallRPM(t *testing.T) {
 	})
 
 	run("--install", file)
-	checkInstalled(t)
+	checkInstalled(t, zshCompletions)
 	checkUpgrade(t, func() { run("--upgrade", "--replacepkgs", file) })
 
 	if _, err := exec.LookPath("systemctl"); err == nil {
@@ -286,9 +286,9 @@ func checkGroups(t *testing.T, want string) {
 }
 
 // checkInstalled checks that the files of the package exist, and a system user in Kamailio's group.
-func checkInstalled(t *testing.T) {
+func checkInstalled(t *testing.T, zshDir string) {
 	t.Helper()
-	for name := range packaged(t) {
+	for name := range packaged(t, zshDir) {
 		if _, err := os.Stat(name); err != nil {
 			t.Error(err)
 		}

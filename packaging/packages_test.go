@@ -4,6 +4,7 @@ package packaging
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,8 +16,9 @@ import (
 // docDir is the directory of the documentation in the packages.
 const docDir = "/usr/share/doc/kamailio-exporter"
 
-// packaged returns the files of each package with their sources in this directory. Programs have the source "".
-func packaged(t *testing.T) map[string]string {
+// packaged returns the files of each package with their sources in this directory. Programs have the source "". zshDir is the
+// directory of completion scripts for zsh.
+func packaged(t *testing.T, zshDir string) map[string]string {
 	t.Helper()
 	files := map[string]string{
 		"/etc/default/kamailio_exporter":                     "kamailio_exporter.default",
@@ -27,6 +29,10 @@ func packaged(t *testing.T) map[string]string {
 		"/usr/lib/systemd/system/kamailio_exporter@.service": "systemd/kamailio_exporter@.service",
 		docDir + "/LICENSE":                                  "../LICENSE",
 		docDir + "/copyright":                                "../LICENSE",
+		bashCompletions + "/kamailio_exporter":               "../bin/package/completion/bash/kamailio_exporter",
+		bashCompletions + "/kamrpc":                          "../bin/package/completion/bash/kamrpc",
+		zshDir + "/_kamailio_exporter":                       "../bin/package/completion/zsh/_kamailio_exporter",
+		zshDir + "/_kamrpc":                                  "../bin/package/completion/zsh/_kamrpc",
 		"/usr/share/man/man1/kamailio_exporter.1.gz":         "../bin/package/kamailio_exporter.1.gz",
 		"/usr/share/man/man1/kamrpc.1.gz":                    "../bin/package/kamrpc.1.gz",
 	}
@@ -53,7 +59,7 @@ func eachPackage(t *testing.T, test func(t *testing.T, p platform)) {
 }
 
 func TestDebs(t *testing.T) {
-	files := packaged(t)
+	files := packaged(t, debianZshCompletions)
 	files[docDir+"/changelog.gz"] = "../bin/package/changelog.gz"
 	files["/usr/share/lintian/overrides/kamailio-exporter"] = "lintian-overrides"
 	eachPackage(t, func(t *testing.T, p platform) {
@@ -86,7 +92,7 @@ func rpm(t *testing.T, args ...string) string {
 func TestRPMs(t *testing.T) {
 	version := strings.Replace(wantedStamp(t).version, "-", "~", 1)
 	lines := []string{docDir + "/LICENSE  l--------- root root"} // nfpm sets no mode for a symbolic link, and Linux uses none
-	for name := range packaged(t) {
+	for name := range packaged(t, zshCompletions) {
 		switch filepath.Dir(name) {
 		case "/usr/bin":
 			lines = append(lines, name+"  -rwxr-xr-x root root")
@@ -100,6 +106,9 @@ func TestRPMs(t *testing.T) {
 	}
 	for _, dir := range []string{"", "/docs", "/docs/images", "/examples", "/packaging", "/packaging/kubernetes"} {
 		lines = append(lines, docDir+dir+"  drwxr-xr-x root root")
+	}
+	for _, dir := range []string{path.Dir(bashCompletions), bashCompletions, path.Dir(zshCompletions), zshCompletions} {
+		lines = append(lines, dir+"  drwxr-xr-x root root")
 	}
 	slices.Sort(lines)
 	eachPackage(t, func(t *testing.T, p platform) {
@@ -117,7 +126,7 @@ func TestRPMs(t *testing.T) {
 }
 
 func TestAPKs(t *testing.T) {
-	files := packaged(t)
+	files := packaged(t, zshCompletions)
 	files["/etc/init.d/kamailio_exporter"] = "openrc/kamailio_exporter"
 	eachPackage(t, func(t *testing.T, p platform) {
 		root := unpack(t, "*_pre_"+p.apk+".apk")
