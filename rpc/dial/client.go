@@ -27,20 +27,22 @@ type Options struct {
 	Stall time.Duration
 	// HTTP is the HTTP client for http and https targets; set certificates and
 	// credentials there. Nil means a client without certificates and credentials.
+	// Several clients may share it, so its connections are not closed by IdleTimeout
+	// and [Client.Close]; set IdleConnTimeout of its transport.
 	HTTP *http.Client
 	// IdleTimeout is the time after the end of a batch after which the client closes
 	// the connection, if no other batch has used it. The next batch connects again.
-	// Zero and negative durations mean that an unused connection is kept. Over HTTP,
-	// the connections of HTTP that no request uses are closed.
+	// Zero and negative durations mean that an unused connection is kept.
 	IdleTimeout time.Duration
 }
 
 // Client is an [rpc.Client] for one target. It may be used concurrently. It connects at
 // the first call and keeps the connection. It connects again after the server closed
 // the connection, which ctl may do after 120 s without a request, after an error that
-// closed it, and after [Options.IdleTimeout]. A call without a reply is sent once more, on a new connection and
-// with the same context, if no byte of it was written or if it is Idempotent. It is not
-// sent again if ctx is done, after a fault, or if its reply exceeds the limits.
+// closed it, and after [Options.IdleTimeout]. A call without a reply is sent once more,
+// on a new connection and with the same context, if no byte of it was written or if it
+// is Idempotent. It is not sent again if ctx is done, after a fault, or if its reply
+// exceeds the limits.
 type Client struct {
 	target  Target
 	options Options
@@ -79,8 +81,9 @@ func NewTarget(target Target, options Options) *Client {
 // Target returns the target that the client connects to.
 func (c *Client) Target() Target { return c.target }
 
-// Close closes the connection, if there is one. Later calls, and calls that wait for
-// their reply, fail with [rpc.ErrClosed]. Close may be called more than once.
+// Close closes the connection, if there is one, except those of [Options.HTTP]. Later
+// calls, and calls that wait for their reply, fail with [rpc.ErrClosed]. Close may be
+// called more than once.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,6 +2,7 @@ package dial
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -94,6 +95,49 @@ func TestIdleHTTPConnectionIsClosed(t *testing.T) {
 		}
 		c.turn <- struct{}{}
 		<-c.turn
+	}
+}
+
+// TestSharedHTTPClientKeepsConnections has two clients with one HTTP client. The idle timeout of the first, or its Close,
+// must not close the connection of the second.
+func TestSharedHTTPClientKeepsConnections(t *testing.T) {
+	var opened atomic.Int32
+	serveHTTP := func() string {
+		web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			request, _ := io.ReadAll(r.Body)
+			_, _ = io.WriteString(w, sizeJSON(request))
+		}))
+		web.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				opened.Add(1)
+			}
+		}
+		web.Start()
+		t.Cleanup(web.Close)
+		return web.URL
+	}
+	transport := &http.Transport{}
+	t.Cleanup(transport.CloseIdleConnections)
+	shared := &http.Client{Transport: transport}
+	for name, end := range map[string]func(*Client){
+		"idle timeout": func(c *Client) {
+			c.closeIdle()
+			if c.conn != nil {
+				t.Error("closeIdle did nothing")
+			}
+		},
+		"Close": func(c *Client) { _ = c.Close() },
+	} {
+		first := newClient(t, serveHTTP(), Options{HTTP: shared})
+		second := newClient(t, serveHTTP(), Options{HTTP: shared})
+		wantNoErrors(t, ask(deadline(t), first, "none"))
+		wantNoErrors(t, ask(deadline(t), second, "none"))
+		opened.Store(0)
+		end(first)
+		wantNoErrors(t, ask(deadline(t), second, "none"))
+		if got := opened.Load(); got != 0 {
+			t.Errorf("%s: the other client connected %d times more, want none", name, got)
+		}
 	}
 }
 

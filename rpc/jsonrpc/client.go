@@ -29,8 +29,9 @@ type Options struct {
 	// Limits limits the size of replies.
 	Limits rpc.Limits
 	// HTTP is the HTTP client that [NewHTTP] uses; set certificates and credentials
-	// there. Nil means a client without certificates and credentials. Other
-	// transports ignore it.
+	// there. Nil means a client without certificates and credentials. Several clients
+	// may share it, so [Client.Close] does not close its connections; set
+	// IdleConnTimeout of its transport. Other transports ignore it.
 	HTTP *http.Client
 }
 
@@ -58,8 +59,8 @@ func newClient(options Options, exchange exchange, end func()) *Client {
 // Usable reports whether the client accepts calls, which it does until [Client.Close].
 func (c *Client) Usable() bool { return !c.closed.Load() }
 
-// Close closes the connections. Later calls fail with [rpc.ErrClosed]. Close may be
-// called more than once, and always returns nil.
+// Close closes the connections, except those of [Options.HTTP]. Later calls fail with
+// [rpc.ErrClosed]. Close may be called more than once, and always returns nil.
 func (c *Client) Close() error {
 	if c.closed.CompareAndSwap(false, true) {
 		c.end()
@@ -178,12 +179,14 @@ func omitEmpty(params rpc.Value) rpc.Value {
 // another server than the one in the URL.
 func NewHTTP(url string, options Options) *Client {
 	client := http.Client{Transport: &http.Transport{DisableCompression: true}}
+	end := client.CloseIdleConnections
 	if options.HTTP != nil {
 		client = *options.HTTP
+		end = func() {}
 	}
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	h := &httpClient{client: &client, url: url}
-	return newClient(options, h.exchange, client.CloseIdleConnections)
+	return newClient(options, h.exchange, end)
 }
 
 // httpClient sends requests to a URL.
