@@ -39,3 +39,22 @@ func TestReasons(t *testing.T) {
 		t.Errorf("troubleshooting.md has the anchors %v, want %v", anchors, want)
 	}
 }
+
+// reasonInText matches a reason in a sentence, and in a selector of PromQL.
+var reasonInText = regexp.MustCompile("(?:[Rr]eason is `|scrape_error\\{reason=~?\")(\\w+)[`\"]")
+
+// TestReasonsInText checks that the text of all pages has no reason that does not exist.
+func TestReasonsInText(t *testing.T) {
+	found := 0
+	for _, page := range pages(t) {
+		for _, match := range reasonInText.FindAllStringSubmatch(readPage(t, page), -1) {
+			found++
+			if !slices.Contains(hint.Reasons, match[1]) {
+				t.Errorf("%s has the reason %s, which is not one of %v", page, match[1], hint.Reasons)
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("no reason was found")
+	}
+}
