@@ -60,6 +60,26 @@ func TestImpatientScraperDoesNotAffectOthers(t *testing.T) {
 	})
 }
 
+// TestDisconnectedScraperDoesNotWait has a scraper disconnect whose time would end with the poll.
+func TestDisconnectedScraperDoesNotWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		target, _ := newTestTarget(t, &script{}, testOptions{Named: named(t, "core.uptime")})
+		selection := selected(t, target, "")
+		ctx, cancel := context.WithTimeout(t.Context(), selection.Wait(0))
+		defer cancel()
+		time.AfterFunc(time.Second, cancel)
+		start := time.Now()
+		scraped, err := selection.Scrape(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		scraped.Release()
+		if took := time.Since(start); took != time.Second {
+			t.Errorf("the scrape took %v, want 1s", took)
+		}
+	})
+}
+
 // TestPollContinuesAfterItsOnlyScraperGaveUp checks that the poll is counted once.
 func TestPollContinuesAfterItsOnlyScraperGaveUp(t *testing.T) {
 	for name, scrape := range map[string]func(context.Context) (context.Context, context.CancelFunc){

@@ -232,7 +232,8 @@ func (s Selection) Scrape(ctx context.Context) (Scraped, error) {
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		if deadline, ok := ctx.Deadline(); ok && p.ends.Sub(deadline) < endsTogether {
+		deadline, ok := ctx.Deadline()
+		if ok && p.ends.Sub(deadline) < endsTogether && !errors.Is(ctx.Err(), context.Canceled) { // which means that the client has disconnected
 			<-p.done
 			break
 		}
