@@ -96,8 +96,12 @@ func loadFile(path string, options fileOptions) (*file, error) {
 	return &file{l.modules, l.targets, fleet, l.entries, l.warnings}, nil
 }
 
-// maxFileSize is the maximum size of a file, in bytes. 20,000 targets need less. A file of this size can need 500 MB of memory.
-const maxFileSize = 4 << 20
+const (
+	// maxFileSize is the maximum size of a file, in bytes. 20,000 targets need less. A file of this size can need 500 MB of memory.
+	maxFileSize = 4 << 20
+	// maxBytes is the maximum size of the files of target_files together, in bytes.
+	maxBytes = 32 << 20
+)
 
 // readFile reads a regular file.
 func readFile(path string) ([]byte, error) {
@@ -214,6 +218,10 @@ func (l *loader) readTargetFiles(pattern node) error {
 			continue // another pattern matches it too
 		}
 		l.files[path] = true
+		if ended, err := pattern.ended(); ended {
+			failed = append(failed, err)
+			break
+		}
 		failed = append(failed, l.readTargetFile(pattern, path))
 	}
 	return errors.Join(failed...)
@@ -308,6 +316,7 @@ func (l *loader) readTargetFile(pattern node, path string) error {
 	if err != nil {
 		return pattern.wrong("%w", err)
 	}
+	l.limits.bytes += len(content)
 	list, err := parseYAML(path, content, &l.limits)
 	if err != nil || list.isEmpty() {
 		return err

@@ -50,6 +50,31 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestLimitsOfTargetFiles has many files with errors, and many large ones.
+func TestLimitsOfTargetFiles(t *testing.T) {
+	large := "- {name: a%d, uri: 'unix:/x', labels: {a: " + strings.Repeat("x", maxFileSize-100) + "}}\n"
+	for name, test := range map[string]struct{ content, want string }{
+		"syntax": {"- {name: [", "c.yml:1: the file is not read further after 50 errors"},
+		"key":    {"x: 1\n", "c.yml:1: the file is not read further after 50 errors"},
+		"size":   {large, "the files of target_files must not have more than 33554432 bytes together"},
+	} {
+		files := map[string]string{"c.yml": "target_files: ['t/*.yml', 't/*']\n"}
+		for i := range 100 {
+			content := test.content
+			if test.content == large {
+				content = fmt.Sprintf(large, i)
+			}
+			if i < 10 || test.content != large {
+				files[fmt.Sprintf("t/%d.yml", i)] = content
+			}
+		}
+		_, err := Parse([]string{"--config.file", filepath.Join(writeFiles(t, files), "c.yml")})
+		if got := fmt.Sprint(err); !strings.HasSuffix(got, test.want) || strings.Count(got, "\n") > maxErrors {
+			t.Errorf("%s: error with %d line breaks, its end is %q, want %q", name, strings.Count(got, "\n"), got[max(0, len(got)-200):], test.want)
+		}
+	}
+}
+
 // TestNamesOfTargets has the longest name, and names that differ in case only, which are names of different targets.
 func TestNamesOfTargets(t *testing.T) {
 	long := strings.Repeat("x", 128)

@@ -27,10 +27,10 @@ const (
 	maxErrors = 50
 )
 
-// limits ends the reading of files that have too many values or errors.
+// limits ends the reading of files that are too large or have too many values or errors.
 type limits struct {
-	values, errors int
-	reached        bool
+	bytes, values, errors int
+	reached               bool
 }
 
 // node is a YAML value and the file that has it.
@@ -67,6 +67,9 @@ func (n node) ended() (bool, error) {
 	case n.limits.values > maxValues:
 		n.limits.reached = true
 		return true, n.wrong("the configuration must not have more than %d values; an alias counts like what it stands for", maxValues)
+	case n.limits.bytes > maxBytes:
+		n.limits.reached = true
+		return true, n.wrong("the files of target_files must not have more than %d bytes together", maxBytes)
 	case n.limits.errors >= maxErrors:
 		n.limits.reached = true
 		return true, n.wrong("the file is not read further after %d errors", maxErrors)
