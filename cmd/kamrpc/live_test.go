@@ -105,7 +105,7 @@ func TestLiveList(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{})
 	stdout, stderr, status := kamrpc(t, "-u", k.URI("unix"), "--list")
-	for _, want := range []string{`(?m)^core\.kill +unsafe$`, `(?m)^core\.uptime +reads$`, `(?m)^htable\.dump +costly$`, `(?m)^htable\.seti +changes$`} {
+	for _, want := range []string{`(?m)^core\.kill +unsafe$`, `(?m)^core\.uptime +reads$`, `(?m)^htable\.dump +costly$`, `(?m)^htable\.seti +changes$`, `(?m)^pkg\.stats +unsafe, reads without arguments$`} {
 		if !regexp.MustCompile(want).MatchString(stdout) || status != 0 {
 			t.Errorf("status %d, %s is not in the list: %s%s", status, want, stdout, stderr)
 		}

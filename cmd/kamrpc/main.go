@@ -172,13 +172,25 @@ func list(ctx context.Context, client *dial.Client, out io.Writer) error {
 	for _, method := range methods {
 		effect := "unknown"
 		if known, ok := rpcmethods.Lookup(method); ok {
-			effect = string(known.Effect)
+			effect = effectOf(known)
 		}
 		if _, err := fmt.Fprintf(table, "%s\t%s\n", cli.Printable(method), effect); err != nil {
 			return err
 		}
 	}
 	return table.Flush()
+}
+
+// effectOf describes what a method does.
+func effectOf(m rpcmethods.Method) string {
+	switch m.ReadingArgs {
+	case "":
+		return string(m.Effect)
+	case "none":
+		return string(m.Effect) + ", reads without arguments"
+	default:
+		return string(m.Effect) + ", reads with " + m.ReadingArgs
+	}
 }
 
 // isTerminal reports whether a file is a terminal, or another device.
