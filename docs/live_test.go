@@ -133,13 +133,6 @@ func run(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-func writeFile(t *testing.T, name, text string) {
-	t.Helper()
-	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // play sends SIP traffic through k until an exporter has counted some calls.
 func play(t *testing.T, k *lab.Kamailio, e *exporter) {
 	t.Helper()

@@ -203,3 +203,10 @@ func TestNotReleased(t *testing.T) {
 		}
 	}
 }
+
+func writeFile(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
