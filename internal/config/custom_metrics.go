@@ -47,7 +47,7 @@ func (l *loader) readCustomMetrics(key, value node) error {
 	if method.Node == nil || metrics.Node == nil {
 		return value.wrong("an entry of custom_metrics must have the keys method and metrics")
 	}
-	if entry.Call.Method, err = method.text(); err != nil {
+	if entry.Call.Method, err = method.line(); err != nil {
 		return err
 	}
 	err = errors.Join(l.checkMethod(method, entry.Call, readOnly), metrics.readList(l.readCustomMetric(entry)))

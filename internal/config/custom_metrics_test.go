@@ -57,6 +57,7 @@ func TestCustomMetricsErrors(t *testing.T) {
 	for _, test := range []struct{ old, replacement, want string }{
 		{"    method: htable.get\n", "", ":3: an entry of custom_metrics must have the keys method and metrics"},
 		{"htable.get", "nosuch.method", ":3: nosuch.method is not in the table of known RPC methods: if you are sure that it only reads, add read_only: true"},
+		{"htable.get", `"core.kill\0x"`, ":3: must be a text without control characters"}, // Kamailio would see core.kill
 		{"htable.get", "HTABLE.GET", ":3: HTABLE.GET is not in the table of known RPC methods"},
 		{"htable.get", "nosuch.method\n    read_only: true", ""},
 		{"htable.get", "htable.seti", ":3: htable.seti must not be called, because it changes the state of Kamailio: it sets a key of a hash table"},
