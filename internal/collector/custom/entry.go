@@ -2,6 +2,7 @@ package custom
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -195,6 +196,8 @@ func (e *Expression) text(ctx context.Context, row any) (string, error) {
 	case float64:
 		return strconv.FormatFloat(output, 'g', -1, 64), nil
 	case *big.Int:
+		return output.String(), nil
+	case json.Number: // of fromjson
 		return output.String(), nil
 	default:
 		return "", fmt.Errorf("%s is not a text or a number", gojq.Preview(output))

@@ -29,11 +29,19 @@ func (e *Expression) Equal(other *Expression) bool {
 	return e.source == other.source
 }
 
-// each is the definition of the function each.
-const each = `def each($name): .[$name]? // empty | if type == "array" then .[] else . end; .`
+// definitions has the definition of the function each, and of functions of jq that need a limit: the time for parsing a number
+// of many digits grows with the square of their number, and a reply can have millions. The end of a poll does not stop that.
+const definitions = `
+def each($name): .[$name]? // empty | if type == "array" then .[] else . end;
+def _limited: if type == "string" and utf8bytelength > 65536 then error("a text of more than 65536 bytes is not parsed") else . end;
+def _tonumber: tonumber;
+def _fromjson: fromjson;
+def tonumber: _limited | _tonumber;
+def fromjson: _limited | _fromjson;
+.`
 
-// eachDefs has the definition of each as gojq represents it.
-var eachDefs = mustParse(each).FuncDefs
+// ownDefs has the definitions as gojq represents them.
+var ownDefs = mustParse(definitions).FuncDefs
 
 func mustParse(text string) *gojq.Query {
 	query, err := gojq.Parse(text)
@@ -52,7 +60,7 @@ func Compile(text string) (*Expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the jq expression %q is not valid: %w", text, err)
 	}
-	query.FuncDefs = append(append([]*gojq.FuncDef{}, eachDefs...), query.FuncDefs...)
+	query.FuncDefs = append(append([]*gojq.FuncDef{}, ownDefs...), query.FuncDefs...)
 	readsEnvironment := false
 	code, err := gojq.Compile(query, gojq.WithEnvironLoader(func() []string {
 		readsEnvironment = true

@@ -49,3 +49,25 @@ func TestHostileReplies(t *testing.T) {
 		}
 	}
 }
+
+// TestLongNumbersAreNotParsed has a reply with a number of 16 million digits, for which Go would need minutes.
+func TestLongNumbersAreNotParsed(t *testing.T) {
+	value, err := rpc.ValueOf(rpc.Members{{Name: "value", Value: strings.Repeat("7", 16_000_000)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, expression := range []string{".value | tonumber", ".value | fromjson"} {
+		got, err := entry(t, ".[]", `"x"`, expression).Evaluate(t.Context(), value)
+		if text := text(got); err != nil || !strings.Contains(text, "is not parsed") {
+			t.Errorf("%s: got %.200s, error %v", expression, text, err)
+		}
+	}
+	value, err = rpc.ValueOf(rpc.Members{{Name: "value", Value: "7"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := entry(t, ".[]", ".value | fromjson | tonumber", ".value | tonumber").Evaluate(t.Context(), value)
+	if text := text(got); err != nil || text != "lab_trunk_calls [7] 7\n" {
+		t.Errorf("got %s, error %v", text, err)
+	}
+}
