@@ -102,6 +102,7 @@ func (f *sipFetch) Run(ctx context.Context) {
 	}
 	limited, cancel := context.WithTimeout(ctx, f.sip.Timeout)
 	defer cancel()
+	f.prober.Keep(known)
 	for _, socket := range known {
 		running.Go(func() { f.add(f.probe(limited, socket)) })
 	}
@@ -160,7 +161,8 @@ func (s *sipSource) probe(ctx context.Context, socket sipprobe.Socket) sipprobe.
 	return result
 }
 
-// list asks Kamailio for its sockets. If it does not reply, the sockets last known stay.
+// list asks Kamailio for its sockets. If it does not reply, or the addresses of its host are not known because DNS fails, the
+// sockets last known stay.
 func (s *sipSource) list(ctx context.Context) {
 	var reply rpc.Reply
 	for _, r := range s.client.Stream(ctx, rpc.Call{Method: "core.sockets_list", Idempotent: true}) {
@@ -170,6 +172,9 @@ func (s *sipSource) list(ctx context.Context) {
 		return
 	}
 	allowed := s.hosts(ctx, s.uri)
+	if len(allowed) == 0 && s.known() != nil {
+		return
+	}
 	sockets, left := listedSockets(reply.Value, allowed)
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -2,7 +2,9 @@ package scrape
 
 import (
 	"context"
+	"io"
 	"iter"
+	"net"
 	"net/netip"
 	"reflect"
 	"strings"
@@ -95,18 +97,9 @@ func (c *socketClient) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[
 // TestSocketsLastKnownAreProbedWhileRPCIsDead also checks that a socket gets one request a second at most.
 func TestSocketsLastKnownAreProbedWhileRPCIsDead(t *testing.T) {
 	client := &socketClient{list: listed(t, "udp 127.0.0.1 1")}
-	module := &config.Module{Name: "default", Timeout: time.Minute, SIP: &config.SIP{Auto: true, Timeout: 5 * time.Second}}
-	cfg := &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "unix", Address: "/no/such/ctl"}, Modules: []*config.Module{module}}
-	s := newSIPSource(client, cfg, module)
+	s := autoSource(client)
 	defer s.Close()
-	sip := func() string {
-		fetch := s.Begin(nil)
-		fetch.Run(t.Context())
-		result, _ := fetch.Result()
-		set := metric.NewSet()
-		result.AddTo(set)
-		return samples(set, "kamailio_sip_up", "kamailio_sip_failure")
-	}
+	sip := func() string { return pollSIP(t, s, "kamailio_sip_up", "kamailio_sip_failure") }
 	want := "sip_failure[certificate 127.0.0.1:1 udp] 0\nsip_failure[handshake 127.0.0.1:1 udp] 0\nsip_failure[not_sip 127.0.0.1:1 udp] 0\n" +
 		"sip_failure[refused 127.0.0.1:1 udp] 1\nsip_failure[timeout 127.0.0.1:1 udp] 0\nsip_failure[unreachable 127.0.0.1:1 udp] 0\nsip_up[127.0.0.1:1 udp] 0\n"
 	if got := sip(); got != want {
@@ -120,4 +113,73 @@ func TestSocketsLastKnownAreProbedWhileRPCIsDead(t *testing.T) {
 	if s.Begin([]string{"core.uptime"}) != nil {
 		t.Error("a scrape of some methods probes sockets")
 	}
+}
+
+// TestConnectionsToSocketsThatAreNotListedAreClosed has a server that lists another socket in each poll.
+func TestConnectionsToSocketsThatAreNotListedAreClosed(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	closed := make(chan struct{})
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		buffer := make([]byte, 4096)
+		n, _ := conn.Read(buffer)
+		_, _ = io.WriteString(conn, strings.Replace(string(buffer[:n]), "OPTIONS sip:"+listener.Addr().String()+";transport=tcp SIP/2.0", "SIP/2.0 200 OK", 1))
+		if _, err := conn.Read(buffer); err == io.EOF {
+			close(closed)
+		}
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	client := &socketClient{list: listed(t, "tcp 127.0.0.1 "+port)}
+	s := autoSource(client)
+	defer s.Close()
+	if got := pollSIP(t, s, "kamailio_sip_up"); got != "sip_up[127.0.0.1:"+port+" tcp] 1\n" {
+		t.Fatal(got)
+	}
+	client.list = listed(t, "tcp 127.0.0.1 1")
+	pollSIP(t, s) // learns the new list
+	pollSIP(t, s)
+	select {
+	case <-closed:
+	case <-time.After(time.Minute):
+		t.Error("the connection is still open")
+	}
+}
+
+func TestSocketsLastKnownAreProbedWhileDNSFails(t *testing.T) {
+	client := &socketClient{list: listed(t, "udp 127.0.0.1 1")}
+	s := autoSource(client)
+	defer s.Close()
+	want := pollSIP(t, s, "kamailio_sip_up")
+	s.hosts = func(context.Context, dial.Target) []netip.Addr { return nil }
+	for range 2 {
+		if got := pollSIP(t, s, "kamailio_sip_up"); got != want || got == "" {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
+// autoSource returns a source that probes the sockets that the client lists.
+func autoSource(client Client) *sipSource {
+	module := &config.Module{Name: "default", Timeout: time.Minute, SIP: &config.SIP{Auto: true, Timeout: 30 * time.Second}}
+	cfg := &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "unix", Address: "/no/such/ctl"}, Modules: []*config.Module{module}}
+	return newSIPSource(client, cfg, module)
+}
+
+// pollSIP probes the sockets once, and returns the samples of these families.
+func pollSIP(t *testing.T, s *sipSource, names ...string) string {
+	t.Helper()
+	fetch := s.Begin(nil)
+	fetch.Run(t.Context())
+	result, _ := fetch.Result()
+	set := metric.NewSet()
+	result.AddTo(set)
+	return samples(set, names...)
 }

@@ -91,6 +91,18 @@ func (p *Prober) Close() error {
 	return nil
 }
 
+// Keep closes the connections to all other sockets.
+func (p *Prober) Keep(sockets []Socket) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for socket, c := range p.kept {
+		if !slices.Contains(sockets, socket) {
+			_ = c.Close()
+			delete(p.kept, socket)
+		}
+	}
+}
+
 // Probe sends an OPTIONS request to a socket and waits for the response until ctx is done.
 // Over UDP, the request is sent again after 0.5 s and 1.5 s (RFC 3261, section 17.1.2.2).
 // A response counts only if it comes from the socket and is one to the request.
