@@ -14,7 +14,6 @@ import (
 	"slices"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 	"time"
 
 	"github.com/alecthomas/kingpin/v2"
@@ -168,17 +167,20 @@ func list(ctx context.Context, client *dial.Client, out io.Writer) error {
 		return fmt.Errorf("list the methods of %s: %w%s", client.Target().Redacted(), err, hintOn(err, client.Target()))
 	}
 	slices.Sort(methods)
-	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	width := 0
+	for _, method := range methods {
+		width = max(width, min(len(method), maxColumn))
+	}
+	var table strings.Builder
 	for _, method := range methods {
 		effect := "unknown"
 		if known, ok := rpcmethods.Lookup(method); ok {
 			effect = effectOf(known)
 		}
-		if _, err := fmt.Fprintf(table, "%s\t%s\n", cli.Printable(method), effect); err != nil {
-			return err
-		}
+		fmt.Fprintf(&table, "%-*s  %s\n", width, cli.Printable(method), effect)
 	}
-	return table.Flush()
+	_, err = io.WriteString(out, table.String())
+	return err
 }
 
 // effectOf describes what a method does.
@@ -192,6 +194,9 @@ func effectOf(m rpcmethods.Method) string {
 		return string(m.Effect) + ", reads with " + m.ReadingArgs
 	}
 }
+
+// maxColumn is the maximum width of the column of methods. Without it, one very long name would make all lines as long.
+const maxColumn = 60
 
 // isTerminal reports whether a file is a terminal, or another device.
 func isTerminal(file *os.File) bool {

@@ -343,3 +343,16 @@ func TestRedirectsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// TestListOfLongNames has a server with a name of a megabyte. The other lines must not become as long.
+func TestListOfLongNames(t *testing.T) {
+	t.Parallel()
+	uri := serve(t, func(context.Context, rpc.Call) ([]any, error) {
+		return []any{strings.Repeat("m", 1<<20), "core.uptime", "core.version"}, nil
+	})
+	stdout, stderr, status := kamrpc(t, "-u", uri, "--list")
+	padding := strings.Repeat(" ", 51)
+	if want := "core.uptime" + padding + "reads\ncore.version" + padding[1:] + "reads\nmmm"; status != 0 || !strings.HasPrefix(stdout, want) {
+		t.Errorf("status %d, standard error %q, got %.200q, want %q", status, stderr, stdout, want)
+	}
+}
