@@ -2,6 +2,7 @@ package scrape
 
 import (
 	"context"
+	"errors"
 	"io"
 	"iter"
 	"net"
@@ -132,7 +133,7 @@ func TestConnectionsToSocketsThatAreNotListedAreClosed(t *testing.T) {
 		buffer := make([]byte, 4096)
 		n, _ := conn.Read(buffer)
 		_, _ = io.WriteString(conn, strings.Replace(string(buffer[:n]), "OPTIONS sip:"+listener.Addr().String()+";transport=tcp SIP/2.0", "SIP/2.0 200 OK", 1))
-		if _, err := conn.Read(buffer); err == io.EOF {
+		if _, err := conn.Read(buffer); errors.Is(err, io.EOF) {
 			close(closed)
 		}
 	}()
