@@ -19,7 +19,7 @@ var wrongValues = map[string]struct {
 	"yes":                       {[]string{"", "1"}, "the flag takes no value"},
 	"timeout":                   {[]string{"", "0", "0s", "-1s", "-1", "5", "abc", "5 s", "24h1s", "9999999999999999999s"}, "is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms"},
 	"uri": {[]string{"", "nowhere", "ftp://host", "unix:", "tcp://host", "tcp://host:0", "tcp:*:2046", "http://", " unix:/x"},
-		"is no URI of a Kamailio"},
+		"is not the URI of a Kamailio"},
 }
 
 // TestWrongFlagValues fails for a flag without a row above.

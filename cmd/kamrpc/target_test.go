@@ -38,8 +38,8 @@ func TestTargetOfConfigFile(t *testing.T) {
 	if n := requests.Load(); n != 2 {
 		t.Errorf("%d requests, want 2", n)
 	}
-	checkFails(t, []string{"-u", "sbc1", "core.echo"}, `--uri: "sbc1" is no URI of a Kamailio`, "the name of a target needs --config.file")
-	checkFails(t, []string{"--config.file", file, "-u", "sbc2", "core.echo"}, `--uri: "sbc2" is no URI of a Kamailio`)
+	checkFails(t, []string{"-u", "sbc1", "core.echo"}, `--uri: "sbc1" is not the URI of a Kamailio`, "the name of a target needs --config.file")
+	checkFails(t, []string{"--config.file", file, "-u", "sbc2", "core.echo"}, `--uri: "sbc2" is not the URI of a Kamailio`)
 	if err := os.WriteFile(file, []byte("targets: [{name: x}]\ncolor: red\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -194,8 +194,8 @@ func TestFileErrors(t *testing.T) {
 		{"auths: {a: {tls_config: {cert: PW, key: PW}}}\n", nil, `FILE:1: auth "a": unable to use specified client cert (inline) & key (inline): tls: failed to find any PEM data in certificate input`},
 
 		{"targets: [{uri: 'unix:/x'}, {name: a}]\n", nil, "FILE:1: the target must have the key name\nFILE:1: the target must have the key uri"},
-		{"targets:\n- {name: a, uri: ftp}\n", nil, `FILE:2: "ftp" is no URI of a Kamailio: use unix:/path, unixd:/path (datagram), tcp://host:port or udp://host:port for ctl; http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+tcp:// or jsonrpc+udp:// for jsonrpcs`},
-		{"targets:\n- {name: a, uri: 'http://u:PW@h/RPC'}\n", nil, `FILE:2: "http:…" is no URI of a Kamailio: a URL must not contain a password, because process lists and logs show URLs`},
+		{"targets:\n- {name: a, uri: ftp}\n", nil, `FILE:2: "ftp" is not the URI of a Kamailio: use unix:/path, unixd:/path (datagram), tcp://host:port or udp://host:port for ctl; http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+tcp:// or jsonrpc+udp:// for jsonrpcs`},
+		{"targets:\n- {name: a, uri: 'http://u:PW@h/RPC'}\n", nil, `FILE:2: "http:…" is not the URI of a Kamailio: a URL must not contain a password, because process lists and logs show URLs`},
 		{"targets:\n- {name: a, uri: 'unix:/x'}\n- {name: a, uri: 'unix:/y'}\n", nil, `FILE:3: the name "a" is not unique: the target in FILE:2 has it too`},
 		{"targets: [{name: 'a/b', uri: 'unix:/x'}]\n", nil, "FILE:1: the name of a target must match ^[A-Za-z0-9][A-Za-z0-9._-]*$ and must have at most 128 bytes"},
 		{"targets: [{name: " + strings.Repeat("x", 129) + ", uri: 'unix:/x'}]\n", nil, "FILE:1: the name of a target must match ^[A-Za-z0-9][A-Za-z0-9._-]*$ and must have at most 128 bytes"},

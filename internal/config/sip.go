@@ -2,7 +2,6 @@ package config
 
 import (
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -32,8 +31,8 @@ type SIP struct {
 // defaultSIPTimeout is the default of SIP.Timeout. A request over UDP is sent three times within it.
 const defaultSIPTimeout = 2 * time.Second
 
-// maxSIPSockets is the maximum number of SIP sockets of a target.
-const maxSIPSockets = 32
+// MaxSIPSockets is the maximum number of SIP sockets of a target.
+const MaxSIPSockets = 32
 
 const (
 	sipAuto = "auto"
@@ -111,8 +110,8 @@ func readSockets(dst *[]sipprobe.Socket) func(node) error {
 		if err := intoList(dst, sipprobe.ParseURI)(n); err != nil {
 			return err
 		}
-		if len(*dst) > maxSIPSockets {
-			return n.wrong("must have at most %d URIs", maxSIPSockets)
+		if len(*dst) > MaxSIPSockets {
+			return n.wrong("must have at most %d URIs", MaxSIPSockets)
 		}
 		return nil
 	}
@@ -142,8 +141,8 @@ func (f sipFlag) Set(text string) error {
 			sip.Sockets = append(sip.Sockets, socket)
 		}
 	}
-	if len(sip.Sockets) > maxSIPSockets {
-		return errors.New("must have at most 32 URIs")
+	if len(sip.Sockets) > MaxSIPSockets {
+		return fmt.Errorf("must have at most %d URIs", MaxSIPSockets)
 	}
 	*f.sip = sip
 	return nil

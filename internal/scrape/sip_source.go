@@ -40,9 +40,6 @@ type timedProbe struct {
 	result sipprobe.Result
 }
 
-// maxSIPSockets is the maximum number of sockets of a target that are probed.
-const maxSIPSockets = 32
-
 // minSIPInterval is the minimum time between two requests to a socket. Polls within it show the result of the last one.
 const minSIPInterval = time.Second
 
@@ -200,7 +197,7 @@ func listedSockets(list rpc.Value, allowed []netip.Addr) (sockets []sipprobe.Soc
 		socket := sipprobe.Socket{Transport: transport, Host: addr.String(), Port: port}
 		switch {
 		case slices.Contains(sockets, socket):
-		case err != nil || portErr != nil || port < 1 || port > 65535 || !isAllowed(addr.Unmap(), allowed) || len(sockets) == maxSIPSockets:
+		case err != nil || portErr != nil || port < 1 || port > 65535 || !isAllowed(addr.Unmap(), allowed) || len(sockets) == config.MaxSIPSockets:
 			left++
 		default:
 			sockets = append(sockets, socket)
@@ -240,7 +237,7 @@ func hostOf(uri dial.Target) string {
 	case "http":
 		u, err := url.Parse(uri.Address)
 		if err != nil {
-			return "invalid."
+			return "invalid." // dial.ParseTarget has checked the URL; this is not a host of anybody
 		}
 		return u.Hostname()
 	default:

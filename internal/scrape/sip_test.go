@@ -46,8 +46,8 @@ func TestListedSocketsOfOtherHostsAreNotProbed(t *testing.T) {
 	for range 40 {
 		many = append(many, "udp 127.0.0.1 "+strings.Repeat("1", 1+len(many)%4)+string(rune('0'+len(many)%10)))
 	}
-	if got, _ := listedSockets(listed(t, many...), []netip.Addr{netip.MustParseAddr("127.0.0.1")}); len(got) > maxSIPSockets {
-		t.Errorf("%d sockets, want at most %d", len(got), maxSIPSockets)
+	if got, _ := listedSockets(listed(t, many...), []netip.Addr{netip.MustParseAddr("127.0.0.1")}); len(got) > config.MaxSIPSockets {
+		t.Errorf("%d sockets, want at most %d", len(got), config.MaxSIPSockets)
 	}
 }
 

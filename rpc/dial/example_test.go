@@ -113,7 +113,7 @@ func ExampleParseTarget() {
 	// Output:
 	// unix:/run/kamailio/kamailio_ctl unix /run/kamailio/kamailio_ctl
 	// tcp://127.0.0.1:2049 tcp 127.0.0.1:2049
-	// "tcp://127.0.0.1" is no URI of a Kamailio: the address must be host:port, for example tcp://localhost:2049, or [address]:port for IPv6
+	// "tcp://127.0.0.1" is not the URI of a Kamailio: the address must be host:port, for example tcp://localhost:2049, or [address]:port for IPv6
 }
 
 // A call with Idempotent may be sent again. Other calls are sent at most once.

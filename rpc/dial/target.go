@@ -63,7 +63,7 @@ func ParseTarget(uri string) (Target, error) {
 	scheme, rest, found := strings.Cut(uri, ":")
 	target, known := schemeOf(scheme)
 	if !found || !known {
-		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: use %s", redacted(uri), forms)
+		return Target{}, fmt.Errorf("%q is not the URI of a Kamailio: use %s", redacted(uri), forms)
 	}
 	address := strings.TrimPrefix(rest, "//")
 	var err error
@@ -77,7 +77,7 @@ func ParseTarget(uri string) (Target, error) {
 		err = checkHostPort(scheme, address)
 	}
 	if err != nil {
-		return Target{}, fmt.Errorf("%q is no URI of a Kamailio: %w", redacted(uri), err)
+		return Target{}, fmt.Errorf("%q is not the URI of a Kamailio: %w", redacted(uri), err)
 	}
 	target.Address = address
 	return target, nil

@@ -80,7 +80,7 @@ func TestRedacted(t *testing.T) {
 
 func TestParseTargetErrors(t *testing.T) {
 	for _, test := range []struct{ uri, want string }{
-		{"", "is no URI of a Kamailio: use unix:/path"},
+		{"", "is not the URI of a Kamailio: use unix:/path"},
 		{"/run/kamailio_ctl", "use unix:/path"},
 		{"unix", "use unix:/path"},
 		{"ftp://localhost:80", "use unix:/path"},
