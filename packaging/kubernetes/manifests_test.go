@@ -131,7 +131,7 @@ var memory = map[string]struct{ request, limit, goLimit string }{
 }
 
 func TestDeployments(t *testing.T) {
-	if names, err := filepath.Glob("*.yaml"); err != nil || !slices.Equal(names, []string{"central.yaml", "podmonitor.yaml", "scrapeconfig.yaml", "sidecar.yaml", "standalone.yaml"}) {
+	if names, err := filepath.Glob("*.yaml"); err != nil || !slices.Equal(names, []string{"central.yaml", "podmonitor.yaml", "scrapeconfig.yaml", "sidecar-host.yaml", "sidecar.yaml", "standalone.yaml"}) {
 		t.Errorf("manifests %q, %v: add a test for each", names, err)
 	}
 	for _, name := range deployments {
@@ -207,6 +207,22 @@ func TestSidecarSharesSocket(t *testing.T) {
 	}
 	wantEqual(t, "group of the pod", pod.SecurityContext.RunAsGroup, pod.SecurityContext.FSGroup)
 	wantEqual(t, "arguments", c.Args, []string{"--kamailio.scrape-uri=unix:/run/kamailio/kamailio_ctl"})
+}
+
+// TestSidecarHostPatch applies the patch to the sidecar: it has no lists, so that a merge of fields equals kubectl's. It must change
+// one field of the pod.
+func TestSidecarHostPatch(t *testing.T) {
+	patch := objects(t, "sidecar-host.yaml")[deploymentKind.Kind]
+	if _, err := decode[apps.Deployment](patch, deploymentKind); err != nil {
+		t.Fatal(err)
+	}
+	want, _ := deployment(t, "sidecar.yaml")
+	want.Spec.Template.Spec.ShareProcessNamespace = new(true)
+	got, _ := deployment(t, "sidecar.yaml")
+	if err := yaml.Unmarshal(patch, got); err != nil {
+		t.Fatal(err)
+	}
+	wantEqual(t, "the patched deployment", got, want)
 }
 
 func TestPodMonitorSelectsPods(t *testing.T) {
