@@ -19,7 +19,8 @@ type poll struct {
 
 	waiting int         // number of scrapes; guarded by Target.mu
 	samples *metric.Set // guarded by Target.mu until done
-	story   string      // set with samples
+	story   string      // set before samples
+	details *Details    // set before samples
 
 	mu      sync.Mutex
 	fetches []Fetch // nil before and after the poll; guarded by mu
@@ -33,6 +34,7 @@ type poll struct {
 type part struct {
 	set     *metric.Set
 	story   string
+	details *Details
 	changes int // of the results
 	users   int
 }
@@ -70,11 +72,12 @@ func (t *Target) run(p *poll) {
 	running.Wait()
 	results := p.end()
 	if t.ctx.Err() != nil {
-		t.finish(p, spare.get(), "") // Close stopped the poll: nothing is known about Kamailio
+		t.finish(p, spare.get()) // Close stopped the poll: nothing is known about Kamailio
 		return
 	}
 	samples := t.report.conclude(p, results)
-	t.finish(p, samples, t.story(p, results))
+	p.story, p.details = t.story(p, results), t.details(p, results)
+	t.finish(p, samples)
 }
 
 // partial returns the samples of the replies that have arrived so far. Scrapes that
@@ -87,7 +90,7 @@ func (t *Target) partial(p *poll) *part {
 		return nil
 	}
 	if p.part == nil || p.part.changes != changes {
-		p.part = &part{set: t.report.samples(p, results), story: t.story(p, results), changes: changes}
+		p.part = &part{set: t.report.samples(p, results), story: t.story(p, results), details: t.details(p, results), changes: changes}
 	}
 	p.part.users++
 	return p.part

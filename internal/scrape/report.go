@@ -129,11 +129,7 @@ func collect(results []Result) (*metric.Set, summary) {
 	set := spare.get()
 	var all summary
 	for _, result := range results {
-		one := result.AddTo(set)
-		all.answered = all.answered || one.answered
-		all.problems = append(all.problems, one.problems...)
-		all.polled = append(all.polled, one.polled...)
-		all.pending = append(all.pending, one.pending...)
+		all.add(result.AddTo(set))
 	}
 	return set, all
 }

@@ -106,7 +106,8 @@ func (s *rpcFetch) update(change func(*outcome)) {
 // outcome has the replies that have arrived so far.
 type outcome struct {
 	start    time.Time
-	answered bool // a reply arrived; a fault is a reply
+	called   time.Time // begin of the first batch
+	answered bool      // a reply arrived; a fault is a reply
 	jobs     []job
 	listing  listing
 	// connection describes the connection, for users.
@@ -164,7 +165,9 @@ func (s *rpcFetch) callAll(ctx context.Context) {
 		clear(s.settled)
 		s.connection = connection
 	}
-	s.batch(ctx, s.addJobs(chosen))
+	first := s.addJobs(chosen)
+	s.update(func(o *outcome) { o.called = time.Now() })
+	s.batch(ctx, first)
 	if second := s.addSecondBatch(); len(second) > 0 {
 		s.batch(ctx, second)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -229,7 +230,7 @@ func TestStory(t *testing.T) {
 	client := &script{answers: map[string]answer{"core.uptime": uptimeAnswer, "sl.stats": reply}, connection: 1}
 	target, _ := newModulesTarget(t, client)
 	plain, err := selected(t, target, "").Scrape(t.Context())
-	if err != nil || plain.Story != "" {
+	if err != nil || plain.Story != "" || plain.Details != nil {
 		t.Errorf("error %v; a scrape without debug has the story\n%s", err, plain.Story)
 	}
 	scraped, err := selected(t, target, "").Debug().Scrape(t.Context())
@@ -252,6 +253,25 @@ func TestStory(t *testing.T) {
 			t.Errorf("a line has %d bytes", len(line))
 		}
 	}
+	checkDetails(t, scraped.Details)
+}
+
+// checkDetails checks the details of the poll of TestStory.
+func checkDetails(t *testing.T, d *Details) {
+	t.Helper()
+	if d.Reason != "" || len(d.Problems) != 1 || !slices.Equal(d.Problems[0].Collectors, []string{"sl.stats"}) || !strings.Contains(d.Problems[0].Err.Error(), "fault 500") {
+		t.Errorf("the reason is %q, the problems are %v", d.Reason, d.Problems)
+	}
+	var methods []string
+	for _, method := range d.Methods {
+		methods = append(methods, method.Method)
+		if method.Took <= 0 {
+			t.Errorf("%s took %v", method.Method, method.Took)
+		}
+	}
+	if !slices.Equal(methods, []string{"core.uptime", "sl.stats"}) {
+		t.Errorf("the methods are %q", methods)
+	}
 }
 
 // TestStoryOfAnOutage has no Kamailio.
@@ -269,6 +289,10 @@ func TestStoryOfAnOutage(t *testing.T) {
 		if !strings.Contains(scraped.Story, want) {
 			t.Errorf("%q is not in the story:\n%s", want, scraped.Story)
 		}
+	}
+	d := scraped.Details
+	if d.Reason != "no_socket" || len(d.Methods) != 0 || len(d.Problems) != 1 || !strings.Contains(d.Problems[0].Hint, "uri of target sbc1") {
+		t.Errorf("the details are %+v", d)
 	}
 }
 

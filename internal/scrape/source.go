@@ -31,6 +31,8 @@ type Result interface {
 	AddTo(set *metric.Set) summary
 	// Describe writes what was done and what came of it, for a user.
 	Describe(story *story)
+	// detail adds the same as data.
+	detail(details *Details)
 }
 
 // summary is what a target's report needs to know about a Result.
@@ -41,6 +43,14 @@ type summary struct {
 	polled []string
 	// pending are the collectors whose replies may still arrive.
 	pending []string
+}
+
+// add adds the summary of another Result.
+func (s *summary) add(other summary) {
+	s.answered = s.answered || other.answered
+	s.problems = append(s.problems, other.problems...)
+	s.polled = append(s.polled, other.polled...)
+	s.pending = append(s.pending, other.pending...)
 }
 
 // problem is an error with the collectors that failed because of it. It has no collectors if no call could be made.

@@ -173,7 +173,7 @@ func (t *Target) methods(module *config.Module) []string {
 	return methods
 }
 
-// Debug returns a selection whose scrapes have a [Scraped.Story].
+// Debug returns a selection whose scrapes have [Scraped.Story] and [Scraped.Details].
 func (s Selection) Debug() Selection {
 	s.debug = true
 	return s
@@ -198,6 +198,8 @@ type Scraped struct {
 	Set *metric.Set
 	// Story describes the poll in text for users. It is empty except for [Selection.Debug].
 	Story string
+	// Details describes the poll as data. It is nil except for [Selection.Debug].
+	Details *Details
 	// Release must be called once, after the last use of the Set: its memory is reused for another scrape.
 	Release func()
 }
@@ -239,11 +241,11 @@ func (s Selection) Scrape(ctx context.Context) (Scraped, error) {
 		}
 		if part := t.partial(p); part != nil {
 			t.leave(p)
-			return Scraped{part.set, part.story, func() { p.releasePart(part) }}, nil
+			return Scraped{part.set, part.story, part.details, func() { p.releasePart(part) }}, nil
 		}
 		<-p.done // the poll has ended, its samples are being made
 	}
-	return Scraped{p.samples, p.story, func() { t.leave(p) }}, nil
+	return Scraped{p.samples, p.story, p.details, func() { t.leave(p) }}, nil
 }
 
 // endsTogether is the maximum difference between the deadline of a scrape and that of
@@ -333,9 +335,9 @@ func (t *Target) leave(p *poll) {
 }
 
 // finish sets the samples of a poll, which ends it.
-func (t *Target) finish(p *poll, samples *metric.Set, story string) {
+func (t *Target) finish(p *poll, samples *metric.Set) {
 	t.mu.Lock()
-	p.samples, p.story = samples, story
+	p.samples = samples
 	t.running.Add(-1)
 	t.startNext()
 	unused := p.waiting == 0
