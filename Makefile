@@ -96,6 +96,10 @@ lint: $(GOLANGCI) ## check the format, and run the linters
 fmt: $(GOLANGCI) ## format the code
 	$(GOLANGCI) fmt
 
+.PHONY: dashboards
+dashboards: ## write the Grafana dashboards in mixin/dashboards
+	cd mixin/dashboards && go run .
+
 # Without -fuzzminimizetime, minimizing one input may take the whole time.
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME, 10m by default
@@ -135,6 +139,7 @@ release: $(GORELEASER) $(CYCLONEDX) ## build and publish the release of a tag; .
 test-release: release-snapshot ## test archives, packages, units, manifests and workflows; as root, also install the deb
 	go run $(ACTIONLINT)
 	cd packaging/kubernetes && go vet ./... && go test ./... && go mod tidy -diff
+	cd mixin/dashboards && go vet ./... && go test ./... && go mod tidy -diff
 	go test -count=1 -timeout 40m ./packaging -dist $(CURDIR)/dist -goreleaser $(GORELEASER)
 
 .PHONY: vulncheck
