@@ -161,6 +161,8 @@ var All = []*Collector{
 	plList,
 	plStats,
 	permissionsAddressDump,
+	permissionsDomainDump,
+	permissionsTrustedDump,
 	domainDump,
 	imcListRooms,
 	ulpcscfStatus,

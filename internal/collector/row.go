@@ -1,6 +1,9 @@
 package collector
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
@@ -24,7 +27,11 @@ func keys(out *metric.Writer, row rpc.Value, names ...string) ([]string, bool) {
 
 // numberKey is like keys for one field that is an integer.
 func numberKey(out *metric.Writer, row rpc.Value, name string) (string, bool) {
-	v := row.Get(name)
+	return integerLabel(out, row.Get(name), name)
+}
+
+// integerLabel is like numberKey for the value of the field.
+func integerLabel(out *metric.Writer, v rpc.Value, name string) (string, bool) {
 	text := integer(v)
 	switch {
 	case text != "":
@@ -48,6 +55,26 @@ func addNumbersTo(out *metric.Writer, labels metric.Labels, all []field, from rp
 		if v := from.Get(all[i].name); v.Exists() {
 			all[i].addTo(out, labels, v)
 		}
+	}
+}
+
+// addTableRows adds the number of rows of a table that Kamailio sends as list. It
+// is 0 if the list is empty. If rows were dropped, or if none of them was found, it
+// adds no sample and counts the reply as dropped.
+func addTableRows(out *metric.Writer, desc *metric.Desc, list rpc.Value, rows int) {
+	switch {
+	case out.Skipped() > 0:
+	case rows > 0 || list.Kind() >= rpc.KindStruct && list.Len() == 0:
+		out.Add(desc, float64(rows))
+	default:
+		out.Skip(metric.BadValue, "a reply in which no row was found")
+	}
+}
+
+// addCounts adds the number of rows for each value of a label.
+func addCounts(out *metric.Writer, desc *metric.Desc, counts map[string]int) {
+	for _, label := range slices.Sorted(maps.Keys(counts)) {
+		out.Add(desc, float64(counts[label]), label)
 	}
 }
 

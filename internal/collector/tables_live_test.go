@@ -1,0 +1,148 @@
+//go:build linux
+
+package collector
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+)
+
+// liveTables are tables of db_text that Kamailio loads again when told so.
+type liveTables struct {
+	k     *lab.Kamailio
+	dir   string
+	saves int
+}
+
+// liveTableHeads are the first lines of the tables, which are the same in all versions.
+var liveTableHeads = map[string]string{
+	"address": "id(int,auto) grp(int) ip_addr(string) mask(int) port(int) tag(string,null)",
+	"trusted": "id(int,auto) src_ip(string) proto(string) from_pattern(string,null) ruri_pattern(string,null) tag(string,null) priority(int)",
+	"version": "table_name(string) table_version(int)",
+}
+
+const liveTableVersions = "address:6\ntrusted:6\n"
+
+// startLiveTables starts a Kamailio with empty tables.
+func startLiveTables(t *testing.T, suite string) *liveTables {
+	t.Helper()
+	tables := &liveTables{dir: t.TempDir()}
+	for name := range liveTableHeads {
+		tables.save(t, name, "")
+	}
+	tables.save(t, "version", liveTableVersions)
+	tables.k = lab.StartTest(t, lab.Options{Suite: suite, Config: strings.ReplaceAll(`
+modparam("db_text", "db_mode", 1) # look at the files again
+modparam("permissions", "db_url", "text://DIR")
+modparam("permissions", "db_mode", 1)
+modparam("permissions", "reload_delta", 0)
+`, "DIR", tables.dir)})
+	return tables
+}
+
+// save writes a table. Kamailio reads it only if it is at least a second newer than before.
+func (l *liveTables) save(t *testing.T, name, rows string) {
+	t.Helper()
+	l.saves++
+	file := filepath.Join(l.dir, name)
+	if err := os.WriteFile(file, []byte(liveTableHeads[name]+"\n"+rows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	saved := time.Now().Add(time.Duration(l.saves) * 2 * time.Second)
+	if err := os.Chtimes(file, saved, saved); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (l *liveTables) reload(t *testing.T, methods ...string) {
+	t.Helper()
+	for _, method := range methods {
+		if out, err := l.k.Kamcmd(t.Context(), method); err != nil || strings.Contains(out, "error") {
+			t.Fatalf("%s: %v %s", method, err, out)
+		}
+	}
+}
+
+// check compares the samples of a collector over BINRPC and over JSON-RPC.
+func (l *liveTables) check(t *testing.T, c *Collector, want ...string) {
+	t.Helper()
+	uris := []string{l.k.URI("unix"), l.k.JSONRPCURL(), "jsonrpc+unixgram:" + filepath.Join(l.k.Dir, "kamailio_rpc.sock")}
+	if c.BINRPCOnly {
+		uris = uris[:1]
+	}
+	for _, uri := range uris {
+		l.checkOver(t, uri, c, want)
+	}
+}
+
+func (l *liveTables) checkOver(t *testing.T, uri string, c *Collector, want []string) {
+	t.Helper()
+	slices.Sort(want)
+	got, skips, err := live(t, uri, c, Settings{})
+	if slices.Sort(got); err != nil || !slices.Equal(got, want) || len(skips) > 0 {
+		t.Errorf("%s over %s: dropped %v, error %v, samples\n%s\nwant\n%s", c.Method, uri, skips, err, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+// checkTooMany checks that a table which does not fit in ctl's buffers makes the collector fail over BINRPC, without samples.
+// It is complete over JSON-RPC.
+func (l *liveTables) checkTooMany(t *testing.T, c *Collector, want ...string) {
+	t.Helper()
+	got, _, err := live(t, l.k.URI("unix"), c, Settings{})
+	if _, isFault := errors.AsType[*rpc.Fault](err); len(got) > 0 || !isFault && !errors.Is(err, ErrCutShort) {
+		t.Errorf("%s: error %v, samples %q", c.Method, err, got)
+	}
+	if !c.BINRPCOnly {
+		l.checkOver(t, l.k.JSONRPCURL(), c, want)
+	}
+}
+
+// numbered returns n lines. The format gets the number of the line, from 1.
+func numbered(n int, format string) string {
+	var lines strings.Builder
+	for i := range n {
+		fmt.Fprintf(&lines, format+"\n", i+1)
+	}
+	return lines.String()
+}
+
+// TestLiveTables has tables that are empty, get one row, get many rows, and become empty again, which an operator does by
+// mistake.
+func TestLiveTables(t *testing.T) {
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		l := startLiveTables(t, suite)
+		for _, n := range []int{0, 1, 300, 0} {
+			l.save(t, "trusted", numbered(n, "%[1]d:192.0.2.%[1]d:any:::peer:0"))
+			l.save(t, "address", numbered(n, "%[1]d:1:host%[1]d.example.com:32:0:")+numbered(n, "1%06[1]d:2:192.0.2.7:32:%[1]d:")+numbered(n, "2%06[1]d:3:198.51.100.0:24:%[1]d:"))
+			l.reload(t, "permissions.trustedReload", "permissions.addressReload")
+			l.check(t, permissionsTrustedDump, fmt.Sprint("kamailio_permissions_trusted_table_rows ", n))
+			l.check(t, permissionsDomainDump, groupRows("domain", "domains", 1, n)...)
+			l.check(t, permissionsAddressDump, groupRows("address", "addresses", 2, n)...)
+			l.check(t, permissionsSubnetDump, groupRows("subnet", "subnets", 3, n)...)
+		}
+		const tooMany = 500
+		l.save(t, "trusted", numbered(tooMany, "%[1]d:192.0.2.%[1]d:any:::peer:0"))
+		l.save(t, "address", numbered(tooMany, "%[1]d:1:host%[1]d.example.com:32:0:"))
+		l.reload(t, "permissions.trustedReload", "permissions.addressReload")
+		l.checkTooMany(t, permissionsTrustedDump, fmt.Sprint("kamailio_permissions_trusted_table_rows ", tooMany))
+		l.checkTooMany(t, permissionsDomainDump, groupRows("domain", "domains", 1, tooMany)...)
+	})
+}
+
+// groupRows returns the samples of a table of permissions with n rows in one group.
+func groupRows(table, rows string, group, n int) []string {
+	want := []string{fmt.Sprintf("kamailio_permissions_%s_table_rows %d", table, n)}
+	if n > 0 {
+		want = append(want, fmt.Sprintf("kamailio_permissions_%s{group=\"%d\"} %d", rows, group, n))
+	}
+	return want
+}
