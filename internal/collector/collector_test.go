@@ -138,7 +138,7 @@ type goldenAnswer struct {
 	answer   Reply
 }
 
-func goldenAnswers(t *testing.T) []goldenAnswer {
+func goldenAnswers(t testing.TB) []goldenAnswer {
 	t.Helper()
 	var all []goldenAnswer
 	for version, when := range captured {
