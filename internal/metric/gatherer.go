@@ -12,7 +12,7 @@ func (s *Set) Gather() ([]*dto.MetricFamily, error) {
 	families := make([]*dto.MetricFamily, 0, len(s.order))
 	for _, family := range s.Families() {
 		created := (*timestamppb.Timestamp)(nil)
-		if family.collected && !s.created.IsZero() {
+		if family.collector != "" && !s.created.IsZero() {
 			created = timestamppb.New(s.created)
 		}
 		families = append(families, family.gather(created))

@@ -3,6 +3,7 @@ package metric
 import (
 	"bytes"
 	"hash/maphash"
+	"iter"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -121,19 +122,42 @@ var unescaper = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\"`, `"`)
 
 // values returns the values of a label set. names are its names.
 func (t *labelTable) values(id labelID, names []string) []string {
-	text := string(t.texts[id])
-	values := make([]string, len(names))
-	for i, name := range names {
-		text = text[len(`{`)+len(name)+len(`="`):]
-		end := 0
-		for text[end] != '"' {
-			if text[end] == '\\' {
-				end++
-			}
-			end++
-		}
-		values[i] = unescaper.Replace(text[:end])
-		text = text[end+len(`"`):]
+	values := make([]string, 0, len(names))
+	for value := range t.escaped(id, names) {
+		values = append(values, unescaper.Replace(string(value)))
 	}
 	return values
+}
+
+// has reports whether a label of a label set has this value, which needs no escaping. names are the names of the set.
+func (t *labelTable) has(id labelID, names []string, label, value string) bool {
+	i := 0
+	for text := range t.escaped(id, names) {
+		if names[i] == label {
+			return string(text) == value
+		}
+		i++
+	}
+	return false
+}
+
+// escaped yields the escaped values of a label set. names are its names.
+func (t *labelTable) escaped(id labelID, names []string) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		text := t.texts[id]
+		for _, name := range names {
+			text = text[len(`{`)+len(name)+len(`="`):]
+			end := 0
+			for text[end] != '"' {
+				if text[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			if !yield(text[:end]) {
+				return
+			}
+			text = text[end+len(`"`):]
+		}
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"hash/fnv"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +49,7 @@ type Family struct {
 
 	samples   []sample
 	heads     [2][]byte // by Format; rendered once, because a family serves many scrapes
-	collected bool      // added by a Writer: its counters started at Set.created
+	collector string    // of the Writer that added the first sample: the counters started at Set.created; "" for samples of Set.Add
 	labels    *labelTable
 	seen      map[labelID]bool // nil while the label sets of the samples are in ascending order
 }
@@ -68,6 +69,17 @@ func (f *Family) Len() int { return len(f.samples) }
 func (f *Family) Sample(i int) (float64, []string) {
 	return f.samples[i].value, f.labels.values(f.samples[i].labels, f.Desc.Labels)
 }
+
+// Value returns the value of sample i. Unlike Sample, it allocates nothing.
+func (f *Family) Value(i int) float64 { return f.samples[i].value }
+
+// Has reports whether a label of sample i has this value. The value must not need escaping. Unlike Sample, Has allocates nothing.
+func (f *Family) Has(i int, label, value string) bool {
+	return f.labels.has(f.samples[i].labels, f.Desc.Labels, label, value)
+}
+
+// Collector returns the name of the collector that added the first sample, "" for the exporter itself.
+func (f *Family) Collector() string { return f.collector }
 
 // claim reports whether no sample has this label set yet. If so, the caller must add a
 // sample with it. Most samples are added in the order in which their label sets were
@@ -199,7 +211,7 @@ func (s *Set) grow(bytes int) {
 func (s *Set) Add(desc *Desc, value float64, labels ...string) {
 	checkLabels(desc.Labels, labels)
 	id, _ := s.labels.id(desc.Labels, labels, true)
-	s.insert(id, desc, value, false)
+	s.insert(id, desc, value, "")
 }
 
 // checkLabels panics if there is not one value for each name, which is a bug in the caller.
@@ -209,10 +221,10 @@ func checkLabels(names, values []string) {
 	}
 }
 
-// insert adds a sample. It reports whether the sample is the first one with its labels; others are dropped. collected is true
-// for samples of a Writer.
-func (s *Set) insert(id labelID, desc *Desc, value float64, collected bool) bool {
-	family := s.family(desc, collected)
+// insert adds a sample. It reports whether the sample is the first one with its labels; others are dropped. collector is that of
+// the Writer, "" for the exporter itself.
+func (s *Set) insert(id labelID, desc *Desc, value float64, collector string) bool {
+	family := s.family(desc, collector)
 	if !family.claim(id) {
 		return false
 	}
@@ -231,14 +243,14 @@ func sameNames(a, b []string) bool {
 }
 
 // family returns the family of desc, which is added if it is new.
-func (s *Set) family(desc *Desc, collected bool) *Family {
+func (s *Set) family(desc *Desc, collector string) *Family {
 	family, ok := s.families[desc]
 	if !ok {
 		family = &Family{Desc: desc, labels: s.labels, heads: [2][]byte{desc.head(Text), desc.head(OpenMetrics)}}
 		s.families[desc] = family
 	}
 	if len(family.samples) == 0 {
-		family.collected = collected
+		family.collector = collector
 		s.order = append(s.order, family)
 	}
 	return family
@@ -290,6 +302,9 @@ func (s *Set) DropLegacy() {
 		return drop
 	})
 }
+
+// All yields the families that have samples, in the order in which they were added. Those of Merge are not among them.
+func (s *Set) All() iter.Seq[*Family] { return slices.Values(s.order) }
 
 // Families returns the families that have samples, sorted by name. Those of Merge are
 // not among them.

@@ -219,3 +219,22 @@ func TestDropLegacy(t *testing.T) {
 		}
 	}
 }
+
+// TestHas has values that look like another label.
+func TestHas(t *testing.T) {
+	s := NewSet()
+	w := s.Writer("c", 0)
+	desc := &Desc{Name: "a", Labels: []string{"uri", "y"}}
+	w.Add(desc, 1, `,y="1`, "2")
+	w.Add(desc, 1, `a",y=`, "1")
+	for family := range s.All() {
+		for i, want := range []string{"2", "1"} {
+			if !family.Has(i, "y", want) || family.Has(i, "y", "12") || family.Has(i, "y", "") || family.Has(i, "uri", "a") || family.Has(i, "x", "1") {
+				t.Errorf("sample %d", i)
+			}
+		}
+		if family.Collector() != "c" || family.Value(1) != 1 {
+			t.Errorf("collector %q, value %v", family.Collector(), family.Value(1))
+		}
+	}
+}

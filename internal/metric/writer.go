@@ -91,7 +91,7 @@ func (w *Writer) add(labels Labels, desc *Desc, value float64) bool {
 		w.skip(BadValue, desc, labels)
 		return true
 	}
-	if !w.set.insert(labels.id, desc, value, true) {
+	if !w.set.insert(labels.id, desc, value, w.collector) {
 		return false
 	}
 	w.left--

@@ -63,7 +63,7 @@ func (t *Target) details(p *poll, results []Result) *Details {
 func (r *rpcResult) detail(d *Details) {
 	for i := range r.jobs {
 		j := &r.jobs[i]
-		if j.guessed && (j.noSuchMethod() || !j.known && !j.answered()) {
+		if j.isAbsent() {
 			continue
 		}
 		method := MethodDetails{Method: j.collector.Method}

@@ -46,6 +46,8 @@ type report struct {
 	uri    dial.Target
 	logger *slog.Logger
 
+	history history
+
 	mu     sync.Mutex
 	ended  int // number of polls
 	failed int // number of polls with a problem
@@ -91,15 +93,17 @@ func (r *report) samples(p *poll, results []Result) *metric.Set {
 // samples.
 func (r *report) conclude(p *poll, results []Result) *metric.Set {
 	set, all := collect(results)
-	if p.collect == "" {
-		all.polled = nil // all of the module
+	var checked []string // the collectors that were used, nil for all of the module
+	if p.collect != "" {
+		checked = names(all.polled)
 	}
 	reason := r.reason(all)
 	addUp(set, reason)
-	p.module.setLastPoll(all, reason)
+	p.module.setLastPoll(all.problems, checked, reason)
 	r.count(set, all)
-	p.module.log.add(all.problems, all.answered, all.polled)
+	p.module.log.add(all.problems, all.answered, checked)
 	r.addCounters(set, p)
+	r.history.add(p, set, all, reason)
 	return set
 }
 
@@ -147,15 +151,16 @@ func (m *targetModule) lastPoll() lastPoll {
 	return m.last
 }
 
-// setLastPoll remembers a poll that has ended, and which failures of earlier polls it did not check.
-func (m *targetModule) setLastPoll(all summary, reason string) {
+// setLastPoll remembers a poll that has ended, and which failures of earlier polls it did not check. checked are the collectors
+// that it used, nil for all.
+func (m *targetModule) setLastPoll(problems []problem, checked []string, reason string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	failed := maps.Clone(m.last.failed)
 	maps.DeleteFunc(failed, func(collector string, _ bool) bool {
-		return all.polled == nil || slices.Contains(all.polled, collector)
+		return checked == nil || slices.Contains(checked, collector)
 	})
-	for _, problem := range all.problems {
+	for _, problem := range problems {
 		for _, collector := range problem.collectors {
 			if failed == nil {
 				failed = map[string]bool{}

@@ -22,32 +22,41 @@ type rpcResult struct {
 // AddTo implements Result. It passes each reply to its collector.
 func (r *rpcResult) AddTo(set *metric.Set) summary {
 	if r.err != nil {
-		return summary{answered: r.answered, problems: r.addFailure(set), polled: methodsOf(r.expected)}
+		return summary{answered: r.answered, problems: r.addFailure(set), polled: unpolled(r.expected)}
 	}
 	failures := failures{}
-	var polled, pending []string
+	all := summary{answered: r.answered}
 	before := r.start
 	for i := range r.jobs {
-		polled = append(polled, r.jobs[i].collector.Method)
-		if j := &r.jobs[i]; !r.over && j.isPending() {
-			pending = append(pending, j.collector.Method)
-			continue
+		j := &r.jobs[i]
+		used := polled{collector: j.collector.Method}
+		switch {
+		case !r.over && j.isPending():
+			all.pending = append(all.pending, used.collector)
+		case j.isAbsent():
+			used.absent = true
+			if !j.noSuchMethod() {
+				failures.of(j.inTime()[0].Err) // without the collector
+			}
+		default:
+			before, used.took = r.addJob(set, j, before, failures)
 		}
-		before = r.addJob(set, &r.jobs[i], before, failures)
+		all.polled = append(all.polled, used)
 	}
 	if r.module.Settings.NoLegacySeries {
 		set.DropLegacy()
 	}
-	return summary{r.answered, r.withHints(failures.problems()), polled, pending}
+	all.problems = r.withHints(failures.problems())
+	return all
 }
 
-// methodsOf returns the methods of collectors.
-func methodsOf(collectors []*collector.Collector) []string {
-	var methods []string
+// unpolled returns collectors whose methods could not be called.
+func unpolled(collectors []*collector.Collector) []polled {
+	var all []polled
 	for _, c := range collectors {
-		methods = append(methods, c.Method)
+		all = append(all, polled{collector: c.Method})
 	}
-	return methods
+	return all
 }
 
 // addFailure adds the samples of a poll that could not make any call.
@@ -69,17 +78,13 @@ func (r *rpcResult) withHints(problems []problem) []problem {
 	return problems
 }
 
+// isAbsent reports whether the server does not have the method of the job, or may not have it and did not reply.
+func (j *job) isAbsent() bool { return j.guessed && (j.noSuchMethod() || !j.known && !j.answered()) }
+
 // addJob passes the replies of a job to its collector. before is when the replies of the job before it arrived. It returns
-// when the replies of this job arrived.
-func (r *rpcResult) addJob(set *metric.Set, j *job, before time.Time, failures failures) time.Time {
+// when the replies of this job arrived, and the time between the two, with the time of the collector.
+func (r *rpcResult) addJob(set *metric.Set, j *job, before time.Time, failures failures) (last time.Time, took time.Duration) {
 	method := j.collector.Method
-	if j.guessed && j.noSuchMethod() {
-		return before
-	}
-	if j.guessed && !j.known && !j.answered() {
-		failures.of(j.inTime()[0].Err) // without the collector, whose method the server may not have
-		return before
-	}
 	start := time.Now()
 	var err error
 	switch {
@@ -93,14 +98,14 @@ func (r *rpcResult) addJob(set *metric.Set, j *job, before time.Time, failures f
 		err = j.collector.Collect(set, r.module.Settings, j.inTime())
 	}
 	failures.add(method, err)
-	took := time.Since(start)
+	took = time.Since(start)
 	if last := j.lastReceived(); !last.IsZero() {
 		took += last.Sub(before)
 		before = last
 	}
 	set.Add(collectorSuccess, value(err == nil), method)
 	set.Add(collectorDuration, took.Seconds(), method)
-	return before
+	return before, took
 }
 
 // failures has the collectors that failed, by the text of the error. All collectors may

@@ -49,7 +49,7 @@ func (r sipResult) AddTo(set *metric.Set) summary {
 	for _, probe := range probes {
 		addProbe(set, probe)
 	}
-	return summary{}
+	return summary{sip: probes}
 }
 
 // addProbe adds the samples of a probe. What was not measured has no sample.

@@ -2,9 +2,11 @@ package scrape
 
 import (
 	"context"
+	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
 )
 
 // Source is one way to get samples of a target: its RPC methods, or an HTTP page.
@@ -40,9 +42,27 @@ type summary struct {
 	answered bool // Kamailio replied to a call
 	problems []problem
 	// polled are the collectors that were used.
-	polled []string
+	polled []polled
 	// pending are the collectors whose replies may still arrive.
 	pending []string
+	// sip are the SIP sockets that were probed.
+	sip []sipprobe.Result
+}
+
+// polled is a collector that was used in a poll.
+type polled struct {
+	collector string
+	took      time.Duration // 0 if that is not known
+	absent    bool          // the server probably does not have the method
+}
+
+// names returns the names of collectors.
+func names(all []polled) []string {
+	names := make([]string, len(all))
+	for i, one := range all {
+		names[i] = one.collector
+	}
+	return names
 }
 
 // add adds the summary of another Result.
@@ -51,6 +71,7 @@ func (s *summary) add(other summary) {
 	s.problems = append(s.problems, other.problems...)
 	s.polled = append(s.polled, other.polled...)
 	s.pending = append(s.pending, other.pending...)
+	s.sip = append(s.sip, other.sip...)
 }
 
 // problem is an error with the collectors that failed because of it. It has no collectors if no call could be made.

@@ -73,7 +73,7 @@ func (f *pageFetch) Result() (result Result, changes int) {
 // AddTo implements Result. It drops families with the name of one of the exporter's own families.
 func (r pageResult) AddTo(set *metric.Set) summary {
 	if !r.over {
-		return summary{pending: []string{pageCollector}, polled: []string{pageCollector}}
+		return summary{pending: []string{pageCollector}, polled: []polled{{collector: pageCollector}}}
 	}
 	set.Add(collectorSuccess, value(r.err == nil), pageCollector)
 	set.Add(collectorDuration, r.took.Seconds(), pageCollector)
@@ -89,9 +89,9 @@ func (r pageResult) AddTo(set *metric.Set) summary {
 		}
 		set.Merge(family)
 	}
-	all := summary{polled: []string{pageCollector}}
+	all := summary{polled: []polled{{collector: pageCollector, took: r.took}}}
 	if r.err != nil {
-		all.problems = []problem{{all.polled, r.err, hint.XHTTPProm}}
+		all.problems = []problem{{[]string{pageCollector}, r.err, hint.XHTTPProm}}
 	}
 	return all
 }
