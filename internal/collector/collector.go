@@ -66,6 +66,9 @@ type Collector struct {
 	// noRows is the reason of the fault that the method sends if it has no data,
 	// "" if there is no such fault.
 	noRows string
+	// noRowsAre is a family without labels that is 0 if the method sends that fault;
+	// nil means that the fault has no series.
+	noRowsAre *metric.Desc
 }
 
 // Settings are the user's settings of collectors. The zero value is valid.
@@ -163,6 +166,7 @@ var All = []*Collector{
 	permissionsAddressDump,
 	permissionsDomainDump,
 	permissionsTrustedDump,
+	lcrDumpRules,
 	domainDump,
 	imcListRooms,
 	ulpcscfStatus,
@@ -194,6 +198,7 @@ func (c *Collector) Settled(replies []Reply) bool { return c.settled != nil && c
 // failed, or if no sample could be made of a reply. The samples of the other
 // replies are added even then.
 func (c *Collector) Collect(set *metric.Set, settings Settings, replies []Reply) error {
+	out := set.Writer(c.Method, settings.MaxSeries)
 	var good []Reply
 	var failed []error
 	for _, reply := range replies {
@@ -201,6 +206,9 @@ func (c *Collector) Collect(set *metric.Set, settings Settings, replies []Reply)
 		case reply.Err == nil:
 			good = append(good, reply)
 		case c.hasNoRows(reply.Err):
+			if c.noRowsAre != nil {
+				out.Add(c.noRowsAre, 0)
+			}
 		case allFailedAlike(replies):
 			return reply.Err
 		default:
@@ -208,7 +216,7 @@ func (c *Collector) Collect(set *metric.Set, settings Settings, replies []Reply)
 		}
 	}
 	if len(good) > 0 {
-		failed = append(failed, c.collectSafely(set.Writer(c.Method, settings.MaxSeries), settings, good))
+		failed = append(failed, c.collectSafely(out, settings, good))
 	}
 	if c.verify != nil {
 		failed = append(failed, c.verify(settings, good))

@@ -105,3 +105,67 @@ func gatewayState(out *metric.Writer, v rpc.Value) (string, bool) {
 	}
 	return lcrFailing, true
 }
+
+// Source of the fields: dump_rules in lcr_rpc.c; the same in 5.6, 6.0 and 6.1.
+// Kamailio sends a record for each LCR instance that has rules: a list of rules,
+// followed by a list of the lengths of their prefixes. If the rules do not fit in
+// ctl's buffer, which is so for more than 4,096 with its default size, it sends the
+// first ones, and neither the lengths nor a fault.
+
+var (
+	lcrRules = gauge("kamailio_lcr_rules",
+		"Number of enabled rules in memory, by LCR instance. Rows in field rule of lcr.dump_rules.", "lcr_id")
+	lcrRuleTargets = gauge("kamailio_lcr_rule_targets",
+		"Number of gateways of all rules, by LCR instance. A rule without a gateway routes no call. Rows in field rule.gw of lcr.dump_rules.", "lcr_id")
+	lcrRuleRows = gauge("kamailio_lcr_rule_table_rows",
+		"Number of enabled rules in memory of all LCR instances, 0 if there are none. Rows in field rule of lcr.dump_rules.")
+)
+
+var lcrDumpRules = &Collector{
+	Method: "lcr.dump_rules",
+	Module: "lcr",
+	Help: "number of rules of the Kamailio module lcr and of their gateways, 2 series for each LCR instance and 1 in " +
+		"total. Kamailio sends the whole table, and only a part of it if there are too many rules",
+	Large:      true,
+	BINRPCOnly: true, // over JSON-RPC Kamailio sends only the last LCR instance
+	Metrics:    []*metric.Desc{lcrRules, lcrRuleTargets, lcrRuleRows},
+	noRows:     "Empty reply",
+	noRowsAre:  lcrRuleRows,
+	collect:    each(collectRules),
+	verify: func(_ Settings, replies []Reply) error {
+		if slices.ContainsFunc(replies, func(reply Reply) bool { return lacksRules(reply.Value) }) {
+			return ErrCutShort
+		}
+		return nil
+	},
+}
+
+func collectRules(out *metric.Writer, reply rpc.Reply) {
+	if lacksRules(reply.Value) {
+		return // the numbers would be wrong
+	}
+	rows := 0
+	rules, targets := map[string]int{}, map[string]int{}
+	for record := range reply.Value.Rows() {
+		for rule := range record.Get("rule").Rows() {
+			if lcr, ok := numberKey(out, rule, "lcr_id"); ok {
+				rows++
+				rules[lcr]++
+				targets[lcr] += rule.Get("gw").Len()
+			}
+		}
+	}
+	addCounts(out, lcrRules, rules)
+	addCounts(out, lcrRuleTargets, targets)
+	addTableRows(out, lcrRuleRows, reply.Value, rows)
+}
+
+// lacksRules reports whether Kamailio sent only the first rules.
+func lacksRules(reply rpc.Value) bool {
+	for record := range reply.Rows() {
+		if record.Get("rule").Exists() && !record.Get("prefix_len").Exists() {
+			return true
+		}
+	}
+	return false
+}

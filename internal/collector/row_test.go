@@ -38,6 +38,9 @@ func TestRowsWithoutKey(t *testing.T) {
 	in := func(name string) func(rows ...any) []any {
 		return func(rows ...any) []any { return []any{rpc.Members{{Name: name, Value: rows}}} }
 	}
+	rules := func(rows ...any) []any {
+		return []any{rpc.Members{{Name: "rule", Value: rows}, {Name: "prefix_len", Value: []any{3}}}}
+	}
 	peers := func(rows ...any) []any {
 		var all rpc.Members
 		for _, row := range rows {
@@ -90,6 +93,7 @@ func TestRowsWithoutKey(t *testing.T) {
 		{c: ulpcscfStatus, reply: list, row: domain, keys: []string{"Domain"}},
 		{c: permissionsAddressDump, reply: list, row: rpc.Members{{Name: "group", Value: 1}}, keys: []string{"group"}},
 		{c: permissionsSubnetDump, reply: list, row: rpc.Members{{Name: "group", Value: 1}}, keys: []string{"group"}},
+		{c: lcrDumpRules, reply: rules, row: rpc.Members{{Name: "lcr_id", Value: 1}}, keys: []string{"lcr_id"}},
 		{c: plList, reply: list, row: pipe, keys: []string{"name", "algorithm"}},
 		{c: plList, settings: short, reply: list, row: pipe, keys: []string{"name", "algorithm"}},
 		{c: imcListRooms, reply: list, row: rpc.Members{{Name: "room", Value: "r"}, {Name: "members", Value: 2}}, keys: []string{"room"}, sum: true},

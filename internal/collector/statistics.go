@@ -140,7 +140,7 @@ func collectStatisticLines(out *metric.Writer, settings Settings, replies []Repl
 
 // ErrCutShort is the error of a reply that is not a fault but may be incomplete,
 // because ctl drops lines that do not fit in its buffers.
-var ErrCutShort = errors.New("the reply fills ctl's buffer and may lack lines")
+var ErrCutShort = errors.New("the reply fills ctl's buffer and may be incomplete")
 
 // ErrNoSuchStatistic is the error if Kamailio does not have a statistic or a group of
 // Settings.StatsGroups.

@@ -56,6 +56,16 @@ func TestTables(t *testing.T) {
 			want:    []string{"kamailio_permissions_address_table_rows 1", `kamailio_permissions_addresses{group="1"} 1`},
 		},
 		{
+			name: "one rule without a gateway", c: lcrDumpRules,
+			records: []any{rpc.Members{{Name: "rule", Value: rpc.Members{{Name: "lcr_id", Value: 3}}}, {Name: "prefix_len", Value: []any{1}}}},
+			want:    []string{"kamailio_lcr_rule_table_rows 1", `kamailio_lcr_rule_targets{lcr_id="3"} 0`, `kamailio_lcr_rules{lcr_id="3"} 1`},
+		},
+		{
+			name: "rules under another name", c: lcrDumpRules,
+			records: []any{rpc.Members{{Name: "rules", Value: []any{}}}},
+			skips:   skip(lcrDumpRules, metric.BadValue, noRow),
+		},
+		{
 			name: "a number instead of subnets", c: permissionsSubnetDump,
 			records: []any{0},
 			skips:   skip(permissionsSubnetDump, metric.BadValue, "group is missing"),
@@ -71,6 +81,48 @@ func TestTables(t *testing.T) {
 			checkSamples(t, samples(t, set), test.want...)
 			checkSkips(t, set.Skips(), test.skips...)
 		})
+	}
+}
+
+// TestRulesThatAreCutShort has the rules of one LCR instance complete, and those of the next cut short.
+func TestRulesThatAreCutShort(t *testing.T) {
+	rules := rpc.Member{Name: "rule", Value: []any{rpc.Members{{Name: "lcr_id", Value: 1}}}}
+	lengths := rpc.Member{Name: "prefix_len", Value: []any{3}}
+	for _, test := range []struct {
+		records []any
+		want    error
+	}{
+		{records: []any{rpc.Members{rules, lengths}, rpc.Members{rules, lengths}}},
+		{records: []any{rpc.Members{rules, lengths}, rpc.Members{rules}}, want: ErrCutShort},
+		{records: []any{rpc.Members{rules}}, want: ErrCutShort},
+	} {
+		set := metric.NewSet()
+		err := lcrDumpRules.Collect(set, Settings{}, []Reply{{Reply: reply(t, test.records...)}})
+		if !errors.Is(err, test.want) || (len(set.Families()) == 0) != (test.want != nil) {
+			t.Errorf("%v: error %v, samples %q", test.records, err, samples(t, set))
+		}
+	}
+}
+
+// TestFaultOfAnEmptyTable has the fault that says that a table is empty, and another one.
+func TestFaultOfAnEmptyTable(t *testing.T) {
+	for _, test := range []struct {
+		c     *Collector
+		fault rpc.Fault
+		want  string
+	}{
+		{lcrDumpRules, rpc.Fault{Code: 404, Reason: "Empty reply"}, "kamailio_lcr_rule_table_rows 0"},
+	} {
+		set := metric.NewSet()
+		if err := test.c.Collect(set, Settings{}, []Reply{{Reply: rpc.Reply{Err: &test.fault}}}); err != nil {
+			t.Errorf("%s: %v", test.c.Method, err)
+		}
+		checkSamples(t, samples(t, set), test.want)
+		other := &rpc.Fault{Code: 404, Reason: "Not found"}
+		set = metric.NewSet()
+		if err := test.c.Collect(set, Settings{}, []Reply{{Reply: rpc.Reply{Err: other}}}); !errors.Is(err, other) || len(set.Families()) > 0 {
+			t.Errorf("%s: error %v, samples %q", test.c.Method, err, samples(t, set))
+		}
 	}
 }
 
