@@ -90,6 +90,13 @@ func (s *Conn) Usable() bool {
 	return s.err == nil
 }
 
+// PeerPID returns the PID of the server's process that called listen for the socket, in
+// the PID namespace of this program. For ctl this is Kamailio's main process, although
+// another process replies. It is 0 if the process is in another PID namespace, if the
+// connection is closed, over TCP, and on systems other than Linux. The process may have
+// ended, and its PID may be that of another process then.
+func (s *Conn) PeerPID() int { return peerPID(s.conn) }
+
 // Close closes the connection and waits for its reader. Calls that wait for their
 // reply fail with [rpc.ErrClosed]. Close may be called more than once, and always
 // returns nil.

@@ -176,6 +176,18 @@ func (c *Client) Connection() uint64 {
 	return c.dialed
 }
 
+// PeerPID returns the PID of the server's process that called listen for the socket of
+// the current connection; see [binrpc.Conn.PeerPID]. It is 0 if there is no connection,
+// and for targets whose URI does not begin with unix:.
+func (c *Client) PeerPID() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if stream, ok := c.conn.(*binrpc.Conn); ok {
+		return stream.PeerPID()
+	}
+	return 0
+}
+
 func (c *Client) dial(ctx context.Context) (conn, error) {
 	network, address := c.target.Network, c.target.Address
 	overJSON := jsonrpc.Options{Limits: c.options.Limits, HTTP: c.options.HTTP}

@@ -32,6 +32,29 @@ func TestLive(t *testing.T) {
 	}
 }
 
+// TestLivePeerPID compares the PID of the peer with that of Kamailio's main process, which listens, although another process
+// replies. Another process would be another Kamailio's for the exporter.
+func TestLivePeerPID(t *testing.T) {
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		k := lab.StartTest(t, lab.Options{Suite: suite, Minimal: true})
+		for _, transport := range []string{"unix", "unixd", "tcp", "udp"} {
+			c := newClient(t, k.URI(transport), Options{})
+			if got := c.PeerPID(); got != 0 {
+				t.Errorf("%s: PID %d before the first call, want 0", transport, got)
+			}
+			want := int64(0)
+			for process := range c.Do(deadline(t), rpc.Call{Method: "core.psx"})[0].Value.Rows() {
+				if index, _ := process.Get("IDX").Int(); index == 0 && transport == "unix" {
+					want, _ = process.Get("PID").Int()
+				}
+			}
+			if got := c.PeerPID(); int64(got) != want || transport == "unix" && want == 0 {
+				t.Errorf("%s: PID %d, want %d", transport, got, want)
+			}
+		}
+	})
+}
+
 // TestLiveDispatcherList parses the JSON of a list whose elements have the same name, with
 // a parser that keeps one value for each name of an object.
 func TestLiveDispatcherList(t *testing.T) {
