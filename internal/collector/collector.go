@@ -150,6 +150,7 @@ var All = []*Collector{
 	cdpListPeers,
 	ulscscfStatus,
 	cnxccStats,
+	callObjStats,
 	benchmarkTimerList,
 	secfilterStats,
 	siptraceStatus,
