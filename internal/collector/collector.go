@@ -122,6 +122,7 @@ var All = []*Collector{
 	coreShmmem,
 	coreTCPInfo,
 	corePsx,
+	corexDebug,
 	coreSocketsList,
 	tmStats,
 	slStats,
