@@ -141,6 +141,7 @@ var All = []*Collector{
 	dstBlocklistMemInfo,
 	ctlConnections,
 	rtpengineShow,
+	rtpengineGetHashTotal,
 	rtpproxyList,
 	mqueueGetSizes,
 	rlGetPipes,

@@ -6,7 +6,8 @@ import (
 )
 
 // Source of the fields: Kamailio's src/modules/rtpengine/rtpengine.c,
-// add_rtpp_node_info.
+// add_rtpp_node_info; source of the number: rtpengine_hash_table_total in
+// rtpengine_hash.c.
 //
 // The meaning of disabled depends on the version. In 5.6 it is the state of the
 // node, or "1(permanent)" for a node that was disabled permanently, over RPC or in
@@ -93,4 +94,23 @@ func relayLabels(seen map[[2]string]bool, index, set rpc.Value, url string) []st
 	}
 	seen[key] = true
 	return labels
+}
+
+// rtpengineEntries is the number of entries of all rows. Kamailio keeps a count for
+// each row, of which there are 256 by default, and does not iterate over the entries.
+var rtpengineEntries = field{name: "the reply", unsigned: true, desc: gauge("kamailio_rtpengine_hash_entries",
+	"Number of entries in the table of the RTPEngine node that each call uses. Kamailio removes an expired entry when it searches its row. "+
+		"Reply of rtpengine.get_hash_total.")}
+
+var rtpengineGetHashTotal = &Collector{
+	Method:  "rtpengine.get_hash_total",
+	Module:  "rtpengine",
+	Help:    "number of calls that use RTPEngine, 1 series",
+	Auto:    true,
+	Metrics: []*metric.Desc{rtpengineEntries.desc},
+	collect: each(func(out *metric.Writer, reply rpc.Reply) {
+		if reply.Value.Kind() != rpc.KindArray {
+			rtpengineEntries.add(out, reply.Value)
+		}
+	}),
 }
