@@ -10,9 +10,10 @@ import (
 
 // Source of the fields: Kamailio's src/modules/cdp/cdp_rpc.c; source of the
 // states: dp_states in peerstatemachine.c; the same in 5.6 and 6.0. Peers is a
-// struct in which FQDN and Details alternate. Settings are not used, and neither
-// is "Last used": routing.c stores seconds or microseconds in it, depending on how
-// the peer was chosen, of which 32 bits are sent.
+// struct in which FQDN and Details alternate. Other settings than the length of the
+// queue are not used, and neither is "Last used": routing.c stores seconds or
+// microseconds in it, depending on how the peer was chosen, of which 32 bits are
+// sent.
 
 // cdpStates are the states of RFC 6733. A peer is up in i_open, if Kamailio opened
 // the connection, and in r_open, if the peer opened it.
@@ -25,15 +26,18 @@ var (
 		"1 for the state that the Diameter peer is in, 0 for the others. Field Peers.Details.State of cdp.list_peers.", "peer", "state")
 	cdpPeerDisabled = gauge("kamailio_cdp_peer_disabled",
 		"1 if the Diameter peer is disabled, 0 if not. Field Peers.Details.Disabled of cdp.list_peers.", "peer")
+	cdpQueue = field{name: "Queue length", desc: gauge("kamailio_cdp_queue_max_length",
+		"Maximum number of Diameter messages that wait for a worker, see kamailio_cdp_queue_length. Field Queue length of cdp.list_peers.")}
 )
 
 var cdpListPeers = &Collector{
 	Method:  "cdp.list_peers",
 	Module:  "cdp",
-	Help:    "state of Diameter peers, 9 series for each peer",
+	Help:    "state of Diameter peers, 9 series for each peer, and the limit of the queue",
 	Auto:    true,
-	Metrics: []*metric.Desc{cdpPeerState, cdpPeerDisabled},
+	Metrics: []*metric.Desc{cdpPeerState, cdpPeerDisabled, cdpQueue.desc},
 	collect: each(func(out *metric.Writer, reply rpc.Reply) {
+		addNumbers(out, []field{cdpQueue}, reply.Value, nil)
 		peer := ""
 		for member := range reply.Value.Get("Peers").All() {
 			switch member.Name() {
