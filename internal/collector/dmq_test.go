@@ -12,7 +12,8 @@ func TestDMQStates(t *testing.T) {
 	for _, state := range []string{"active", "disabled", "not_active", "pending", "timeout"} {
 		t.Run(state, func(t *testing.T) {
 			got, skips := collect(t, dmqListNodes, reply(t, dmqNodeWith("tls", state)))
-			want := []string{`kamailio_dmq_list_nodes_node{host="h",local="0",port="1",status="` + state + `"} 1`}
+			want := []string{`kamailio_dmq_list_nodes_node{host="h",local="0",port="1",status="` + state + `"} 1`,
+				`kamailio_dmq_node_consecutive_timeouts{host="h",port="1",proto="tls"} 3`}
 			for _, s := range []string{"active", "disabled", "not_active", "pending", "timeout"} {
 				value := "0"
 				if s == state {
@@ -47,6 +48,8 @@ func TestDMQNodesThatDifferInProtocol(t *testing.T) {
 	for _, want := range []string{
 		`kamailio_dmq_list_nodes_node{host="h",local="0",port="1",status="active"} 1`,
 		`kamailio_dmq_list_nodes_node{host="h",local="0",port="1",status="disabled"} 1`,
+		`kamailio_dmq_node_consecutive_timeouts{host="h",port="1",proto="udp"} 3`,
+		`kamailio_dmq_node_consecutive_timeouts{host="h",port="1",proto="tcp"} 3`,
 		`kamailio_dmq_node_state{host="h",port="1",proto="udp",state="active"} 1`,
 		`kamailio_dmq_node_state{host="h",port="1",proto="tcp",state="active"} 1`,
 		`kamailio_dmq_node_state{host="h",port="1",proto="tls",state="active"} 0`,
@@ -56,7 +59,7 @@ func TestDMQNodesThatDifferInProtocol(t *testing.T) {
 			t.Errorf("%s is missing in %q", want, got)
 		}
 	}
-	if len(got) != 2+3*len(dmqStates) {
+	if len(got) != 2+3*(1+len(dmqStates)) {
 		t.Errorf("samples %q", got)
 	}
 	checkSkips(t, skips)
