@@ -20,6 +20,8 @@ import (
 	"time"
 	"unicode"
 
+	"go.uber.org/goleak"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpctest"
 )
@@ -33,7 +35,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // patience is the maximum time to wait for kamrpc.

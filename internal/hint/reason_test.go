@@ -22,6 +22,7 @@ import (
 	"time"
 
 	promconfig "github.com/prometheus/common/config"
+	"go.uber.org/goleak"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
@@ -365,7 +366,11 @@ func TestMain(m *testing.M) {
 		var dialer net.Dialer
 		return dialer.DialContext(ctx, "udp", address)
 	}}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, // Go's resolver ends a lookup only after its own timeout, also if nobody waits for it any more.
+		goleak.IgnoreAnyFunction("net.(*Resolver).lookupIPAddr"),
+		goleak.IgnoreAnyFunction("net.(*Resolver).lookupIPAddr.func2"),
+		goleak.IgnoreAnyFunction("net.(*Resolver).goLookupIPCNAMEOrder.func4"),
+		goleak.IgnoreAnyFunction("net.(*Resolver).tryOneName"))
 }
 
 func TestReasonDNS(t *testing.T) {

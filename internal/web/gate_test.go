@@ -82,6 +82,7 @@ func TestClientsThatDoNotReadDoNotBlockOthers(t *testing.T) {
 		return set, func() {}
 	})
 	server := httptest.NewServer(handler)
+	defer server.Close()
 	defer server.CloseClientConnections() // runs before the clients close, so that the server does not wait for their pages
 	for range idle {
 		requestWithoutReading(t, server, "")
@@ -142,6 +143,7 @@ func TestPagesThatAreNotReadTakeLittleMemory(t *testing.T) {
 			server := httptest.NewUnstartedServer(handler)
 			server.Listener = smallBuffers{server.Listener} // smaller than a page
 			server.Start()
+			defer server.Close()
 			defer server.CloseClientConnections()
 			before := heap()
 			for range clients {
@@ -203,6 +205,7 @@ func TestClientThatDoesNotReadIsDisconnected(t *testing.T) {
 			set := manySamples(4000)
 			released := make(chan struct{})
 			server := httptest.NewServer(stubHandler(l, func(context.Context) (*metric.Set, func()) { return set, func() { close(released) } }))
+			defer server.Close()
 			defer server.CloseClientConnections()
 			requestWithoutReading(t, server, "")
 			<-released

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"go.uber.org/goleak"
 )
 
 // parentVar is an environment variable that makes this test program start a script. Its value is the directory to remove.
@@ -17,7 +19,7 @@ const parentVar = "CHILD_TEST_DIR"
 func TestMain(m *testing.M) {
 	dir := os.Getenv(parentVar)
 	if dir == "" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
 	}
 	cmd := exec.CommandContext(context.Background(), "/bin/sh", os.Args[1:]...)
 	cmd.Stdout = os.Stdout

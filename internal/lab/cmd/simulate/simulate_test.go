@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
@@ -30,7 +32,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m)
 }
 
 // start serves the fleet of the flags until the test ends.
