@@ -194,10 +194,11 @@ func listedSockets(list rpc.Value, allowed []netip.Addr) (sockets []sipprobe.Soc
 		}
 		addr, err := netip.ParseAddr(strings.Trim(listed.Get("address").Text(), "[]"))
 		port, portErr := strconv.Atoi(listed.Get("port").Text())
+		addr = addr.Unmap()
 		socket := sipprobe.Socket{Transport: transport, Host: addr.String(), Port: port}
 		switch {
 		case slices.Contains(sockets, socket):
-		case err != nil || portErr != nil || port < 1 || port > 65535 || !isAllowed(addr.Unmap(), allowed) || len(sockets) == config.MaxSIPSockets:
+		case err != nil || portErr != nil || port < 1 || port > 65535 || !isAllowed(addr, allowed) || len(sockets) == config.MaxSIPSockets:
 			left++
 		default:
 			sockets = append(sockets, socket)

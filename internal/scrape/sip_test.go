@@ -36,9 +36,9 @@ func listed(t *testing.T, sockets ...string) rpc.Value {
 // TestListedSocketsOfOtherHostsAreNotProbed has a server that lists addresses of other hosts, to aim the probes at them.
 func TestListedSocketsOfOtherHostsAreNotProbed(t *testing.T) {
 	list := listed(t, "udp 127.0.0.1 5060", "UDP 127.0.0.1 5060", "tcp 192.0.2.9 5060", "tls [::1] 5061", "ws 127.0.0.1 80", "sctp 127.0.0.1 5060",
-		"udp 0.0.0.0 5060", "udp victim.example.net 5060", "udp 127.0.0.1 0", "udp 127.0.0.1 x", "tcp ::ffff:127.0.0.1 5060")
+		"udp 0.0.0.0 5060", "udp victim.example.net 5060", "udp 127.0.0.1 0", "udp 127.0.0.1 x", "tcp ::ffff:127.0.0.1 5060", "tcp 127.0.0.1 5060")
 	got, left := listedSockets(list, []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("::1")})
-	want := []sipprobe.Socket{{Transport: "udp", Host: "127.0.0.1", Port: 5060}, {Transport: "tls", Host: "::1", Port: 5061}, {Transport: "tcp", Host: "::ffff:127.0.0.1", Port: 5060}}
+	want := []sipprobe.Socket{{Transport: "udp", Host: "127.0.0.1", Port: 5060}, {Transport: "tls", Host: "::1", Port: 5061}, {Transport: "tcp", Host: "127.0.0.1", Port: 5060}}
 	if !reflect.DeepEqual(got, want) || left != 5 {
 		t.Errorf("got %v and %d others, want %v and 5", got, left, want)
 	}

@@ -20,6 +20,8 @@ func TestParseURI(t *testing.T) {
 		"sips:sbc1.example.net":                "tls:sbc1.example.net:5061",
 		"sips:[::1];transport=tcp":             "tls:[::1]:5061",
 		"sip:127.0.0.1;transport=tls":          "tls:127.0.0.1:5061",
+		"sip:[::ffff:127.0.0.1]:5080":          "udp:127.0.0.1:5080",
+		"sips:[2001:DB8:0::1]":                 "tls:[2001:db8::1]:5061",
 	} {
 		got, err := ParseURI(text)
 		if err != nil || got.String() != want {

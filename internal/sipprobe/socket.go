@@ -16,7 +16,8 @@ import (
 type Socket struct {
 	// Transport is "udp", "tcp" or "tls".
 	Transport string
-	// Host is a host name or an IP address, without brackets.
+	// Host is a host name or an IP address, without brackets. An IPv4 address is never
+	// mapped to IPv6, so that equal sockets have equal hosts.
 	Host string
 	// Port is from 1 to 65535.
 	Port int
@@ -76,7 +77,7 @@ func ParseURI(text string) (Socket, error) {
 	return s, nil
 }
 
-// hostPort parses host[:port].
+// hostPort parses host[:port]. An address has one spelling in the result: ::ffff:127.0.0.1 is 127.0.0.1.
 func hostPort(text, transport string) (host string, port int, err error) {
 	port = 5060
 	if transport == "tls" {
@@ -90,7 +91,10 @@ func hostPort(text, transport string) (host string, port int, err error) {
 		host = name
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
-	if _, err := netip.ParseAddr(host); err != nil && !hostName.MatchString(host) {
+	if addr, err := netip.ParseAddr(host); err == nil {
+		return addr.Unmap().String(), port, nil
+	}
+	if !hostName.MatchString(host) {
 		return "", 0, errURI
 	}
 	return host, port, nil
