@@ -71,23 +71,17 @@ type Options struct {
 type Prober struct {
 	options Options
 
-	mu     sync.Mutex
-	kept   map[Socket]*connection
-	closed bool
+	mu   sync.Mutex
+	kept map[Socket]*connection
 }
 
 // New returns a Prober.
 func New(options Options) *Prober { return &Prober{options: options, kept: map[Socket]*connection{}} }
 
-// Close closes all connections. Later probes fail.
+// Close closes all kept connections. No probe may be running. A later probe connects
+// again, and needs another Close.
 func (p *Prober) Close() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.closed = true
-	for socket, c := range p.kept {
-		_ = c.Close()
-		delete(p.kept, socket)
-	}
+	p.Keep(nil)
 	return nil
 }
 
@@ -215,10 +209,6 @@ func (p *Prober) take(s Socket) *connection {
 func (p *Prober) keep(s Socket, c *connection) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed {
-		_ = c.Close()
-		return
-	}
 	p.kept[s] = c
 }
 

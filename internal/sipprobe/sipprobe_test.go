@@ -237,7 +237,8 @@ func TestTCP(t *testing.T) {
 	}
 }
 
-// TestConnectionIsKept probes three times. The server closes the connection after the second response.
+// TestConnectionIsKept probes four times. The server closes a connection after the second response. A probe after Close connects
+// again.
 func TestConnectionIsKept(t *testing.T) {
 	t.Parallel()
 	connections := make(chan int, 10)
@@ -256,6 +257,13 @@ func TestConnectionIsKept(t *testing.T) {
 	}
 	if n := len(connections); n != 2 {
 		t.Errorf("%d connections, want 2", n)
+	}
+	p.Probe(t.Context(), s)
+	if err := p.Close(); err != nil {
+		t.Error(err)
+	}
+	if r := p.Probe(t.Context(), s); r.Failure != "" || len(connections) != 4 {
+		t.Errorf("got %+v on %d connections, want 4", r, len(connections))
 	}
 }
 
