@@ -22,34 +22,27 @@ import (
 
 // sipSource probes the SIP sockets of a target. With auto, the sockets are those that Kamailio listed last.
 type sipSource struct {
-	client Client
-	uri    dial.Target
-	sip    *config.SIP
-	prober *sipprobe.Prober
-	hosts  func(ctx context.Context, uri dial.Target) []netip.Addr // returns the addresses that auto may probe
+	client   Client
+	uri      dial.Target
+	sip      *config.SIP
+	settings sipSettings
+	prober   *sipprobe.Prober
+	latest   *latestProbes
+	hosts    func(ctx context.Context, uri dial.Target) []netip.Addr // returns the addresses that auto may probe
 
 	mu      sync.Mutex
 	sockets []sipprobe.Socket // to probe; nil if they are not known yet
 	left    int               // number of sockets that Kamailio listed and that are not probed
-	last    map[sipprobe.Socket]timedProbe
 }
 
-// timedProbe is the latest probe of a socket.
-type timedProbe struct {
-	at     time.Time
-	result sipprobe.Result
-}
-
-// minSIPInterval is the minimum time between two requests to a socket. Polls within it show the result of the last one.
-const minSIPInterval = time.Second
-
-// newSIPSource returns the source for a module of a target, nil if there are no sockets to probe.
-func newSIPSource(client Client, cfg *config.Target, module *config.Module) *sipSource {
+// newSIPSource returns the source for a module of a target, nil if there are no sockets to probe. latest is that of the target.
+func newSIPSource(client Client, cfg *config.Target, module *config.Module, latest *latestProbes) *sipSource {
 	sip := module.SIP
 	if sip == nil {
 		return nil
 	}
-	s := &sipSource{client: client, uri: cfg.URI, sip: sip, hosts: ownAddresses, sockets: sip.Sockets, last: map[sipprobe.Socket]timedProbe{}}
+	s := &sipSource{client: client, uri: cfg.URI, sip: sip, latest: latest, hosts: ownAddresses, sockets: sip.Sockets}
+	s.settings = sipSettings{timeout: min(sip.Timeout, budget(module.Timeout)), ca: sip.CA, serverName: sip.ServerName}
 	if len(cfg.SIPSockets) > 0 {
 		s.sockets = cfg.SIPSockets
 		fixed := *sip
@@ -97,11 +90,13 @@ func (f *sipFetch) Run(ctx context.Context) {
 	if f.sip.Auto && known != nil {
 		running.Go(func() { f.list(ctx) })
 	}
-	limited, cancel := context.WithTimeout(ctx, f.sip.Timeout)
-	defer cancel()
 	f.prober.Keep(known)
 	for _, socket := range known {
-		running.Go(func() { f.add(f.probe(limited, socket)) })
+		running.Go(func() {
+			if result, ok := f.probe(ctx, socket); ok {
+				f.add(result)
+			}
+		})
 	}
 	running.Wait()
 	f.mu.Lock()
@@ -142,20 +137,26 @@ func (s *sipSource) leftOut() int {
 	return s.left
 }
 
-// probe probes a socket, unless that was done a moment ago.
-func (s *sipSource) probe(ctx context.Context, socket sipprobe.Socket) sipprobe.Result {
-	s.mu.Lock()
-	last, ok := s.last[socket]
-	s.mu.Unlock()
-	if ok && time.Since(last.at) < minSIPInterval {
-		return last.result
+// probe probes a socket. If that was done less than minSIPInterval ago, it returns the result of that probe if it had the same
+// settings; otherwise it waits first. ok is false if ctx is done before the probe begins.
+func (s *sipSource) probe(ctx context.Context, socket sipprobe.Socket) (result sipprobe.Result, ok bool) {
+	latest := s.latest.get(socket)
+	if wait := time.Until(latest.begun.Add(minSIPInterval)); wait > 0 {
+		if latest.settings == s.settings {
+			return latest.result, true
+		}
+		select {
+		case <-ctx.Done():
+			return sipprobe.Result{}, false
+		case <-time.After(wait):
+		}
 	}
-	begin := time.Now()
-	result := s.prober.Probe(ctx, socket)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.last[socket] = timedProbe{begin, result}
-	return result
+	ctx, cancel := context.WithTimeout(ctx, s.sip.Timeout)
+	defer cancel()
+	begun := time.Now()
+	result = s.prober.Probe(ctx, socket)
+	s.latest.set(socket, timedProbe{begun, s.settings, result})
+	return result, true
 }
 
 // list asks Kamailio for its sockets. If it does not reply, or the addresses of its host are not known because DNS fails, the
@@ -176,11 +177,6 @@ func (s *sipSource) list(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sockets, s.left = sockets, left
-	for socket := range s.last {
-		if !slices.Contains(sockets, socket) {
-			delete(s.last, socket)
-		}
-	}
 }
 
 // listedSockets returns the sockets of core.sockets_list whose addresses are allowed, and the number of the others. WebSocket and

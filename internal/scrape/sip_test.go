@@ -4,10 +4,13 @@ import (
 	"context"
 	"io"
 	"iter"
+	"log/slog"
 	"net"
 	"net/netip"
 	"reflect"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -105,9 +108,12 @@ func TestSocketsLastKnownAreProbedWhileRPCIsDead(t *testing.T) {
 	if got := sip(); got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
 	}
-	first := s.last[sipprobe.Socket{Transport: "udp", Host: "127.0.0.1", Port: 1}].at
+	begun := func() time.Time {
+		return s.latest.get(sipprobe.Socket{Transport: "udp", Host: "127.0.0.1", Port: 1}).begun
+	}
+	first := begun()
 	client.dead = true
-	if got := sip(); got != want || s.last[sipprobe.Socket{Transport: "udp", Host: "127.0.0.1", Port: 1}].at != first {
+	if got := sip(); got != want || begun() != first {
 		t.Errorf("got\n%swant\n%s without another request", got, want)
 	}
 	if s.Begin([]string{"core.uptime"}) != nil {
@@ -173,7 +179,7 @@ func TestSocketsLastKnownAreProbedWhileDNSFails(t *testing.T) {
 func autoSource(client Client) *sipSource {
 	module := &config.Module{Name: "default", Timeout: time.Minute, SIP: &config.SIP{Auto: true, Timeout: 30 * time.Second}}
 	cfg := &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "unix", Address: "/no/such/ctl"}, Modules: []*config.Module{module}}
-	return newSIPSource(client, cfg, module)
+	return newSIPSource(client, cfg, module, newLatestProbes())
 }
 
 // pollSIP probes the sockets once, and returns the samples of these families.
@@ -185,4 +191,67 @@ func pollSIP(t *testing.T, s *sipSource, names ...string) string {
 	set := metric.NewSet()
 	result.AddTo(set)
 	return samples(set, names...)
+}
+
+// TestModulesShareProbes has three modules that probe the same socket. Two have equal settings. Each scrape shows the response, but
+// the socket gets one request a second at most.
+func TestModulesShareProbes(t *testing.T) {
+	t.Parallel()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	var requests atomic.Int64
+	go func() {
+		buffer := make([]byte, 4096)
+		last := ""
+		for {
+			n, from, err := conn.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			if request := string(buffer[:n]); request != last { // otherwise it is a retransmission
+				requests.Add(1)
+				last = request
+			}
+			_, rest, _ := strings.Cut(last, "\r\n")
+			_, _ = conn.WriteTo([]byte("SIP/2.0 200 OK\r\n"+rest), from)
+		}
+	}()
+	socket, err := sipprobe.ParseURI("sip:" + conn.LocalAddr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	module := func(name, serverName string) *config.Module {
+		return &config.Module{Name: name, Timeout: time.Minute, Named: named(t, "core.uptime"),
+			SIP: &config.SIP{Sockets: []sipprobe.Socket{socket}, Timeout: time.Minute, ServerName: serverName}}
+	}
+	cfg := &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "unix", Address: "/no/such/ctl"},
+		Modules: []*config.Module{module("a", ""), module("b", ""), module("c", "sbc.example.net")}}
+	target := newTarget(&script{methods: []string{"core.uptime"}, answers: map[string]answer{"core.uptime": {err: rpc.ErrClosed}}}, cfg, slog.New(slog.DiscardHandler))
+	defer target.Close()
+	begun := time.Now()
+	for range 2 {
+		var running sync.WaitGroup
+		for _, module := range cfg.Modules {
+			selection := selected(t, target, module.Name)
+			running.Go(func() {
+				scraped, err := selection.Scrape(t.Context())
+				if err != nil {
+					t.Errorf("module %s: %v", module.Name, err)
+					return
+				}
+				defer scraped.Release()
+				if got := samples(scraped.Set, "kamailio_sip_response_code"); got != "sip_response_code["+socket.Address()+" udp] 200\n" {
+					t.Errorf("module %s: got %q", module.Name, got)
+				}
+			})
+		}
+		running.Wait()
+	}
+	n, took := requests.Load(), time.Since(begun)
+	if n < 2 || took < time.Duration(n-1)*minSIPInterval {
+		t.Errorf("%d requests in %v", n, took)
+	}
 }

@@ -61,6 +61,7 @@ func NewTarget(cfg *config.Target, logger *slog.Logger) *Target {
 // newTarget returns a target whose RPC methods are called with client.
 func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
 	t := &Target{cfg: cfg, report: newReport(cfg, logger), running: new(atomic.Int64)}
+	latest := newLatestProbes()
 	for _, module := range cfg.Modules {
 		m := &targetModule{Module: module, sources: []Source{newRPCSource(client, cfg.URI, module)}}
 		m.log = problemLog{
@@ -71,7 +72,7 @@ func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
 		if cfg.XHTTPProm != nil {
 			m.sources = append(m.sources, pageSource{cfg.XHTTPProm})
 		}
-		if sip := newSIPSource(client, cfg, module); sip != nil {
+		if sip := newSIPSource(client, cfg, module, latest); sip != nil {
 			m.sources = append(m.sources, sip)
 		}
 		t.modules = append(t.modules, m)
