@@ -66,8 +66,9 @@ type Options struct {
 	ServerName string
 }
 
-// Prober probes SIP sockets. It keeps TCP and TLS connections. It may be used concurrently,
-// but not for the same socket.
+// Prober probes SIP sockets. It keeps TCP and TLS connections, and replaces one of TLS after
+// ten minutes and when a certificate has ended, because the server may have another
+// certificate by then. It may be used concurrently, but not for the same socket.
 type Prober struct {
 	options Options
 
@@ -177,9 +178,18 @@ func orProvisional(r *Result, err error) error {
 type connection struct {
 	net.Conn
 	connect, handshake time.Duration
+	made               time.Time // of a TLS connection
 	expiry             time.Time
 	version            string
 	rest               []byte // received, not parsed yet
+}
+
+// maxTLSAge is the maximum age of a TLS connection that is used for another probe.
+const maxTLSAge = 10 * time.Minute
+
+// outdated reports whether the certificates of a new connection may be other ones.
+func (c *connection) outdated() bool {
+	return c.version != "" && (time.Since(c.made) > maxTLSAge || time.Now().After(c.expiry))
 }
 
 func (p *Prober) probeStream(ctx context.Context, s Socket, r *Result) error {
@@ -196,12 +206,16 @@ func (p *Prober) probeStream(ctx context.Context, s Socket, r *Result) error {
 	return p.ask(ctx, s, c, r)
 }
 
-// take returns the kept connection of a socket, nil if there is none. The caller owns it.
+// take returns the kept connection of a socket, nil if there is none that can be used. The caller owns it.
 func (p *Prober) take(s Socket) *connection {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c := p.kept[s]
 	delete(p.kept, s)
+	if c != nil && c.outdated() {
+		_ = c.Close()
+		return nil
+	}
 	return c
 }
 
@@ -231,7 +245,7 @@ func (p *Prober) connect(ctx context.Context, s Socket, r *Result) (*connection,
 		return nil, &handshakeError{err}
 	}
 	c.Conn, c.handshake = encrypted, time.Since(begin)
-	c.expiry, c.version = r.Expiry, r.TLSVersion
+	c.made, c.expiry, c.version = time.Now(), r.Expiry, r.TLSVersion
 	return c, nil
 }
 

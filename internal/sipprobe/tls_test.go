@@ -35,8 +35,9 @@ func tlsServer(t *testing.T, end time.Time) (Socket, *x509.CertPool) {
 	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}
 	plain := tcpServer(t, func(conn net.Conn, _ int) {
 		encrypted := tls.Server(conn, config)
-		_, _ = io.WriteString(encrypted, responseTo(readRequest(encrypted), 200))
-		readRequest(encrypted)
+		for r := readRequest(encrypted); r != ""; r = readRequest(encrypted) {
+			_, _ = io.WriteString(encrypted, responseTo(r, 200))
+		}
 	})
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate)
@@ -80,5 +81,34 @@ func TestCertificates(t *testing.T) {
 				t.Errorf("got %+v", r)
 			}
 		})
+	}
+}
+
+// TestOutdatedConnectionIsReplaced makes a kept connection old, and then lets its certificate end.
+func TestOutdatedConnectionIsReplaced(t *testing.T) {
+	t.Parallel()
+	socket, roots := tlsServer(t, time.Now().Add(time.Hour))
+	p := New(Options{RootCAs: roots})
+	defer p.Close()
+	probed := func() *connection {
+		t.Helper()
+		if r := p.Probe(t.Context(), socket); r.Failure != "" {
+			t.Fatalf("got %+v", r)
+		}
+		return p.kept[socket]
+	}
+	first := probed()
+	second := probed()
+	if second != first {
+		t.Error("a new connection is replaced")
+	}
+	second.made = second.made.Add(-maxTLSAge)
+	third := probed()
+	if third == second {
+		t.Error("an old connection is not replaced")
+	}
+	third.expiry = time.Now()
+	if probed() == third {
+		t.Error("a connection whose certificate has ended is not replaced")
 	}
 }
