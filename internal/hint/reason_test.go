@@ -368,9 +368,9 @@ func TestMain(m *testing.M) {
 	}}
 	goleak.VerifyTestMain(m, // Go's resolver ends a lookup only after its own timeout, also if nobody waits for it any more.
 		goleak.IgnoreAnyFunction("net.(*Resolver).lookupIPAddr"),
+		goleak.IgnoreAnyFunction("net.(*Resolver).lookupIPAddr.func1"),
 		goleak.IgnoreAnyFunction("net.(*Resolver).lookupIPAddr.func2"),
-		goleak.IgnoreAnyFunction("net.(*Resolver).goLookupIPCNAMEOrder.func4"),
-		goleak.IgnoreAnyFunction("net.(*Resolver).tryOneName"))
+		goleak.IgnoreAnyFunction("net.(*Resolver).goLookupIPCNAMEOrder.func3.1"))
 }
 
 func TestReasonDNS(t *testing.T) {
