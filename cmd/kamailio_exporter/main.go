@@ -29,7 +29,7 @@ import (
 
 func main() {
 	if args, ok := customMetricsArgs(os.Args[1:]); ok {
-		if err := testCustomMetrics(args, os.Stdout, os.Stderr); err != nil {
+		if err := testCustomMetrics(args, cli.Output(os.Stdout), os.Stderr); err != nil {
 			cli.Fatal("kamailio_exporter", err)
 		}
 		return

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/web"
@@ -22,12 +23,13 @@ var errDown = errors.New("no reply from Kamailio: kamailio_up is 0")
 func runOnce(cfg *config.Config, logger *slog.Logger) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return once(ctx, cfg, logger, os.Stdout)
+	return once(ctx, stop, cfg, logger, cli.Output(os.Stdout))
 }
 
 // once scrapes a target once and writes its metrics to out in the text format of Prometheus. It returns errDown if Kamailio did
-// not reply; the metrics are written then too.
-func once(ctx context.Context, cfg *config.Config, logger *slog.Logger, out io.Writer) error {
+// not reply; the metrics are written then too. It calls stop before it writes, so that a signal ends the program while it waits for
+// a reader of a pipe.
+func once(ctx context.Context, stop func(), cfg *config.Config, logger *slog.Logger, out io.Writer) error {
 	target := scrape.NewTarget(cfg.Target, logger)
 	defer target.Close() //nolint:errcheck // the program ends
 	selection, err := target.Select("", nil)
@@ -41,6 +43,7 @@ func once(ctx context.Context, cfg *config.Config, logger *slog.Logger, out io.W
 		return err
 	}
 	defer scraped.Release()
+	stop()
 	if err := web.WriteText(out, scraped.Set); err != nil {
 		return fmt.Errorf("write the metrics: %w", err)
 	}

@@ -32,8 +32,7 @@ func main() {
 		cli.Fatal("kamrpc", fmt.Errorf("%w; see --help", err))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, os.Stdout, o)
-	stop()
+	err := run(ctx, stop, os.Stdout, o)
 	if wrong, ok := errors.AsType[*config.FileError](err); ok {
 		cli.Fatal("kamrpc", wrong.Faults()...)
 	}
@@ -84,8 +83,10 @@ const crashes = "xhttp_prom.metric_list_print"
 // limits are the limits of replies. They are much higher than those of the exporter, because kamrpc gets one reply and ends.
 var limits = rpc.Limits{Size: 512 << 20, Values: 32_000_000, TotalSize: 512 << 20, TotalValues: 32_000_000}
 
-// run makes the call at most once, and writes the reply to out.
-func run(ctx context.Context, out *os.File, o *options) error {
+// run makes the call at most once, and writes the reply to out. It calls stop before it writes, so that a signal ends the program
+// while it waits for a reader of a pipe.
+func run(ctx context.Context, stop func(), out *os.File, o *options) error {
+	defer stop()
 	args, err := parseArgs(o.args)
 	if err != nil {
 		return err
@@ -101,14 +102,21 @@ func run(ctx context.Context, out *os.File, o *options) error {
 	ctx, cancel := context.WithTimeout(ctx, o.timeout)
 	defer cancel()
 	if o.list {
-		return list(ctx, client, out)
+		table, err := list(ctx, client)
+		if err != nil {
+			return err
+		}
+		stop()
+		_, err = io.WriteString(out, table)
+		return err
 	}
 	value, err := rpc.One(ctx, client, o.method, args...)
 	if err != nil {
 		return fmt.Errorf("call %s of %s: %w%s", o.method, client.Target().Redacted(), err, hintOn(err, client.Target()))
 	}
+	stop()
 	if o.raw {
-		return writeRaw(out, value, isTerminal(out))
+		return writeRaw(out, value, cli.IsTerminal(out))
 	}
 	return write(out, value)
 }
@@ -160,11 +168,11 @@ func (o *options) client() (*dial.Client, error) {
 	return dial.NewTarget(target, dial.Options{Limits: limits}), nil
 }
 
-// list writes the methods of Kamailio, one on a line, with what each does.
-func list(ctx context.Context, client *dial.Client, out io.Writer) error {
+// list returns a table of the methods of Kamailio, one on a line, with what each does.
+func list(ctx context.Context, client *dial.Client) (string, error) {
 	methods, _, err := client.Methods(ctx)
 	if err != nil {
-		return fmt.Errorf("list the methods of %s: %w%s", client.Target().Redacted(), err, hintOn(err, client.Target()))
+		return "", fmt.Errorf("list the methods of %s: %w%s", client.Target().Redacted(), err, hintOn(err, client.Target()))
 	}
 	slices.Sort(methods)
 	width := 0
@@ -179,8 +187,7 @@ func list(ctx context.Context, client *dial.Client, out io.Writer) error {
 		}
 		fmt.Fprintf(&table, "%-*s  %s\n", width, cli.Printable(method), effect)
 	}
-	_, err = io.WriteString(out, table.String())
-	return err
+	return table.String(), nil
 }
 
 // effectOf describes what a method does.
@@ -197,12 +204,6 @@ func effectOf(m rpcmethods.Method) string {
 
 // maxColumn is the maximum width of the column of methods. Without it, one very long name would make all lines as long.
 const maxColumn = 60
-
-// isTerminal reports whether a file is a terminal, or another device.
-func isTerminal(file *os.File) bool {
-	info, err := file.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
 
 // writeRaw writes a reply for scripts: a text or a number as it is, and a list of them with one on each line. Other replies are
 // JSON. A terminal gets no characters that it could act on.
