@@ -23,6 +23,10 @@ func TestCompletion(t *testing.T) {
 		{"--web.max-requests x @FILE --help-methods --web.", "--web.listen-address", ""},
 		{"--config.file ", "", "--config.file"},
 		{"custom-metrics test --", "--reply", "--kamailio.scrape-uri"},
+		{"", "check", ""},
+		{"c", "custom-metrics", ""},
+		{"check --", "--kamailio.scrape-uri", "check"},
+		{"check --log.level ", "debug", "--log.level"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), logPatience)
 		defer cancel()

@@ -46,7 +46,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"config.check":                 {{"1", `the flag takes no value, not "1"`}},
 	"config.expand-environment":    {{"1", `the flag takes no value, not "1"`}},
 	"once":                         {{"1", `the flag takes no value, not "1"`}},
-	"target":                       {{"x", `the flag is for --once only, which is not given`}},
+	"target":                       {{"x", `the flag is for --once and for the command check only`}},
 	"web.enable-lifecycle":         {{"1", `the flag takes no value, not "1"`}},
 	"log.level":                    all("is not one of debug, info, warn, error", "", "verbose", "-1", " info", "debug,info"),
 	"log.format":                   all("is not one of logfmt, json", "", "xml", "JSON", "json "),

@@ -117,7 +117,7 @@ func TestOnce(t *testing.T) {
 			t.Errorf("%q: output\n%s\nerrors\n%s", test.args, stdout.String(), text)
 		}
 	}
-	if out, err := command(t.Context(), "--target", "a", "--config.file", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "--target: the flag is for --once only") {
+	if out, err := command(t.Context(), "--target", "a", "--config.file", file).CombinedOutput(); err == nil || !strings.Contains(string(out), "--target: the flag is for --once and for the command check only") {
 		t.Errorf("--target without --once: %v: %s", err, out)
 	}
 }

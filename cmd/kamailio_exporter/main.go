@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -34,21 +36,27 @@ func main() {
 		}
 		return
 	}
+	if args, ok := checkArgs(os.Args[1:]); ok {
+		up, err := runCheck(args, os.Stdout, os.Stderr)
+		if err != nil {
+			endWith(err)
+		}
+		if !up {
+			os.Exit(1)
+		}
+		return
+	}
+	completeCommands(os.Args[1:])
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // which would otherwise end the program
 	cpus := runtime.GOMAXPROCS(0)
 	tuneRuntime(1, 0)
 	cfg, err := load()
-	if wrong, ok := errors.AsType[*config.FileError](err); ok {
-		cli.Fatal("kamailio_exporter", wrong.Faults()...)
-	}
 	if err != nil {
-		cli.Fatal("kamailio_exporter", err)
+		endWith(err)
 	}
 	if cfg.Check {
-		for _, warning := range cfg.Warnings {
-			fmt.Fprintln(os.Stderr, "kamailio_exporter: warning:", cli.Printable(warning))
-		}
+		writeWarnings(cfg, os.Stderr)
 		fmt.Println(summary(cfg))
 		return
 	}
@@ -66,6 +74,29 @@ func main() {
 	if err != nil {
 		logger.Error("Exiting", "err", err)
 		os.Exit(1)
+	}
+}
+
+// endWith prints an error, or each fault of a configuration file, and ends the program with status 1.
+func endWith(err error) {
+	if wrong, ok := errors.AsType[*config.FileError](err); ok {
+		cli.Fatal("kamailio_exporter", wrong.Faults()...)
+	}
+	cli.Fatal("kamailio_exporter", err)
+}
+
+// writeWarnings writes the warnings about a configuration.
+func writeWarnings(cfg *config.Config, out io.Writer) {
+	for _, warning := range cfg.Warnings {
+		_, _ = fmt.Fprintln(out, "kamailio_exporter: warning:", cli.Printable(warning))
+	}
+}
+
+// completeCommands prints the names of the commands if args is a command line to complete whose first word is not a flag.
+func completeCommands(args []string) {
+	if len(args) == 2 && args[0] == cli.CompletionFlag && !strings.HasPrefix(args[1], "-") {
+		fmt.Println(checkCommand)
+		fmt.Println(customMetricsCommand)
 	}
 }
 

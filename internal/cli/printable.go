@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // Printable escapes the characters of s that [strconv.IsPrint] does not accept. Among
@@ -22,6 +23,18 @@ func Printable(s string) string {
 		b.WriteString(quoted[1 : len(quoted)-1])
 	}
 	return b.String()
+}
+
+// PrintableUpTo is Printable for the first limit bytes of s. If s is longer, an ellipsis
+// follows them. It does not split a character.
+func PrintableUpTo(s string, limit int) string {
+	if len(s) > limit {
+		for limit > 0 && !utf8.RuneStart(s[limit]) {
+			limit--
+		}
+		s = s[:limit] + "…"
+	}
+	return Printable(s)
 }
 
 // PrintableJSON escapes the characters of a JSON text that Printable escapes, except line

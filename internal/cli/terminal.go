@@ -3,6 +3,7 @@ package cli
 import (
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -30,9 +31,9 @@ type printableWriter struct {
 
 // Write implements io.Writer.
 func (w *printableWriter) Write(p []byte) (int, error) {
-	text := append(w.rest, p...)
+	text := slices.Concat(w.rest, p)
 	end := len(text) - incomplete(text)
-	w.rest = append([]byte(nil), text[end:]...)
+	w.rest = slices.Clone(text[end:])
 	lines := strings.Split(string(text[:end]), "\n")
 	for i := range lines {
 		lines[i] = Printable(lines[i])

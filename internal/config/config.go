@@ -52,6 +52,10 @@ func (c *Config) All() []*Target {
 
 // Web is the configuration of the exporter's own pages.
 type Web struct {
+	// TLS reports whether --web.config.file has the settings of a TLS server, so that the pages are served over HTTPS.
+	TLS bool
+	// Users are the names of users in --web.config.file, sorted; none means that the pages need no password.
+	Users []string
 	// Listen has the addresses to listen on, and the file with the TLS and authentication settings.
 	Listen *toolkit.FlagConfig
 	// RoutePrefix is the prefix of the paths of all pages, for example "/kamailio"; "" for none.
@@ -76,6 +80,33 @@ func Parse(args []string) (*Config, error) {
 		return nil, err
 	}
 	return f.config()
+}
+
+// ParseCheck parses the command line of the command check, which has the flags of the exporter. args does not include the names of
+// the program and of the command. checked are the targets to check: that of --target, or all.
+func ParseCheck(args []string) (cfg *Config, checked []*Target, err error) {
+	app, f := newApp()
+	app.Name += " check"
+	app.Help = "Says what works between this host and Kamailio, and what to change. It has the flags of kamailio_exporter, does not listen, " +
+		"calls only methods that read, and exits with status 1 if kamailio_up would be 0."
+	if err := cli.Parse(app, args); err != nil {
+		return nil, nil, err
+	}
+	wanted := f.onceTarget
+	f.onceTarget = ""
+	for flag, given := range map[string]bool{"once": f.once, "config.check": f.checkConfig} {
+		if given {
+			return nil, nil, wrong(flag, errors.New("the flag is not for the command check"))
+		}
+	}
+	if cfg, err = f.config(); err != nil {
+		return nil, nil, err
+	}
+	if wanted == "" {
+		return cfg, cfg.All(), nil
+	}
+	target, err := cfg.named(wanted)
+	return cfg, []*Target{target}, err
 }
 
 // App returns the application with all flags. It is for tests and documentation of the flags.
@@ -166,19 +197,27 @@ func (f *flags) checkTargetFlags() error {
 func (f *flags) chooseTarget(cfg *Config) error {
 	switch {
 	case !f.once && f.onceTarget != "":
-		return wrong("target", errors.New("the flag is for --once only, which is not given"))
+		return wrong("target", errors.New("the flag is for --once and for the command check only"))
 	case !f.once || f.onceTarget == "" && cfg.Target != nil:
 		return nil
 	case f.onceTarget == "":
 		return wrong("once", errors.New("--target is needed too, which names one of the targets of --config.file"))
 	}
-	for _, target := range cfg.Targets {
-		if target.Name == f.onceTarget {
-			cfg.Target = target
-			return nil
+	target, err := cfg.named(f.onceTarget)
+	if err == nil {
+		cfg.Target = target
+	}
+	return err
+}
+
+// named returns the target of the configuration file that --target names.
+func (c *Config) named(name string) (*Target, error) {
+	for _, target := range c.Targets {
+		if target.Name == name {
+			return target, nil
 		}
 	}
-	return wrong("target", fmt.Errorf("there is no target %q in --config.file", f.onceTarget))
+	return nil, wrong("target", fmt.Errorf("there is no target %q in --config.file", name))
 }
 
 // target returns the target of --kamailio.scrape-uri.
@@ -187,7 +226,10 @@ func (f *flags) target(module *Module) (*Target, error) {
 	if err != nil {
 		return nil, wrong("kamailio.scrape-uri", err)
 	}
-	target := &Target{URI: uri, Modules: []*Module{module}, page: f.xhttpPromURL}
+	target := &Target{URI: uri, Origin: "--" + flagOf("uri"), Modules: []*Module{module}, page: f.xhttpPromURL}
+	if !*f.given[flagOf("uri")] {
+		target.Origin = "the default of " + target.Origin
+	}
 	if method := module.binrpcOnly(); method != "" && uri.Protocol == dial.JSONRPC {
 		return nil, fmt.Errorf("%s: %s is not answered over JSON-RPC, or only in part: use a socket of the Kamailio module ctl, or remove the method",
 			target.SettingName(module, "methods"), method)
@@ -268,6 +310,10 @@ func (f *flags) webConfig() (Web, error) {
 	if err := toolkit.Validate(*f.web.Listen.WebConfigFile); err != nil {
 		return Web{}, wrong("web.config.file", fileError(*f.web.Listen.WebConfigFile, err))
 	}
+	users, hasTLS, err := readWebConfig(*f.web.Listen.WebConfigFile)
+	if err != nil {
+		return Web{}, wrong("web.config.file", err)
+	}
 	external, err := parseExternalURL(f.externalURL)
 	if err != nil {
 		return Web{}, wrong("web.external-url", fmt.Errorf("%q: %w", cli.Redacted(f.externalURL), err))
@@ -283,7 +329,7 @@ func (f *flags) webConfig() (Web, error) {
 	if err := checkPagePath(web.TelemetryPath); err != nil {
 		return Web{}, wrong("web.telemetry-path", err)
 	}
-	web.ExternalURL = external
+	web.ExternalURL, web.Users, web.TLS = external, users, hasTLS
 	web.ExporterMetrics = !f.disableExporterMetrics
 	return web, nil
 }

@@ -59,7 +59,7 @@ func keyOf(flag string) string {
 // newApp returns an application, and the flags that it sets when it parses.
 func newApp() (*kingpin.Application, *flags) {
 	f := &flags{given: map[string]*bool{}}
-	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server.")
+	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server. The command check says what to change.")
 	addHelpMethods(app)
 	f.addWebFlags(app)
 	f.addKamailioFlags(app)
@@ -139,7 +139,7 @@ func (f *flags) addConfigFlags(app *kingpin.Application) {
 		BoolVar(&f.expandEnvironment)
 	app.Flag("once", "Scrape once, print the metrics, and exit with status 0 if Kamailio replied.").
 		BoolVar(&f.once)
-	app.Flag("target", "Target of --config.file for --once.").
+	app.Flag("target", "Target of --config.file for --once and check.").
 		PlaceHolder("NAME").StringVar(&f.onceTarget)
 }
 

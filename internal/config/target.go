@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -23,6 +24,8 @@ type Target struct {
 	Name string
 	// URI is the socket or URL on which Kamailio listens for RPC.
 	URI dial.Target
+	// Origin says where the URI comes from: a flag, or a file and a line.
+	Origin string
 	// Modules are those that a scrape may choose. The first one is the default; there is at least one.
 	Modules []*Module
 	// AuthName is the name of the auth for URI, "" for none.
@@ -179,6 +182,7 @@ func (t *targetReader) resolve(n node) error {
 	if t.URI, err = dial.ParseTarget(t.uri); err != nil {
 		return t.nodes["uri"].wrong("%w", err)
 	}
+	t.Origin = fmt.Sprintf("%s:%d", t.nodes["uri"].file, t.nodes["uri"].Line)
 	if err := t.resolveModules(n); err != nil {
 		return err
 	}

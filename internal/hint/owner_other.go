@@ -4,5 +4,5 @@ package hint
 
 import "io/fs"
 
-// owner returns "": the owner of a file is not known on this system.
-func owner(fs.FileInfo) string { return "" }
+// OwnerOf returns false: the owner of a file is not known on this system.
+func OwnerOf(fs.FileInfo) (Owner, bool) { return Owner{}, false }

@@ -3,25 +3,25 @@
 package hint
 
 import (
-	"fmt"
 	"io/fs"
 	"os/user"
 	"strconv"
 	"syscall"
 )
 
-// owner returns a clause with the user and the group of a file, "" if they are not known.
-func owner(info fs.FileInfo) string {
+// OwnerOf returns the owner of a file, and false if it is not known.
+func OwnerOf(info fs.FileInfo) (Owner, bool) {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return ""
+		return Owner{}, false
 	}
 	uid, gid := strconv.FormatUint(uint64(stat.Uid), 10), strconv.FormatUint(uint64(stat.Gid), 10)
+	o := Owner{UID: int(stat.Uid), GID: int(stat.Gid), User: uid, Group: gid}
 	if u, err := user.LookupId(uid); err == nil {
-		uid = u.Username
+		o.User = u.Username
 	}
 	if g, err := user.LookupGroupId(gid); err == nil {
-		gid = g.Name
+		o.Group = g.Name
 	}
-	return fmt.Sprintf(" and belongs to user %s, group %s", uid, gid)
+	return o, true
 }

@@ -203,6 +203,12 @@ func listedSockets(list rpc.Value, allowed []netip.Addr) (sockets []sipprobe.Soc
 	return sockets, left
 }
 
+// SIPSockets returns the SIP sockets that auto would probe for a target, given the reply to core.sockets_list, and the number of the
+// others. It resolves the name of the target's host.
+func SIPSockets(ctx context.Context, uri dial.Target, list rpc.Value) (sockets []sipprobe.Socket, left int) {
+	return listedSockets(list, ownAddresses(ctx, uri))
+}
+
 // isAllowed reports whether an address is one of the allowed ones.
 func isAllowed(addr netip.Addr, allowed []netip.Addr) bool { return slices.Contains(allowed, addr) }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/cli"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
@@ -63,16 +62,7 @@ func (s *story) problem(err error, h hint.Hint) {
 const maxQuoted = 1024
 
 // quoted returns a text that may be a server's, cut to maxQuoted and without characters that a terminal could act on.
-func quoted(text string) string {
-	if len(text) > maxQuoted {
-		end := maxQuoted
-		for !utf8.RuneStart(text[end]) {
-			end--
-		}
-		text = text[:end] + "…"
-	}
-	return cli.Printable(text)
-}
+func quoted(text string) string { return cli.PrintableUpTo(text, maxQuoted) }
 
 // since returns the time between two times, rounded to microseconds.
 func since(start, end time.Time) time.Duration { return end.Sub(start).Round(time.Microsecond) }

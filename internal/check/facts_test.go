@@ -1,0 +1,163 @@
+package check
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/rpcmethods"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
+)
+
+// textOf returns a section as text.
+func textOf(t *testing.T, s section) string {
+	t.Helper()
+	var out strings.Builder
+	if err := write(&out, "", []section{s}); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// factsOf returns facts about a target of --kamailio.scrape-uri.
+func factsOf(server *serverFacts) *facts {
+	module := &config.Module{Name: "default", Auto: true, Timeout: time.Second}
+	return &facts{
+		target:  &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "tcp", Address: "127.0.0.1:1"}, Modules: []*config.Module{module}},
+		scrapes: []moduleFacts{{module: module, whole: scraped{details: &scrape.Details{}}}},
+		server:  server,
+	}
+}
+
+// replyOf returns a reply with a value.
+func replyOf(t *testing.T, value any) rpc.Reply {
+	t.Helper()
+	v, err := rpc.ValueOf(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rpc.Reply{Value: v, Received: time.Now()}
+}
+
+// TestMethodsThatAutoDoesNotHave checks that the table of methods says why auto does not have a method.
+func TestMethodsThatAutoDoesNotHave(t *testing.T) {
+	for _, c := range collector.All {
+		if known, _ := rpcmethods.Lookup(c.Method); !c.Auto && c.Setting == "" && known.Note == "" {
+			t.Errorf("%s has no note", c.Method)
+		}
+	}
+}
+
+func TestModules(t *testing.T) {
+	absent := rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "command core.modules not found"}}
+	for name, test := range map[string]struct {
+		server   serverFacts
+		want     []string
+		unwanted string
+	}{
+		"without kex": {serverFacts{modules: replyOf(t, []any{"tm", "xlog", "ctl"})},
+			[]string{"the exporter can call: ctl, tm\n", "without such methods: xlog\n", `change kex is not loaded.`, `add loadmodule "kex.so"`}, "xhttp_prom"},
+		"one module":           {serverFacts{modules: replyOf(t, []any{"kex"})}, []string{"can call: kex\n"}, "change"},
+		"without core.modules": {serverFacts{modules: absent, methods: []string{"core.uptime", "stats.fetch", "pkg.stats", "xhttp_prom.counter_inc"}}, []string{"can call: kex\n", "note   xhttp_prom is loaded."}, "core,"},
+		"without a list":       {serverFacts{modules: absent, methodsErr: &rpc.Fault{Code: 500, Reason: "Internal error creating array"}}, []string{"failed Kamailio does not list its methods: ", "binrpc_max_body_size", "does not say which modules are loaded"}, "kex"},
+	} {
+		text := continuedLine.Replace(textOf(t, factsOf(&test.server).modulesSection()))
+		for _, want := range test.want {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %q is not in\n%s", name, want, text)
+			}
+		}
+		if strings.Contains(text, test.unwanted) {
+			t.Errorf("%s: %q is in\n%s", name, test.unwanted, text)
+		}
+	}
+}
+
+// continuedLine joins the lines of a long text.
+var continuedLine = strings.NewReplacer("\n"+strings.Repeat(" ", stateWidth), " ")
+
+// TestMethodsSection has a method that works, one that fails, one that fails alone, one that was not measured, and dropped fields.
+func TestMethodsSection(t *testing.T) {
+	f := factsOf(&serverFacts{})
+	details := func(problems []scrape.ProblemDetails, methods ...string) *scrape.Details {
+		d := &scrape.Details{Problems: problems}
+		for _, method := range methods {
+			d.Methods = append(d.Methods, scrape.MethodDetails{Method: method, Bytes: 1000, Took: 1500 * time.Microsecond})
+		}
+		return d
+	}
+	bad := []scrape.ProblemDetails{{Collectors: []string{"sl.stats"}, Err: errors.New("bad \x1b"), Hint: "check it"}}
+	late := []scrape.ProblemDetails{{Collectors: []string{"tm.stats"}, Err: errors.New("late"), Hint: "check it"}}
+	f.scrapes[0].whole = scraped{details: details(bad, "core.info", "sl.stats", "tm.stats", "core.psx"), skips: []metric.Skip{{Collector: "core.info", Reason: metric.UnknownField, Count: 2, Example: "x\n"}}}
+	f.scrapes[0].again = scraped{details: details(nil, "core.info", "tm.stats"), series: 30}
+	f.scrapes[0].alone = []scraped{{method: "core.info", details: details(nil, "core.info"), series: 10}, {method: "tm.stats", details: &scrape.Details{Problems: late}}}
+	const want = `Methods
+                             time     bytes  series
+   core.info              1.50 ms      1000      10
+   tm.stats                     -         0       0
+   all in one scrape      1.50 ms      2000      30
+   note   Not measured, because the time was over: core.psx
+   failed sl.stats: bad \x1b
+   change Check it
+   failed tm.stats: late
+   note   core.info: 2 fields were dropped or shortened: unknown_field, for example x;
+`
+	if got := textOf(t, f.scrapes[0].section(f)); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestResult(t *testing.T) {
+	var many []string
+	for i := range 30 {
+		many = append(many, fmt.Sprintf("t%02d", i))
+	}
+	for _, test := range []struct {
+		targets       int
+		down, refused []string
+		want          string
+	}{
+		{0, nil, nil, "note   The configuration has no targets to check.\n"},
+		{1, nil, nil, "ok     kamailio_up would be 1.\n"},
+		{3, nil, nil, "ok     kamailio_up would be 1 for all 3 targets.\n"},
+		{1, []string{"a"}, nil, "failed kamailio_up would be 0.\n"},
+		{3, []string{"a", "b"}, []string{"c"}, "failed kamailio_up would be 0 for 2 of 3 targets: a, b\n   failed The user of the packaged service may not connect, see step 1: c\n"},
+		{99, many, nil, "failed kamailio_up would be 0 for 30 of 99 targets: " + strings.Join(many[:20], ", ") + " …\n"},
+	} {
+		if got := continuedLine.Replace(textOf(t, resultSection(test.targets, test.down, test.refused))); got != "Result\n   "+test.want {
+			t.Errorf("got\n%swant\n%s", got, test.want)
+		}
+	}
+}
+
+// TestOutage has a target with two modules, of which one does not work.
+func TestOutage(t *testing.T) {
+	f := factsOf(&serverFacts{first: time.Millisecond, next: time.Millisecond, version: replyOf(t, "kamailio 6.0.1 "), uptime: replyOf(t, rpc.Members{{Name: "uptime", Value: 61}})})
+	f.scrapes = slices.Repeat(f.scrapes, 2)
+	f.scrapes[1].module = &config.Module{Name: "slow"}
+	f.scrapes[1].whole = scraped{details: &scrape.Details{Reason: "timeout", Problems: []scrape.ProblemDetails{{Err: errors.New("late"), Hint: "wait"}}}}
+	const want = `Reply
+   ok     Kamailio replies by BINRPC over TCP. The first reply arrived after 1.00 ms, the next one
+          after 1.00 ms.
+   note   Its version is kamailio 6.0.1.
+   note   It started 1m1s ago.
+   failed The calls with module slow failed: late.
+   change Wait
+   note   The reason is timeout: see the section of this name in docs/troubleshooting.md.
+`
+	if got := textOf(t, f.replySection()); got != want || f.isUp() {
+		t.Errorf("up %v, got\n%s\nwant\n%s", f.isUp(), got, want)
+	}
+	f.scrapes[1].whole = scraped{err: scrape.ErrClosed}
+	if got := textOf(t, f.replySection()); !strings.Contains(got, "failed The scrape with module slow failed: the target is closed.\n") {
+		t.Error(got)
+	}
+}
