@@ -171,6 +171,8 @@ var All = []*Collector{
 	permissionsDomainDump,
 	permissionsTrustedDump,
 	lcrDumpRules,
+	pdtList,
+	crDumpRoutes,
 	domainDump,
 	imcListRooms,
 	ulpcscfStatus,

@@ -228,7 +228,7 @@ func TestUnexpectedReplies(t *testing.T) {
 	}
 	emptyLists := []string{"nothing", "empty struct", "empty array"}
 	// An empty list means that there are no rooms, registrations or rows.
-	countsRows := []*Collector{imcListRooms, uacRegDump, permissionsAddressDump, permissionsSubnetDump, permissionsDomainDump, permissionsTrustedDump, lcrDumpRules}
+	countsRows := []*Collector{imcListRooms, uacRegDump, permissionsAddressDump, permissionsSubnetDump, permissionsDomainDump, permissionsTrustedDump, lcrDumpRules, pdtList}
 	for name, records := range shapes {
 		for _, c := range All {
 			for _, short := range [][]string{nil, {c.Method}} {

@@ -34,12 +34,7 @@ func addLen(out *metric.Writer, desc *metric.Desc, list rpc.Value, names ...stri
 		}
 		return
 	}
-	rows := 0.0
-	for row := range list.Rows() {
-		if _, ok := keys(out, row, names...); !ok {
-			return
-		}
-		rows++
+	if rows, ok := countRows(out, list, names...); ok {
+		out.Add(desc, float64(rows))
 	}
-	out.Add(desc, rows)
 }

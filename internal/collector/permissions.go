@@ -76,11 +76,7 @@ var permissionsTrustedDump = &Collector{
 	Large:   true,
 	Metrics: []*metric.Desc{permissionsTrustedRows},
 	collect: each(func(out *metric.Writer, reply rpc.Reply) {
-		rows := 0
-		for range reply.Value.Named("item") {
-			rows++
-		}
-		addTableRows(out, permissionsTrustedRows, reply.Value, rows)
+		addTableRows(out, permissionsTrustedRows, reply.Value, countNamed(reply.Value, "item"))
 	}),
 }
 

@@ -58,6 +58,39 @@ func addNumbersTo(out *metric.Writer, labels metric.Labels, all []field, from rp
 	}
 }
 
+// listField returns a field that is a list, which may be empty. If the field is another
+// value, it counts it as dropped and returns false.
+func listField(out *metric.Writer, row rpc.Value, name string) (rpc.Value, bool) {
+	v := row.Get(name)
+	if v.Kind() < rpc.KindStruct {
+		out.Skip(metric.BadValue, whatIs(name, v))
+		return rpc.Value{}, false
+	}
+	return v, true
+}
+
+// countRows returns the number of rows of a list. If one of them lacks a field, it
+// counts the row as dropped and returns false.
+func countRows(out *metric.Writer, list rpc.Value, names ...string) (int, bool) {
+	rows := 0
+	for row := range list.Rows() {
+		if _, ok := keys(out, row, names...); !ok {
+			return 0, false
+		}
+		rows++
+	}
+	return rows, true
+}
+
+// countNamed returns the number of values in a struct that have the name.
+func countNamed(v rpc.Value, name string) int {
+	n := 0
+	for range v.Named(name) {
+		n++
+	}
+	return n
+}
+
 // addTableRows adds the number of rows of a table that Kamailio sends as list. It
 // is 0 if the list is empty. If rows were dropped, or if none of them was found, it
 // adds no sample and counts the reply as dropped.

@@ -31,11 +31,12 @@ var liveTableHeads = map[string]string{
 	"lcr_rule": "id(int,auto) lcr_id(int) prefix(string,null) from_uri(string,null) request_uri(string,null) mt_tvalue(string,null) " +
 		"stopper(int) enabled(int)",
 	"lcr_rule_target": "id(int,auto) lcr_id(int) rule_id(int) gw_id(int) priority(int) weight(int)",
+	"pdt":             "id(int,auto) sdomain(string) prefix(string) domain(string)",
 	"trusted":         "id(int,auto) src_ip(string) proto(string) from_pattern(string,null) ruri_pattern(string,null) tag(string,null) priority(int)",
 	"version":         "table_name(string) table_version(int)",
 }
 
-const liveTableVersions = "address:6\nlcr_gw:3\nlcr_rule:3\nlcr_rule_target:1\ntrusted:6\n"
+const liveTableVersions = "address:6\nlcr_gw:3\nlcr_rule:3\nlcr_rule_target:1\npdt:1\ntrusted:6\n"
 
 // startLiveTables starts a Kamailio with empty tables.
 func startLiveTables(t *testing.T, suite string) *liveTables {
@@ -45,6 +46,7 @@ func startLiveTables(t *testing.T, suite string) *liveTables {
 		tables.save(t, name, "")
 	}
 	tables.save(t, "version", liveTableVersions)
+	tables.saveRoutes(t, 0)
 	tables.k = lab.StartTest(t, lab.Options{Suite: suite, Config: strings.ReplaceAll(`
 modparam("ctl", "binrpc_struct_max_body_size", 1) # instead of 8 KiB, so that small tables do not fit
 modparam("db_text", "db_mode", 1) # look at the files again
@@ -56,6 +58,11 @@ modparam("lcr", "db_url", "text://DIR")
 modparam("lcr", "gw_uri_avp", "$avp(i:709)")
 modparam("lcr", "ruri_user_avp", "$avp(i:500)")
 modparam("lcr", "lcr_count", 3)
+loadmodule "pdt.so"
+modparam("pdt", "db_url", "text://DIR")
+loadmodule "carrierroute.so"
+modparam("carrierroute", "config_source", "file")
+modparam("carrierroute", "config_file", "DIR/carrierroute.conf")
 `, "DIR", tables.dir)})
 	return tables
 }
@@ -129,12 +136,18 @@ func numbered(n int, format string) string {
 func TestLiveTables(t *testing.T) {
 	lab.EachSuite(t, func(t *testing.T, suite string) {
 		l := startLiveTables(t, suite)
+		most := 0
 		for _, n := range []int{0, 1, 30, 0} {
 			l.save(t, "trusted", numbered(n, "%[1]d:192.0.2.%[1]d:any:::peer:0"))
 			l.save(t, "address", numbered(n, "%[1]d:1:host%[1]d.example.com:32:0:")+numbered(n, "1%06[1]d:2:192.0.2.7:32:%[1]d:")+numbered(n, "2%06[1]d:3:198.51.100.0:24:%[1]d:"))
 			l.saveRules(t, n)
-			l.reload(t, "permissions.trustedReload", "permissions.addressReload", "lcr.reload")
+			l.savePrefixes(t, n)
+			l.saveRoutes(t, n)
+			l.reload(t, "permissions.trustedReload", "permissions.addressReload", "lcr.reload", "pdt.reload", "cr.reload_routes")
 			l.check(t, lcrDumpRules, ruleRows(n)...)
+			most = max(n, most)
+			l.check(t, pdtList, prefixRows(most)...) // Kamailio keeps its prefixes if the table is empty
+			l.check(t, crDumpRoutes, routeRows(n)...)
 			l.check(t, permissionsTrustedDump, fmt.Sprint("kamailio_permissions_trusted_table_rows ", n))
 			l.check(t, permissionsDomainDump, groupRows("domain", "domains", 1, n)...)
 			l.check(t, permissionsAddressDump, groupRows("address", "addresses", 2, n)...)
@@ -144,7 +157,11 @@ func TestLiveTables(t *testing.T) {
 		l.save(t, "trusted", numbered(tooMany, "%[1]d:192.0.2.%[1]d:any:::peer:0"))
 		l.save(t, "address", numbered(tooMany, "%[1]d:1:host%[1]d.example.com:32:0:"))
 		l.saveRules(t, tooMany)
-		l.reload(t, "permissions.trustedReload", "permissions.addressReload", "lcr.reload")
+		l.savePrefixes(t, tooMany)
+		l.saveRoutes(t, tooMany)
+		l.reload(t, "permissions.trustedReload", "permissions.addressReload", "lcr.reload", "pdt.reload", "cr.reload_routes")
+		l.checkTooMany(t, pdtList, prefixRows(tooMany)...)
+		l.checkTooMany(t, crDumpRoutes, routeRows(tooMany)...)
 		if got, _, err := live(t, l.k.URI("unix"), lcrDumpRules, Settings{}); !errors.Is(err, ErrCutShort) || len(got) > 0 {
 			t.Errorf("%d rules of each LCR instance: error %v, samples %q", tooMany, err, got)
 		}
@@ -178,4 +195,38 @@ func ruleRows(n int) []string {
 			fmt.Sprintf(`kamailio_lcr_rule_targets{lcr_id="1"} %d`, n), `kamailio_lcr_rule_targets{lcr_id="2"} 0`)
 	}
 	return want
+}
+
+// savePrefixes saves the table of pdt with n prefixes for each of two source domains.
+func (l *liveTables) savePrefixes(t *testing.T, n int) {
+	t.Helper()
+	l.save(t, "pdt", numbered(n, "%[1]d:*:1%04[1]d:host%[1]d.example.com")+numbered(n, "1%06[1]d:example.com:2%04[1]d:host%[1]d.example.com"))
+}
+
+// prefixRows returns the samples of the table that savePrefixes saves.
+func prefixRows(n int) []string {
+	want := []string{fmt.Sprint("kamailio_pdt_table_rows ", 2*n)}
+	if n > 0 {
+		want = append(want, fmt.Sprintf(`kamailio_pdt_prefixes{sdomain="*"} %d`, n), fmt.Sprintf(`kamailio_pdt_prefixes{sdomain="example.com"} %d`, n))
+	}
+	return want
+}
+
+// saveRoutes saves the file of carrierroute with n routes in one domain, and another domain without routes.
+func (l *liveTables) saveRoutes(t *testing.T, n int) {
+	t.Helper()
+	routes := numbered(n, "prefix 1%04[1]d {\n max_targets = 1\n target host%[1]d.example.com {\n prob = 1.0\n hash_index = 1\n status = 1\n }\n}")
+	text := "domain proxy {\n" + routes + "}\ndomain other {\n}\n"
+	if err := os.WriteFile(filepath.Join(l.dir, "carrierroute.conf"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// routeRows returns the samples of the file that saveRoutes saves.
+func routeRows(n int) []string {
+	return []string{
+		fmt.Sprint("kamailio_carrierroute_table_rows ", n),
+		fmt.Sprintf(`kamailio_carrierroute_routes{carrier="default",domain="proxy"} %d`, n),
+		`kamailio_carrierroute_routes{carrier="default",domain="other"} 0`,
+	}
 }

@@ -21,6 +21,15 @@ func TestTables(t *testing.T) {
 	skip := func(c *Collector, reason metric.Reason, example string) []metric.Skip {
 		return []metric.Skip{{Collector: c.Method, Reason: reason, Count: 1, Example: example}}
 	}
+	prefix := rpc.Members{{Name: "DOMAIN", Value: "d"}, {Name: "PREFIX", Value: "1"}}
+	route := rpc.Members{{Name: "host", Value: ""}, {Name: "status", Value: "OFF"}}
+	domain := func(name string, routes any) rpc.Members {
+		return rpc.Members{{Name: "domain", Value: name}, {Name: "data", Value: routes}}
+	}
+	carriers := func(name string, domains any) []any {
+		return []any{rpc.Members{{Name: "routes", Value: []any{rpc.Members{{Name: "carrier", Value: name}, {Name: "domains", Value: domains}}}}}}
+	}
+	const noPrefix = "a source domain without a name or records"
 	const noRow = "a reply in which no row was found"
 	tests := []struct {
 		name    string
@@ -64,6 +73,57 @@ func TestTables(t *testing.T) {
 			name: "rules under another name", c: lcrDumpRules,
 			records: []any{rpc.Members{{Name: "rules", Value: []any{}}}},
 			skips:   skip(lcrDumpRules, metric.BadValue, noRow),
+		},
+		{
+			name: "prefixes of one source domain, and of one without a name", c: pdtList,
+			records: []any{rpc.Members{
+				{Name: "RECORDS", Value: within("ENTRY")(prefix)[0]},
+				{Name: "SDOMAIN", Value: "*"}, {Name: "RECORDS", Value: within("ENTRY")(prefix, prefix)[0]},
+			}},
+			want:  []string{`kamailio_pdt_prefixes{sdomain="*"} 2`},
+			skips: skip(pdtList, metric.BadValue, noPrefix),
+		},
+		{
+			name: "prefixes under another name", c: pdtList,
+			records: []any{rpc.Members{{Name: "SDOMAIN", Value: "*"}, {Name: "RECORDS", Value: within("PREFIX")(prefix)[0]}}},
+			skips:   skip(pdtList, metric.BadValue, noPrefix),
+		},
+		{
+			name: "no carriers", c: crDumpRoutes,
+			records: []any{rpc.Members{{Name: "routes", Value: []any{}}}},
+			want:    []string{"kamailio_carrierroute_table_rows 0"},
+		},
+		{
+			name: "a carrier without domains", c: crDumpRoutes,
+			records: carriers("one", []any{}),
+			want:    []string{"kamailio_carrierroute_table_rows 0"},
+		},
+		{
+			name: "domains, one without a list of routes", c: crDumpRoutes,
+			records: carriers("one", []any{domain("a", []any{route, route}), domain("b", "none"), domain("c", []any{})}),
+			want:    []string{`kamailio_carrierroute_routes{carrier="one",domain="a"} 2`, `kamailio_carrierroute_routes{carrier="one",domain="c"} 0`},
+			skips:   skip(crDumpRoutes, metric.BadValue, "data is a string"),
+		},
+		{
+			name: "domains, one without a name", c: crDumpRoutes,
+			records: carriers("one", []any{domain("", []any{route}), domain("b", []any{route})}),
+			want:    []string{`kamailio_carrierroute_routes{carrier="one",domain="b"} 1`},
+			skips:   skip(crDumpRoutes, metric.BadValue, "domain is missing"),
+		},
+		{
+			name: "a carrier without a list of domains", c: crDumpRoutes,
+			records: carriers("one", 5),
+			skips:   skip(crDumpRoutes, metric.BadValue, "domains is an int"),
+		},
+		{
+			name: "a carrier without a name", c: crDumpRoutes,
+			records: carriers("", []any{domain("a", []any{route})}),
+			skips:   skip(crDumpRoutes, metric.BadValue, "carrier is missing"),
+		},
+		{
+			name: "routes in another format", c: crDumpRoutes,
+			records: carriers("one", []any{domain("a", []any{rpc.Members{{Name: "gateway", Value: "a"}}})}),
+			skips:   skip(crDumpRoutes, metric.BadValue, "status is missing"),
 		},
 		{
 			name: "a number instead of subnets", c: permissionsSubnetDump,
@@ -112,6 +172,7 @@ func TestFaultOfAnEmptyTable(t *testing.T) {
 		want  string
 	}{
 		{lcrDumpRules, rpc.Fault{Code: 404, Reason: "Empty reply"}, "kamailio_lcr_rule_table_rows 0"},
+		{pdtList, rpc.Fault{Code: 404, Reason: "No records"}, "kamailio_pdt_table_rows 0"},
 	} {
 		set := metric.NewSet()
 		if err := test.c.Collect(set, Settings{}, []Reply{{Reply: rpc.Reply{Err: &test.fault}}}); err != nil {

@@ -244,7 +244,8 @@ func hintOnFault(fault *rpc.Fault) string {
 // small. The fault does not say which buffer.
 func isBufferFault(fault *rpc.Fault) bool {
 	reason := strings.ToLower(fault.Reason)
-	return fault.Code >= 500 && (strings.Contains(reason, "internal error") || strings.Contains(reason, "creating") || strings.Contains(reason, "buffer"))
+	return fault.Code >= 500 && (strings.Contains(reason, "internal error") || strings.Contains(reason, "creating") || strings.Contains(reason, "buffer") ||
+		strings.Contains(reason, "failed to add data"))
 }
 
 // hintOnPermission returns the hint for a socket that the user may not connect to.
