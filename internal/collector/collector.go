@@ -173,6 +173,7 @@ var All = []*Collector{
 	lcrDumpRules,
 	pdtList,
 	crDumpRoutes,
+	presencePresentityList,
 	domainDump,
 	imcListRooms,
 	ulpcscfStatus,

@@ -183,6 +183,14 @@ func TestLiveWrongStatistics(t *testing.T) {
 // refuse sends a request to which the lab's Kamailio replies with 403, and waits for the reply.
 func refuse(t *testing.T, addr string) {
 	t.Helper()
+	if status := request(t, addr, "INFO", "a", "", ""); !strings.HasPrefix(status, "SIP/2.0 403 ") {
+		t.Fatal(status)
+	}
+}
+
+// request sends a request of a user to Kamailio, and returns the first line of the response. fields are further lines of its head.
+func request(t *testing.T, addr, method, user, fields, body string) string {
+	t.Helper()
 	conn, err := net.Dial("udp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -192,18 +200,22 @@ func refuse(t *testing.T, addr string) {
 		t.Fatal(err)
 	}
 	from := conn.LocalAddr().String()
-	request := strings.Join([]string{
-		"INFO sip:" + addr + " SIP/2.0", "Via: SIP/2.0/UDP " + from + ";branch=z9hG4bKrefuse", "From: <sip:a@" + from + ">;tag=1",
-		"To: <sip:" + addr + ">", "Call-ID: refuse@" + from, "CSeq: 1 INFO", "Max-Forwards: 70", "Content-Length: 0", "", "",
+	uri := "sip:" + user + "@" + addr
+	text := strings.Join([]string{
+		method + " " + uri + " SIP/2.0", "Via: SIP/2.0/UDP " + from + ";branch=z9hG4bK" + user, "From: <" + uri + ">;tag=1",
+		"To: <" + uri + ">", "Call-ID: " + user + "@" + from, "CSeq: 1 " + method, "Max-Forwards: 70",
+		fields + "Content-Length: " + strconv.Itoa(len(body)), "", body,
 	}, "\r\n")
-	if _, err := conn.Write([]byte(request)); err != nil {
+	if _, err := conn.Write([]byte(text)); err != nil {
 		t.Fatal(err)
 	}
-	reply := make([]byte, 4096)
-	n, err := conn.Read(reply)
-	if err != nil || !strings.HasPrefix(string(reply[:n]), "SIP/2.0 403 ") {
-		t.Fatalf("reply %q, %v", reply[:n], err)
+	response := make([]byte, 4096)
+	n, err := conn.Read(response)
+	if err != nil {
+		t.Fatal(err)
 	}
+	status, _, _ := strings.Cut(string(response[:n]), "\r\n")
+	return status
 }
 
 // TestLiveManyStatistics has a routing script with many statistics, and ctl's default buffers: from about 400 statistics,

@@ -94,6 +94,7 @@ func TestRowsWithoutKey(t *testing.T) {
 		{c: permissionsAddressDump, reply: list, row: rpc.Members{{Name: "group", Value: 1}}, keys: []string{"group"}},
 		{c: permissionsSubnetDump, reply: list, row: rpc.Members{{Name: "group", Value: 1}}, keys: []string{"group"}},
 		{c: lcrDumpRules, reply: rules, row: rpc.Members{{Name: "lcr_id", Value: 1}}, keys: []string{"lcr_id"}},
+		{c: presencePresentityList, reply: list, row: rpc.Members{{Name: "event", Value: "dialog"}}, keys: []string{"event"}},
 		{c: plList, reply: list, row: pipe, keys: []string{"name", "algorithm"}},
 		{c: plList, settings: short, reply: list, row: pipe, keys: []string{"name", "algorithm"}},
 		{c: imcListRooms, reply: list, row: rpc.Members{{Name: "room", Value: "r"}, {Name: "members", Value: 2}}, keys: []string{"room"}, sum: true},

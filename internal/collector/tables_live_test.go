@@ -170,6 +170,30 @@ func TestLiveTables(t *testing.T) {
 	})
 }
 
+// TestLivePresentities publishes states of two users to a Kamailio that keeps them in memory, and to one that does not.
+func TestLivePresentities(t *testing.T) {
+	const config = `
+modparam("presence", "publ_cache", %d)
+loadmodule "presence_dialoginfo.so"
+`
+	const route = `
+  if (is_method("PUBLISH")) { handle_publish(); exit; }`
+	const body = `<?xml version="1.0"?><dialog-info xmlns="urn:ietf:params:xml:ns:dialog-info" version="1" state="full" entity="sip:a@b"/>`
+	lab.EachSuite(t, func(t *testing.T, suite string) {
+		for cache, want := range map[int][]string{1: nil, 2: {`kamailio_presence_presentities{event="dialog"} 2`}} {
+			l := &liveTables{k: lab.StartTest(t, lab.Options{Suite: suite, Config: fmt.Sprintf(config, cache), Route: route})}
+			l.check(t, presencePresentityList)
+			for _, user := range []string{"alice", "bob"} {
+				const fields = "Event: dialog\r\nExpires: 3600\r\nContent-Type: application/dialog-info+xml\r\n"
+				if status := request(t, l.k.SIPAddr(), "PUBLISH", user, fields, body); !strings.HasPrefix(status, "SIP/2.0 200 ") {
+					t.Fatal(status)
+				}
+			}
+			l.check(t, presencePresentityList, want...)
+		}
+	})
+}
+
 // groupRows returns the samples of a table of permissions with n rows in one group.
 func groupRows(table, rows string, group, n int) []string {
 	want := []string{fmt.Sprintf("kamailio_permissions_%s_table_rows %d", table, n)}
