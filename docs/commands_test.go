@@ -32,7 +32,7 @@ func TestCommands(t *testing.T) {
 			if b.mark == "in the repository" {
 				dir = ".."
 			}
-			if strings.HasPrefix(text, "kamailio_exporter") && !regexp.MustCompile(`--(help|version|once)`).MatchString(text) {
+			if strings.HasPrefix(text, "kamailio_exporter") && !regexp.MustCompile(`--(help|version|once)|^kamailio_exporter check`).MatchString(text) {
 				serve(t, strings.TrimSpace(text))
 			} else if run(t, dir, "sh", "-e", "-c", text) == "" {
 				t.Error("it prints nothing")
@@ -63,8 +63,8 @@ func serve(t *testing.T, text string) {
 	}
 }
 
-// command matches a line that runs one of the programs.
-var command = regexp.MustCompile(`(?m)^(kamailio_exporter|kamrpc)\b.*$`)
+// command matches a line that runs one of the programs, or a command of the exporter.
+var command = regexp.MustCompile(`(?m)^(kamailio_exporter(?: check)?|kamrpc)\b(.*)$`)
 
 // withAddresses replaces the addresses of Kamailio and of a running exporter that the pages use.
 func withAddresses(text string, k *lab.Kamailio, beside *exporter) string {
@@ -72,8 +72,8 @@ func withAddresses(text string, k *lab.Kamailio, beside *exporter) string {
 		if strings.Contains(line, " -u ") {
 			return line
 		}
-		program, args, _ := strings.Cut(line, " ")
-		return program + " -u " + k.URI("unix") + " " + args
+		parts := command.FindStringSubmatch(line)
+		return parts[1] + " -u " + k.URI("unix") + parts[2]
 	})
 	return strings.NewReplacer(
 		"unix:/var/run/kamailio/kamailio_ctl", k.URI("unix"),

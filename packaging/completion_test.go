@@ -21,6 +21,8 @@ var completions = []struct{ program, line, want string }{
 	{"kamailio_exporter", "kamailio_exporter --kamailio.sc", "kamailio_exporter --kamailio.scrape-uri"},
 	{"kamailio_exporter", "kamailio_exporter --log.level=d", "kamailio_exporter --log.level=debug"},
 	{"kamailio_exporter", "kamailio_exporter --log.level d", "kamailio_exporter --log.level debug"},
+	{"kamailio_exporter", "kamailio_exporter ch", "kamailio_exporter check"},
+	{"kamailio_exporter", "kamailio_exporter check --kamailio.sc", "kamailio_exporter check --kamailio.scrape-uri"},
 	{"kamrpc", "kamrpc -u tcp://127.0.0.1:2049 --l", "kamrpc -u tcp://127.0.0.1:2049 --list"},
 }
 

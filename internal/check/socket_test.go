@@ -80,6 +80,31 @@ func TestServiceUser(t *testing.T) {
 	}
 }
 
+// TestReportOfInstalling compares the example of installing.md with the report, up to the hint.
+func TestReportOfInstalling(t *testing.T) {
+	page, err := os.ReadFile("../../docs/installing.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &facts{
+		target: &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "unix", Address: "/var/run/kamailio/kamailio_ctl"},
+			Origin: "the default of --kamailio.scrape-uri", Modules: []*config.Module{{}}},
+		users:   Users{User{Name: "root"}, &User{"kamailio_exporter", 11, []int{11}}},
+		socket:  socketWith(0o600, 0o755),
+		scrapes: []moduleFacts{{whole: scraped{details: &scrape.Details{}}}},
+	}
+	f.socket.path = f.target.URI.Address
+	var out strings.Builder
+	r := f.report()
+	if err := write(&out, r.title, r.sections[:1]); err != nil {
+		t.Fatal(err)
+	}
+	example, hint, ok := strings.Cut(out.String(), "   change ")
+	if !ok || !strings.Contains(string(page), "<!-- check -->\n```text\n"+example+"   change ") {
+		t.Errorf("installing.md does not have\n%s, which has the hint %s", example, hint)
+	}
+}
+
 // TestLookAtSocket has a socket behind a symbolic link, one that does not exist beside another one, and a file.
 func TestLookAtSocket(t *testing.T) {
 	dir, err := os.MkdirTemp("", "check") // short, as the path of a socket must be

@@ -47,10 +47,10 @@ func (s *section) addLines(state state, text string) {
 	}
 }
 
-// capital returns a text with a capital letter at the start. Hints begin with a small one.
+// capital returns a text with a capital letter at the start. Hints begin with a small one. The name ctl stays as it is.
 func capital(text string) string {
-	if text == "" {
-		return ""
+	if text == "" || strings.HasPrefix(text, "ctl ") {
+		return text
 	}
 	return strings.ToUpper(text[:1]) + text[1:]
 }
