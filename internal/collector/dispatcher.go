@@ -11,9 +11,8 @@ import (
 )
 
 // Source of the fields in this file: ds_rpc_print_set in Kamailio's
-// src/modules/dispatcher/dispatcher.c. 6.1 adds IDX, IUID, PROBING_COUNT and
-// PING_SOCKET, which are not used: IDX changes with the list, and IUID at each
-// reload.
+// src/modules/dispatcher/dispatcher.c. 6.1 adds IDX, IUID and PING_SOCKET, which are
+// not used: IDX changes with the list, and IUID at each reload.
 
 var dispatcherTarget = gauge("kamailio_dispatcher_list_target",
 	"Always 1. The labels are the set, URI and flags of a destination. Fields ID, URI and FLAGS of dispatcher.list.",
@@ -86,6 +85,11 @@ var (
 			"Weight of the destination in its set, in percent. Field ATTRS.WEIGHT of dispatcher.list.")},
 		{name: "RWEIGHT", desc: destinationMetric(metric.Gauge, "relative_weight",
 			"Relative weight of the destination in its set. Field ATTRS.RWEIGHT of dispatcher.list.")},
+		// Since 6.0.3. Source of the meaning: ds_update_state in dispatch.c.
+		{name: "PROBING_COUNT", desc: destinationMetric(metric.Gauge, "probing_count",
+			"Number of pings that count towards the next change of state: those without a reply towards ds_probing_threshold, or those with "+
+				"a reply from an inactive destination towards ds_inactive_threshold. Kamailio sends it for destinations with attributes only. "+
+				"Field ATTRS.PROBING_COUNT of dispatcher.list.")},
 		// Since 6.0. The rate between the two is in dispatcher.oclist, which needs one
 		// call for each set, and in dispatcher.list with the argument full of newer
 		// versions, whose reply is much larger.
@@ -115,7 +119,7 @@ var (
 var dispatcherList = &Collector{
 	Method: "dispatcher.list",
 	Module: "dispatcher",
-	Help: "state, latency, weight and load of dispatcher destinations, up to 18 series for each " +
+	Help: "state, latency, weight and load of dispatcher destinations, up to 19 series for each " +
 		"destination, 1 for each set with a name. The short form has 1 for each destination, 4 for each set and 1 for its name",
 	Auto:  true,
 	Large: true,
