@@ -165,6 +165,7 @@ var All = []*Collector{
 	permissionsSubnetDump,
 	uacRegDump,
 	dispatcherList,
+	dispatcherOclist,
 	plList,
 	plStats,
 	permissionsAddressDump,

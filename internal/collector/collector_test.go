@@ -262,7 +262,7 @@ func TestReplyErrorsAreReturned(t *testing.T) {
 	fault := &rpc.Fault{Code: 500, Reason: "No Destination Sets"}
 	for _, c := range All {
 		err := c.Collect(metric.NewSet(), Settings{}, []Reply{{Reply: rpc.Reply{Err: fault}}})
-		if c == dispatcherList {
+		if c == dispatcherList || c == dispatcherOclist {
 			if err != nil {
 				t.Errorf("%s: error %v, want none for an empty list", c.Method, err)
 			}
@@ -331,14 +331,17 @@ func TestReplyCodes(t *testing.T) {
 	checkSkips(t, skips, metric.Skip{Collector: "sl.stats", Reason: metric.UnknownField, Count: 2, Example: "total"})
 }
 
-// TestCollectorsCallOnlyTheirMethod checks that collectors call only the method that they are named after, so that All lists
-// all methods that are ever called, and that none of these changes anything.
+// otherMethods are the methods that collectors call in addition to the one that they are named after.
+var otherMethods = map[*Collector]string{statsFetch: "stats.get_statistics", dispatcherOclist: "dispatcher.list"}
+
+// TestCollectorsCallOnlyTheirMethod checks that collectors call only the method that they are named after, so that All and
+// otherMethods list all methods that are ever called, and that none of these changes anything.
 func TestCollectorsCallOnlyTheirMethod(t *testing.T) {
 	settings := Settings{StatsGroups: []string{"script", "all", "x:y"}, Named: Methods()}
 	fault := []Reply{{Reply: rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "Internal error"}}}}
 	for _, c := range All {
 		for _, call := range slices.Concat(c.Calls(settings), c.Again(settings, fault)) {
-			if call.Method != c.Method && (c != statsFetch || call.Method != "stats.get_statistics") {
+			if call.Method != c.Method && call.Method != otherMethods[c] {
 				t.Errorf("%s calls %s", c.Method, call.Method)
 			}
 		}
