@@ -6,15 +6,6 @@ import "github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 // data there.
 var builtModules = []builtReply{
 	{
-		method: "keepalive.list",
-		source: "src/modules/keepalive/keepalive_rpc.c",
-		records: []any{
-			keepaliveDestination("sip:10.0.0.1:5060", "dispatcher", 1),
-			keepaliveDestination("sip:10.0.0.2:5060", "dispatcher", 2),
-			keepaliveDestination("sip:10.0.0.2:5060", "_params", 0),
-		},
-	},
-	{
 		method: "cdp.list_peers",
 		name:   "states",
 		source: "src/modules/cdp/cdp_rpc.c",
@@ -102,17 +93,6 @@ var builtModules = []builtReply{
 			{Name: "number_of_rows", Value: 2500}, // more than fitted
 		}},
 	},
-}
-
-func keepaliveDestination(uri, owner string, state int) rpc.Members {
-	return rpc.Members{
-		{Name: "uri", Value: uri},
-		{Name: "owner", Value: owner},
-		{Name: "last checked", Value: "Sun Nov 22 12:00:00 2026\n"},
-		{Name: "last up", Value: "Sun Nov 22 12:00:00 2026\n"},
-		{Name: "last down", Value: "Thu Jan  1 00:00:00 1970\n"},
-		{Name: "state", Value: state},
-	}
 }
 
 func peerDetails(state, disabled string, used int, applications ...string) rpc.Members {

@@ -332,7 +332,7 @@ func TestReplyCodes(t *testing.T) {
 }
 
 // otherMethods are the methods that collectors call in addition to the one that they are named after.
-var otherMethods = map[*Collector]string{statsFetch: "stats.get_statistics", dispatcherOclist: "dispatcher.list"}
+var otherMethods = map[*Collector]string{statsFetch: "stats.get_statistics", dispatcherOclist: "dispatcher.list", keepaliveList: "core.uptime"}
 
 // TestCollectorsCallOnlyTheirMethod checks that collectors call only the method that they are named after, so that All and
 // otherMethods list all methods that are ever called, and that none of these changes anything.

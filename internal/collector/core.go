@@ -88,9 +88,13 @@ func started(text string, about time.Time) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	steps := math.Round(float64(local.Sub(about)) / float64(zoneStep))
-	return local.Add(-time.Duration(steps) * zoneStep), nil
+	return local.Add(-zoneOffset(local, about)), nil
 }
+
+// zoneOffset returns how far Kamailio's time zone is ahead of UTC. local is a time in
+// Kamailio's zone that was parsed as if it was in UTC, and about is the same time with
+// an error of less than half of zoneStep.
+func zoneOffset(local, about time.Time) time.Duration { return local.Sub(about).Round(zoneStep) }
 
 var buildInfo = gauge("kamailio_build_info",
 	"Always 1. The labels describe the version and build of Kamailio. Fields version, id, compiler and compiled of core.info.",

@@ -144,10 +144,15 @@ func checkReply(t *testing.T, c *Collector, settings Settings, answer Reply, gol
 	checkGolden(t, golden, exposition(t, set))
 }
 
-// answersWith returns a reply and, for core.shmmem, the reply with the same numbers in KiB, which its collector needs.
+// answersWith returns a reply and the one that its collector needs in addition: for core.shmmem that with the same numbers in KiB,
+// for keepalive.list that of core.uptime with a clock in UTC.
 func answersWith(t *testing.T, c *Collector, answer Reply) []Reply {
 	t.Helper()
-	if c != coreShmmem {
+	switch c {
+	case coreShmmem:
+	case keepaliveList:
+		return []Reply{answer, uptimeAt(t, answer.Received, 0)}
+	default:
 		return []Reply{answer}
 	}
 	var kib rpc.Members
