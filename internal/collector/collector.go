@@ -217,7 +217,7 @@ func (c *Collector) Collect(set *metric.Set, settings Settings, replies []Reply)
 			if c.noRowsAre != nil {
 				out.Add(c.noRowsAre, 0)
 			}
-		case allFailedAlike(replies):
+		case allFailedAlike(replies) && !c.lacksWhatIsNamed(reply.Err):
 			return reply.Err
 		default:
 			failed = append(failed, fmt.Errorf("%s: %w", reply.Call, reply.Err))
@@ -237,6 +237,13 @@ func allFailedAlike(replies []Reply) bool {
 	return !slices.ContainsFunc(replies, func(reply Reply) bool {
 		return reply.Err == nil || reply.Err.Error() != replies[0].Err.Error()
 	})
+}
+
+// lacksWhatIsNamed reports whether an error is Kamailio's fault for a call with an
+// argument of a setting. Such an error is shown with the call.
+func (c *Collector) lacksWhatIsNamed(err error) bool {
+	fault, ok := errors.AsType[*rpc.Fault](err)
+	return ok && c.Setting != "" && !fault.NoSuchMethod()
 }
 
 func (c *Collector) hasNoRows(err error) bool {

@@ -12,6 +12,9 @@ import (
 // Source of the fields in this file: rpc_shv_get in Kamailio's
 // src/modules/pv/pv_shv.c. The cost does not depend on the traffic: Kamailio
 // searches a list of the variables, and reads one value under its lock.
+//
+// The list is made when Kamailio reads its configuration. A process that adds a
+// variable later is alone in seeing it, so a missing variable is an error.
 
 // ParseSharedVariable returns text, the name of a shared variable of Kamailio,
 // which is name for $shv(name). It returns an error if the name is empty or has
@@ -33,7 +36,6 @@ var pvShvGet = &Collector{
 	Auto:    true,
 	Setting: "shv",
 	Metrics: []*metric.Desc{sharedVariable},
-	noRows:  "Variable not found", // as for a missing key of htable.get
 	calls: func(settings Settings) []rpc.Call {
 		var calls []rpc.Call
 		for _, name := range settings.SharedVariables {

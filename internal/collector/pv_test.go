@@ -1,7 +1,9 @@
 package collector
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -29,7 +31,7 @@ func TestSharedVariableCalls(t *testing.T) {
 	}
 }
 
-// TestSharedVariableValues has all types of values, each beside a variable with a number. A missing variable is not an error.
+// TestSharedVariableValues has all types of values, each beside a variable with a number.
 func TestSharedVariableValues(t *testing.T) {
 	variable := func(value any) rpc.Reply {
 		return reply(t, rpc.Members{{Name: "name", Value: "x"}, {Name: "type", Value: "string"}, {Name: "value", Value: value}})
@@ -51,7 +53,7 @@ func TestSharedVariableValues(t *testing.T) {
 		"null":                 {reply: variable(nil), skips: []metric.Skip{noNumber}},
 		"no value":             {reply: reply(t, rpc.Members{{Name: "name", Value: "x"}})},
 		"all variables":        {reply: reply(t, rpc.Members{{Name: "items", Value: rpc.Members{{Name: "shv", Value: rpc.Members{{Name: "value", Value: 1}}}}}})},
-		"no variable":          {reply: rpc.Reply{Err: &rpc.Fault{Code: 404, Reason: "Variable not found"}}},
+		"no variable":          {reply: rpc.Reply{Err: &rpc.Fault{Code: 404, Reason: "Variable not found"}}, fails: true},
 		"another fault":        {reply: rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "Internal error creating rpc"}}, fails: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,6 +69,44 @@ func TestSharedVariableValues(t *testing.T) {
 			}
 			checkSamples(t, samples(t, set), want...)
 			checkSkips(t, set.Skips(), test.skips...)
+		})
+	}
+}
+
+// TestMissingSharedVariables checks that the error names the variables that Kamailio does not have.
+func TestMissingSharedVariables(t *testing.T) {
+	missing := rpc.Reply{Err: &rpc.Fault{Code: 404, Reason: "Variable not found"}}
+	absent := rpc.Reply{Err: &rpc.Fault{Code: 500, Reason: "command pv.shvGet not found"}}
+	found := reply(t, rpc.Members{{Name: "value", Value: 1}})
+	for name, test := range map[string]struct {
+		names   []string
+		replies []rpc.Reply
+		want    []string
+	}{
+		"the only one":     {[]string{"a"}, []rpc.Reply{missing}, []string{"pv.shvGet a: "}},
+		"both":             {[]string{"a", "b"}, []rpc.Reply{missing, missing}, []string{"pv.shvGet a: ", "pv.shvGet b: "}},
+		"one of two":       {[]string{"a", "b"}, []rpc.Reply{found, missing}, []string{"pv.shvGet b: "}},
+		"no such method":   {[]string{"a", "b"}, []rpc.Reply{absent, absent}, nil},
+		"late, an outage":  {[]string{"a", "b"}, []rpc.Reply{{Err: context.DeadlineExceeded}, {Err: context.DeadlineExceeded}}, nil},
+		"late and missing": {[]string{"a", "b"}, []rpc.Reply{missing, {Err: context.DeadlineExceeded}}, []string{"pv.shvGet a: ", "pv.shvGet b: "}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var replies []Reply
+			for i, call := range pvShvGet.Calls(Settings{SharedVariables: test.names}) {
+				replies = append(replies, Reply{Call: call, Reply: test.replies[i]})
+			}
+			err := pvShvGet.Collect(metric.NewSet(), Settings{}, replies)
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if len(test.want) == 0 && err.Error() != test.replies[0].Err.Error() || len(test.want) > 0 && strings.Count(err.Error(), "\n") != len(test.want)-1 {
+				t.Errorf("error %q", err)
+			}
+			for _, want := range test.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("error %q, want %q in it", err, want)
+				}
+			}
 		})
 	}
 }

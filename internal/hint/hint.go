@@ -30,7 +30,7 @@ import (
 type Hint string
 
 // keys are the keys of the settings that hints have.
-var keys = []string{"auth", "methods", "stats_groups", "timeout", "uri", "xhttp_prom_url"}
+var keys = []string{"auth", "methods", "shv", "stats_groups", "timeout", "uri", "xhttp_prom_url"}
 
 // Text returns the hint with the names of settings that users know, for example flags. name returns the name of a setting for
 // its key.
@@ -125,7 +125,7 @@ func kindOfFile(mode fs.FileMode) string {
 // hintOnReply returns the hint for a reply that is a fault, is not valid or is late.
 func hintOnReply(err error, target dial.Target) string {
 	if fault, ok := errors.AsType[*rpc.Fault](err); ok {
-		return hintOnFault(fault)
+		return hintOnFault(fault, target)
 	}
 	if errors.Is(err, collector.ErrCutShort) {
 		return hintOnBuffers
@@ -229,12 +229,15 @@ const hintOnBuffers = `the reply is probably larger than ctl's buffers: set modp
 	`which are in KiB and 8 and 32 by default. If it sets binrpc_buffer_size, which is in bytes, use at least the default: modparam("ctl", "binrpc_buffer_size", 1024)`
 
 // hintOnFault returns the hint for a fault.
-func hintOnFault(fault *rpc.Fault) string {
+func hintOnFault(fault *rpc.Fault, target dial.Target) string {
 	switch {
 	case fault.NoSuchMethod():
 		return "this Kamailio does not have the method: load the Kamailio module that it belongs to, or remove the method from {methods}"
 	case isBufferFault(fault):
 		return hintOnBuffers
+	case fault.Reason == "Variable not found": // of pv.shvGet
+		return `correct {shv}, or define the variable in Kamailio's configuration: modparam("pv", "shvset", "NAME=i:0"). ` +
+			"The names of all variables are in the reply of kamrpc -u " + target.Redacted() + " pv.shvGet"
 	default:
 		return ""
 	}

@@ -60,6 +60,7 @@ func TestHintsOfErrors(t *testing.T) {
 		{"absent method", &rpc.Fault{Code: 500, Reason: "command tls.info not found"}, "unix:" + file, []string{"load the Kamailio module", "SETTING methods"}},
 		{"small buffer", &rpc.Fault{Code: 500, Reason: "Internal error creating dest struct"}, "unix:" + file, []string{"binrpc_struct_max_body_size", "KiB"}},
 		{"small buffer for routes", &rpc.Fault{Code: 500, Reason: "Failed to add data to response"}, "unix:" + file, []string{"binrpc_struct_max_body_size", "KiB"}},
+		{"no shared variable", &rpc.Fault{Code: 404, Reason: "Variable not found"}, "unix:" + file, []string{"SETTING shv", "shvset", "kamrpc -u unix:"}},
 		{"a fault without a hint", &rpc.Fault{Code: 404, Reason: "no such table"}, "unix:" + file, []string{""}},
 		{"an error without a hint", errors.New("odd"), "unix:" + file, []string{""}},
 	}

@@ -83,7 +83,7 @@ func TestSettingsOfHintsAreFlags(t *testing.T) {
 			os.ErrNotExist, os.ErrPermission, syscall.ECONNREFUSED, syscall.EAGAIN, syscall.EPROTOTYPE, io.EOF, ErrLostReply, ErrNotKamailio, context.DeadlineExceeded,
 			binrpc.ErrClosedUnanswered, &binrpc.StallError{}, &binrpc.SyntaxError{}, &rpc.LimitError{}, &rpc.Fault{Code: 500, Reason: "Method Not Found"},
 			&rpc.Fault{Code: 500, Reason: "Internal error"}, &jsonrpc.SyntaxError{}, &jsonrpc.StatusError{Code: 401}, &jsonrpc.StatusError{Code: 404},
-			&tls.CertificateVerificationError{}, collector.ErrNoSuchStatistic,
+			&tls.CertificateVerificationError{}, collector.ErrNoSuchStatistic, &rpc.Fault{Code: 404, Reason: "Variable not found"},
 		} {
 			hints = append(hints, For(err, target))
 		}
