@@ -305,20 +305,14 @@ func TestLiveUnknownStatistics(t *testing.T) {
 // TestLiveOverJSONRPC checks that every method that auto calls over JSON-RPC gives the same number of series as over BINRPC, no
 // error, and that nothing is dropped. secfilter.stats of 5.6 is empty over JSON-RPC.
 func TestLiveOverJSONRPC(t *testing.T) {
-	dir := t.TempDir()
-	for file, text := range map[string]string{
-		"version":   "table_name(string) table_version(int)\nsecfilter:1\n",
-		"secfilter": "id(int,auto) action(int) type(int) data(string)\n1:0:2:friendly-scanner\n",
-	} {
-		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
 	settings := Settings{DialogProfiles: []DialogProfile{{"all", ""}}, HtableKeys: []HtableKey{{"calls", "total"}}, SharedVariables: []string{"maintenance"}}
 	for _, suite := range lab.Suites() {
 		t.Run(suite, func(t *testing.T) {
-			k := lab.StartTest(t, lab.Options{Suite: suite, Config: fmt.Sprintf("loadmodule \"secfilter.so\"\nmodparam(\"secfilter\", \"db_url\", \"text://%s\")\n"+
-				"modparam(\"pv\", \"shvset\", \"maintenance=i:1\")", dir)})
+			k := lab.StartTest(t, lab.Options{Suite: suite, Rows: map[string]string{"secfilter": "1:0:2:friendly-scanner\n"}, Config: `
+loadmodule "secfilter.so"
+modparam("secfilter", "db_url", "text://LAB_DIR/dbtext")
+modparam("pv", "shvset", "maintenance=i:1")
+`})
 			offered, err := k.Kamcmd(t.Context(), "system.listMethods")
 			if err != nil {
 				t.Fatal(err)

@@ -50,7 +50,7 @@ func (k *Kamailio) writeFiles() error {
 }
 
 // tables returns the db_text tables. Their columns depend on Kamailio's version, so the empty tables come from the package;
-// remote registrations of uac and addresses of permissions are added.
+// remote registrations of uac, addresses of permissions and the rows of the options are added.
 func (k *Kamailio) tables() (map[string][]byte, error) {
 	files := make(map[string][]byte)
 	if k.options.Minimal {
@@ -71,7 +71,7 @@ func (k *Kamailio) tables() (map[string][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		files["dbtext/"+entry.Name()] = append(table, rows[entry.Name()]...)
+		files["dbtext/"+entry.Name()] = append(table, rows[entry.Name()]+k.options.Rows[entry.Name()]...)
 	}
 	return files, nil
 }

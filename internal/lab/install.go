@@ -30,6 +30,7 @@ var tools = map[string]string{
 	"prometheus-node-exporter": "prometheus-node-exporter",
 	"prometheus-pushgateway":   "prometheus-pushgateway",
 	"promtool":                 "prometheus",
+	"rtpengine":                "rtpengine-daemon",
 	"sipp":                     "sip-tester",
 }
 
@@ -65,7 +66,7 @@ func Fetched(suite string) bool {
 }
 
 // Tool returns the path of another program that tests use, fetched from Debian as Kamailio is: prometheus,
-// prometheus-node-exporter, prometheus-pushgateway, promtool or sipp.
+// prometheus-node-exporter, prometheus-pushgateway, promtool, rtpengine or sipp.
 func Tool(ctx context.Context, name string) (string, error) {
 	pkg, ok := tools[name]
 	if !ok {

@@ -54,10 +54,15 @@ type Options struct {
 	NoDestinations bool
 	// SharedMemory is the size of Kamailio's shared memory in MiB. The default is 128. The machine provides it as it is used.
 	SharedMemory int
+	// SIPPort is the port of SIP over UDP and TCP. The default is a free port.
+	SIPPort int
 	// UASPort is the UDP port that calls are relayed to. The default is a free port, where [Traffic] listens.
 	UASPort int
-	// Config is added to kamailio.cfg after the module parameters, so that it can add to them or override them.
+	// Config is added to kamailio.cfg after the module parameters, so that it can add to them or override them. Kamailio
+	// replaces LAB_DIR in it with [Kamailio.Dir]; text://LAB_DIR/dbtext is the URL of the db_text tables.
 	Config string
+	// Rows are added to the db_text tables, by the name of the table. Each row is a line with values separated by colons.
+	Rows map[string]string
 	// Route is added at the beginning of request_route.
 	Route string
 }
@@ -140,7 +145,7 @@ func startOn(ctx context.Context, found install, options Options) (_ *Kamailio, 
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for Kamailio: %w", err)
 	}
-	k := &Kamailio{Dir: dir, options: options, install: found, uasPort: options.UASPort}
+	k := &Kamailio{Dir: dir, options: options, install: found, sipPort: options.SIPPort, uasPort: options.UASPort}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, k.Stop())
@@ -160,7 +165,9 @@ func startOn(ctx context.Context, found install, options Options) (_ *Kamailio, 
 	if err := k.writeFiles(); err != nil {
 		return nil, err
 	}
-	return k, k.Restart(ctx)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k, k.launch(ctx)
 }
 
 // launch starts the process and waits until it answers. The caller holds k.mu.
@@ -242,7 +249,29 @@ func (k *Kamailio) Restart(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.end()
+	if err := k.awaitPorts(ctx); err != nil {
+		return err
+	}
 	return k.launch(ctx)
+}
+
+// awaitPorts waits until Kamailio's ports are free: processes that were killed may use them for a moment longer.
+func (k *Kamailio) awaitPorts(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
+	for {
+		err := errors.Join(checkFree(k.sipPort), checkFree(k.tlsPort), checkFree(k.ctlPort))
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the end of the processes of Kamailio: %w", err)
+		case <-poll.C:
+		}
+	}
 }
 
 // Pause suspends the server's processes, so that it neither answers nor closes a connection until [Kamailio.Resume].
@@ -250,6 +279,18 @@ func (k *Kamailio) Pause() error { return k.signal(syscall.SIGSTOP) }
 
 // Resume lets a paused server continue.
 func (k *Kamailio) Resume() error { return k.signal(syscall.SIGCONT) }
+
+// Kill ends the server's processes with SIGKILL, as in an outage: its peers get no message, and its sockets stay in the
+// directory. [Kamailio.Restart] starts the server again.
+func (k *Kamailio) Kill() error {
+	if err := k.signal(syscall.SIGKILL); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.end()
+	return nil
+}
 
 func (k *Kamailio) signal(sig syscall.Signal) error {
 	k.mu.Lock()

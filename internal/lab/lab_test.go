@@ -228,6 +228,22 @@ func TestPause(t *testing.T) {
 	}
 }
 
+func TestKill(t *testing.T) {
+	EachSuite(t, func(t *testing.T, suite string) {
+		const rows = "1:one.example::0\n2:two.example::0\n"
+		k := StartTest(t, Options{Suite: suite, Rows: map[string]string{"domain": rows},
+			Config: "loadmodule \"domain.so\"\nmodparam(\"domain\", \"db_url\", \"text://LAB_DIR/dbtext\")"})
+		if err := k.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "no process of the killed Kamailio", func() bool { return !isInArguments(t, k.Dir) })
+		if err := k.Restart(t.Context()); err != nil { // the sockets of the killed one are left
+			t.Fatal(err)
+		}
+		checkOutput(t, k, map[string]string{"domain.dump": "two.example"})
+	})
+}
+
 func TestContextEndsKamailio(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
