@@ -59,7 +59,7 @@ var errNotSIP = errors.New("not a SIP message")
 var errIncomplete = errors.New("the message is not complete")
 
 // parse parses the message at the start of data, and returns its length. code is 0 for a request. A datagram is one message,
-// whose body ends with the datagram if it has no Content-Length.
+// which may have more bytes than its headers and its body (RFC 3261, section 18.3).
 func parse(data []byte, datagram bool) (r response, length int, err error) {
 	head, _, complete := bytes.Cut(data, []byte("\r\n\r\n"))
 	if !complete {
@@ -78,12 +78,12 @@ func parse(data []byte, datagram bool) (r response, length int, err error) {
 	}
 	length = len(head) + len("\r\n\r\n")
 	switch {
-	case datagram:
-		return r, len(data), nil
 	case body > maxMessage-length || body < 0:
 		return response{}, 0, errNotSIP
 	case len(data) < length+body:
 		return response{}, 0, errIncomplete
+	case datagram:
+		return r, len(data), nil
 	default:
 		return r, length + body, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -157,7 +158,7 @@ func (p *Prober) probeUDP(ctx context.Context, s Socket, r *Result) error {
 			return nil
 		}
 	}
-	return errNotSIP
+	return orProvisional(r, errNotSIP)
 }
 
 // take records a response to the request. It returns true if the response is final.
@@ -258,6 +259,10 @@ func (e *handshakeError) Error() string { return "TLS handshake: " + e.err.Error
 // Unwrap returns the error without the prefix.
 func (e *handshakeError) Unwrap() error { return e.err }
 
+// maxCertificates is the maximum number of certificates of a server. A connection keeps them in memory: 3 MB for as many as
+// crypto/tls accepts.
+const maxCertificates = 32
+
 // config returns the TLS settings. The certificate is always read, and verified if the user wants that.
 func (p *Prober) config(s Socket, r *Result) *tls.Config {
 	name := p.options.ServerName
@@ -275,10 +280,14 @@ func (p *Prober) config(s Socket, r *Result) *tls.Config {
 					r.Expiry = certificate.NotAfter
 				}
 			}
-			if p.options.RootCAs == nil && p.options.ServerName == "" {
+			switch {
+			case len(state.PeerCertificates) > maxCertificates:
+				return fmt.Errorf("the server has %d certificates, more than %d", len(state.PeerCertificates), maxCertificates)
+			case p.options.RootCAs == nil && p.options.ServerName == "":
 				return nil
+			default:
+				return verify(state, p.options.RootCAs, name)
 			}
-			return verify(state, p.options.RootCAs, name)
 		},
 	}
 }

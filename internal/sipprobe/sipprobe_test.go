@@ -61,7 +61,13 @@ func udpServer(t *testing.T, reply func(request string, n int) []string) Socket 
 			}
 		}
 	}()
-	s, err := ParseURI("sip:" + conn.LocalAddr().String())
+	return parsed(t, "sip:"+conn.LocalAddr().String())
+}
+
+// parsed returns the socket of a URI.
+func parsed(t *testing.T, uri string) Socket {
+	t.Helper()
+	s, err := ParseURI(uri)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,11 +180,7 @@ func tcpServer(t *testing.T, play func(conn net.Conn, n int)) Socket {
 			}()
 		}
 	}()
-	s, err := ParseURI("sip:" + listener.Addr().String() + ";transport=tcp")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return parsed(t, "sip:"+listener.Addr().String()+";transport=tcp")
 }
 
 // readRequest reads a request from a connection.
@@ -275,11 +277,7 @@ func TestNobodyListens(t *testing.T) {
 	address := listener.Addr().String()
 	_ = listener.Close()
 	for _, uri := range []string{"sip:" + address, "sip:" + address + ";transport=tcp", "sips:" + address} {
-		s, err := ParseURI(uri)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if r := probe(t, s, 10*time.Second); r.Failure != Refused {
+		if r := probe(t, parsed(t, uri), 10*time.Second); r.Failure != Refused {
 			t.Errorf("%s: got %+v", uri, r)
 		}
 	}
