@@ -16,63 +16,49 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
-// liveTables are tables of db_text that Kamailio loads again when told so.
+// liveTables are tables of a Kamailio, which loads them again when told so.
 type liveTables struct {
-	k     *lab.Kamailio
-	dir   string
-	saves int
+	k      *lab.Kamailio
+	routes string // the file of carrierroute
+	saves  int
 }
-
-// liveTableHeads are the first lines of the tables, which are the same in all versions.
-var liveTableHeads = map[string]string{
-	"address": "id(int,auto) grp(int) ip_addr(string) mask(int) port(int) tag(string,null)",
-	"lcr_gw": "id(int,auto) lcr_id(int) gw_name(string,null) ip_addr(string,null) hostname(string,null) port(int,null) params(string,null) " +
-		"uri_scheme(int,null) transport(int,null) strip(int,null) prefix(string,null) tag(string,null) flags(int) defunct(int,null)",
-	"lcr_rule": "id(int,auto) lcr_id(int) prefix(string,null) from_uri(string,null) request_uri(string,null) mt_tvalue(string,null) " +
-		"stopper(int) enabled(int)",
-	"lcr_rule_target": "id(int,auto) lcr_id(int) rule_id(int) gw_id(int) priority(int) weight(int)",
-	"pdt":             "id(int,auto) sdomain(string) prefix(string) domain(string)",
-	"trusted":         "id(int,auto) src_ip(string) proto(string) from_pattern(string,null) ruri_pattern(string,null) tag(string,null) priority(int)",
-	"version":         "table_name(string) table_version(int)",
-}
-
-const liveTableVersions = "address:6\nlcr_gw:3\nlcr_rule:3\nlcr_rule_target:1\npdt:1\ntrusted:6\n"
 
 // startLiveTables starts a Kamailio with empty tables.
-func startLiveTables(t *testing.T, suite string) *liveTables {
+func startLiveTables(t *testing.T, suite string, options lab.Options) *liveTables {
 	t.Helper()
-	tables := &liveTables{dir: t.TempDir()}
-	for name := range liveTableHeads {
-		tables.save(t, name, "")
-	}
-	tables.save(t, "version", liveTableVersions)
-	tables.saveRoutes(t, 0)
-	tables.k = lab.StartTest(t, lab.Options{Suite: suite, Config: strings.ReplaceAll(`
-modparam("ctl", "binrpc_struct_max_body_size", 1) # instead of 8 KiB, so that small tables do not fit
+	l := &liveTables{routes: filepath.Join(t.TempDir(), "carrierroute.conf")}
+	l.saveRoutes(t, 0)
+	options.Suite = suite
+	options.Config += fmt.Sprintf(`
 modparam("db_text", "db_mode", 1) # look at the files again
-modparam("permissions", "db_url", "text://DIR")
 modparam("permissions", "db_mode", 1)
 modparam("permissions", "reload_delta", 0)
 loadmodule "lcr.so"
-modparam("lcr", "db_url", "text://DIR")
+modparam("lcr", "db_url", "text://LAB_DIR/dbtext")
 modparam("lcr", "gw_uri_avp", "$avp(i:709)")
 modparam("lcr", "ruri_user_avp", "$avp(i:500)")
 modparam("lcr", "lcr_count", 3)
 loadmodule "pdt.so"
-modparam("pdt", "db_url", "text://DIR")
+modparam("pdt", "db_url", "text://LAB_DIR/dbtext")
 loadmodule "carrierroute.so"
 modparam("carrierroute", "config_source", "file")
-modparam("carrierroute", "config_file", "DIR/carrierroute.conf")
-`, "DIR", tables.dir)})
-	return tables
+modparam("carrierroute", "config_file", %q)
+`, l.routes)
+	l.k = lab.StartTest(t, options)
+	return l
 }
 
-// save writes a table. Kamailio reads it only if it is at least a second newer than before.
+// save replaces the rows of a table. Kamailio reads it only if it is at least a second newer than before.
 func (l *liveTables) save(t *testing.T, name, rows string) {
 	t.Helper()
 	l.saves++
-	file := filepath.Join(l.dir, name)
-	if err := os.WriteFile(file, []byte(liveTableHeads[name]+"\n"+rows), 0o600); err != nil {
+	file := filepath.Join(l.k.Dir, "dbtext", name)
+	table, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, _, _ := strings.Cut(string(table), "\n")
+	if err := os.WriteFile(file, []byte(columns+"\n"+rows), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	saved := time.Now().Add(time.Duration(l.saves) * 2 * time.Second)
@@ -81,9 +67,20 @@ func (l *liveTables) save(t *testing.T, name, rows string) {
 	}
 }
 
-func (l *liveTables) reload(t *testing.T, methods ...string) {
+// saveAll saves all tables with n rows.
+func (l *liveTables) saveAll(t *testing.T, n int) {
 	t.Helper()
-	for _, method := range methods {
+	l.save(t, "trusted", numbered(n, "%[1]d:192.0.2.%[1]d:any:::peer:0"))
+	l.save(t, "address", numbered(n, "%[1]d:1:host%[1]d.example.com:32:0:")+numbered(n, "1%06[1]d:2:192.0.2.7:32:%[1]d:")+numbered(n, "2%06[1]d:3:198.51.100.0:24:%[1]d:"))
+	l.saveRules(t, n)
+	l.savePrefixes(t, n)
+	l.saveRoutes(t, n)
+}
+
+// reload lets Kamailio load all tables again.
+func (l *liveTables) reload(t *testing.T) {
+	t.Helper()
+	for _, method := range []string{"permissions.trustedReload", "permissions.addressReload", "lcr.reload", "pdt.reload", "cr.reload_routes"} {
 		if out, err := l.k.Kamcmd(t.Context(), method); err != nil || strings.Contains(out, "error") {
 			t.Fatalf("%s: %v %s", method, err, out)
 		}
@@ -134,16 +131,13 @@ func numbered(n int, format string) string {
 // TestLiveTables has tables that are empty, get one row, get many rows, and become empty again, which an operator does by
 // mistake.
 func TestLiveTables(t *testing.T) {
+	const config = `modparam("ctl", "binrpc_struct_max_body_size", 1) # instead of 8 KiB, so that small tables do not fit`
 	lab.EachSuite(t, func(t *testing.T, suite string) {
-		l := startLiveTables(t, suite)
+		l := startLiveTables(t, suite, lab.Options{Config: config})
 		most := 0
 		for _, n := range []int{0, 1, 30, 0} {
-			l.save(t, "trusted", numbered(n, "%[1]d:192.0.2.%[1]d:any:::peer:0"))
-			l.save(t, "address", numbered(n, "%[1]d:1:host%[1]d.example.com:32:0:")+numbered(n, "1%06[1]d:2:192.0.2.7:32:%[1]d:")+numbered(n, "2%06[1]d:3:198.51.100.0:24:%[1]d:"))
-			l.saveRules(t, n)
-			l.savePrefixes(t, n)
-			l.saveRoutes(t, n)
-			l.reload(t, "permissions.trustedReload", "permissions.addressReload", "lcr.reload", "pdt.reload", "cr.reload_routes")
+			l.saveAll(t, n)
+			l.reload(t)
 			l.check(t, lcrDumpRules, ruleRows(n)...)
 			most = max(n, most)
 			l.check(t, pdtList, prefixRows(most)...) // Kamailio keeps its prefixes if the table is empty
@@ -154,12 +148,8 @@ func TestLiveTables(t *testing.T) {
 			l.check(t, permissionsSubnetDump, groupRows("subnet", "subnets", 3, n)...)
 		}
 		const tooMany = 600 // ctl drops rules above 512
-		l.save(t, "trusted", numbered(tooMany, "%[1]d:192.0.2.%[1]d:any:::peer:0"))
-		l.save(t, "address", numbered(tooMany, "%[1]d:1:host%[1]d.example.com:32:0:"))
-		l.saveRules(t, tooMany)
-		l.savePrefixes(t, tooMany)
-		l.saveRoutes(t, tooMany)
-		l.reload(t, "permissions.trustedReload", "permissions.addressReload", "lcr.reload", "pdt.reload", "cr.reload_routes")
+		l.saveAll(t, tooMany)
+		l.reload(t)
 		l.checkTooMany(t, pdtList, prefixRows(tooMany)...)
 		l.checkTooMany(t, crDumpRoutes, routeRows(tooMany)...)
 		if got, _, err := live(t, l.k.URI("unix"), lcrDumpRules, Settings{}); !errors.Is(err, ErrCutShort) || len(got) > 0 {
@@ -241,7 +231,7 @@ func (l *liveTables) saveRoutes(t *testing.T, n int) {
 	t.Helper()
 	routes := numbered(n, "prefix 1%04[1]d {\n max_targets = 1\n target host%[1]d.example.com {\n prob = 1.0\n hash_index = 1\n status = 1\n }\n}")
 	text := "domain proxy {\n" + routes + "}\ndomain other {\n}\n"
-	if err := os.WriteFile(filepath.Join(l.dir, "carrierroute.conf"), []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(l.routes, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
