@@ -66,6 +66,32 @@ var hostileReplies = map[string]func() any{
 	"a fault of 16 MB": func() any { return &rpc.Fault{Code: 500, Reason: strings.Repeat("x", 16<<20-100)} },
 }
 
+// largeTables are replies with a table of 100,000 rows, by method, in which each row has series of its own.
+var largeTables = map[string]func() any{
+	"permissions.domainDump": func() any {
+		return rowsOf(func(i int) rpc.Members {
+			item := rpc.Members{{Name: "domain_name", Value: fmt.Sprintf("host%d.example.com", i)}, {Name: "port", Value: 5060}, {Name: "tag", Value: "NULL"}}
+			return rpc.Members{{Name: "table", Value: i % 128}, {Name: "group", Value: i}, {Name: "item", Value: item}}
+		})
+	},
+	"lcr.dump_rules": func() any {
+		rules := rowsOf(func(i int) rpc.Members {
+			gateway := rpc.Members{{Name: "gw_index", Value: 1}, {Name: "priority", Value: 1}}
+			return rpc.Members{{Value: rpc.Members{{Name: "lcr_id", Value: i}, {Name: "rule_id", Value: i}, {Name: "prefix", Value: strconv.Itoa(i)}, {Name: "gw", Value: []any{gateway}}}}}
+		})
+		return rpc.Members{{Name: "rule", Value: rules}, {Name: "prefix_len", Value: []any{1}}}
+	},
+}
+
+// rowsOf returns a table of 100,000 rows.
+func rowsOf(row func(i int) rpc.Members) rpc.Members {
+	var table rpc.Members
+	for i := range 100_000 {
+		table = append(table, row(i)...)
+	}
+	return table
+}
+
 // methodNames returns the methods that a hostile server lists.
 func methodNames() []any {
 	var names []any
@@ -83,33 +109,58 @@ func TestMemoryIsLimited(t *testing.T) {
 	}
 	for name, reply := range hostileReplies {
 		value := reply()
-		t.Run(name+" by BINRPC", func(t *testing.T) { checkMemory(t, serveHostileBINRPC(t, value)) })
-		t.Run(name+" by JSON-RPC", func(t *testing.T) { checkMemory(t, serveHostileJSONRPC(t, value)) })
+		t.Run(name+" by BINRPC", func(t *testing.T) { checkMemory(t, serveHostileBINRPC(t, value), everyMethod("tcp:")...) })
+		t.Run(name+" by JSON-RPC", func(t *testing.T) { checkMemory(t, serveHostileJSONRPC(t, value), everyMethod("http:")...) })
 	}
 }
 
-func checkMemory(t *testing.T, uri string) {
-	t.Helper()
+// TestMemoryOfTables has Kamailio reply with large tables, and measures the memory of the exporter.
+func TestMemoryOfTables(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes some seconds; run without -short")
+	}
+	for method, reply := range largeTables {
+		t.Run(method, func(t *testing.T) {
+			page := checkMemory(t, serveHostileBINRPC(t, reply()), "-m", method)
+			if want := fmt.Sprintf("kamailio_exporter_collector_success{collector=%q} 1\n", method); !strings.Contains(page, want) {
+				t.Errorf("%s is missing", want)
+			}
+		})
+	}
+}
+
+// everyMethod returns flags with which the exporter calls all methods that it can call at the URI.
+func everyMethod(uri string) []string {
 	var methods []string
 	for _, c := range collector.All {
 		if !c.BINRPCOnly || !strings.HasPrefix(uri, "http") {
 			methods = append(methods, c.Method)
 		}
 	}
-	cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", uri, "-t", "1m", "-m", strings.Join(methods, ","),
-		"--kamailio.htable-keys", "a=>b", "--kamailio.dialog-profiles", "a", "--kamailio.stats-groups", "all")
+	return []string{
+		"-m", strings.Join(methods, ","),
+		"--kamailio.htable-keys", "a=>b", "--kamailio.dialog-profiles", "a", "--kamailio.shv", "a", "--kamailio.stats-groups", "all",
+	}
+}
+
+// checkMemory scrapes a target with an exporter, checks the exporter's memory, and returns the last page.
+func checkMemory(t *testing.T, uri string, flags ...string) (page string) {
+	t.Helper()
+	cmd := command(context.WithoutCancel(t.Context()), append([]string{"-l", "127.0.0.1:0", "-u", uri, "-t", "1m"}, flags...)...)
 	e := startCommand(t, cmd)
 	for range 4 {
 		response, body := e.get("/metrics")
 		if response.StatusCode != http.StatusOK || len(body) > 32<<20 {
 			t.Errorf("status %s, a page of %d bytes", response.Status, len(body))
 		}
+		page = string(body)
 	}
 	peak := memoryOf(t, cmd.Process.Pid, "VmHWM")
 	t.Logf("peak %d MiB, now %d MiB", peak>>20, memoryOf(t, cmd.Process.Pid, "VmRSS")>>20)
 	if peak > maxMemory {
 		t.Errorf("the exporter used %d bytes, want at most %d", peak, maxMemory)
 	}
+	return page
 }
 
 // memoryOf returns the value of a line of /proc/PID/status, in bytes.
