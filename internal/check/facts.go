@@ -181,7 +181,7 @@ const (
 func fastest(ctx context.Context, t *scrape.Target, module *config.Module, methods ...string) scraped {
 	best := scrapeOnce(ctx, t, module, methods...)
 	for range tries - 1 {
-		if best.err != nil || best.took() > brief || ctx.Err() != nil {
+		if best.err != nil || best.took() == 0 || best.took() > brief {
 			break
 		}
 		if other := scrapeOnce(ctx, t, module, methods...); other.err == nil && other.took() > 0 && other.took() < best.took() {

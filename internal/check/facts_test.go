@@ -11,7 +11,6 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/rpcmethods"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
@@ -47,11 +46,14 @@ func replyOf(t *testing.T, value any) rpc.Reply {
 	return rpc.Reply{Value: v, Received: time.Now()}
 }
 
-// TestMethodsThatAutoDoesNotHave checks that the table of methods says why auto does not have a method.
-func TestMethodsThatAutoDoesNotHave(t *testing.T) {
-	for _, c := range collector.All {
-		if known, _ := rpcmethods.Lookup(c.Method); !c.Auto && c.Setting == "" && known.Note == "" {
-			t.Errorf("%s has no note", c.Method)
+// TestWhyCostly has a method with a reason in the table of methods, and one without.
+func TestWhyCostly(t *testing.T) {
+	for want, c := range map[string]*collector.Collector{
+		"it visits each dialog with a lock of the table": {Method: "dlg.stats_active", Help: "dialogs"},
+		"it has the start time of Kamailio":              {Method: "core.uptime", Help: "start time of Kamailio"},
+	} {
+		if got := whyCostly(c); got != want {
+			t.Errorf("%s: %q, want %q", c.Method, got, want)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,7 +39,11 @@ var (
 		pattern *regexp.Regexp
 		with    string
 	}{
+		{regexp.MustCompile(`(?m)(^   \S+ +(\d+\.\d\d ms|-) +\d+ +\d+\n)+`), "   METHODS\n"},
 		{regexp.MustCompile(`(?m)  +(\d+\.\d\d ms|-) +\d+ +\d+$`), " N"},
+		{regexp.MustCompile(`(?m)(^   note   \S+ is not called: it needs .*\n)+`), "   METHODS THAT NEED A SETTING\n"},
+		{regexp.MustCompile(`(?m)(^   note   \S+ is not called: .*\n)+`), "   METHODS THAT AUTO DOES NOT CALL\n"},
+		{regexp.MustCompile(`(can call|such methods): .*`), "$1: MODULES"},
 		{regexp.MustCompile(`(?m)^ {12,}time +bytes +series$`), "   time bytes series"},
 		{regexp.MustCompile(`\d+\.\d\d ms`), "N ms"},
 		{regexp.MustCompile(`user \S+, group \S+?([.,])`), "user U, group G$1"},
@@ -48,7 +53,8 @@ var (
 	}
 )
 
-// withoutVariables returns a report with placeholders for all that differs between runs, and without the breaks of long lines.
+// withoutVariables returns a report with placeholders for all that differs between runs or depends on the list of collectors, and without
+// the breaks of long lines.
 func withoutVariables(text, dir string) string {
 	text = continued.ReplaceAllString(text, " $1")
 	text = strings.ReplaceAll(text, dir, "/lab")
@@ -82,7 +88,9 @@ func TestLive(t *testing.T) {
 	lab.EachSuite(t, func(t *testing.T, suite string) {
 		k := lab.StartTest(t, lab.Options{Suite: suite})
 		report, up := checked(t, Users{Current: alice, Service: &alice}, "-u", k.URI("unix"))
-		contains(t, report, up, true)
+		contains(t, report, up, true, ", dialog, dispatcher, ", "without such methods: ", ", textops, ", "\n   core.uptime  ", "\n   stats.fetch  ",
+			"note   htable.get is not called: it needs --kamailio.htable-keys, which names what to read.",
+			"note   dlg.stats_active is not called: it visits each dialog with a lock of the table.")
 		wantGolden(t, "healthy.txt", withoutVariables(report, k.Dir))
 
 		report, up = checked(t, Users{Current: alice}, "-u", k.JSONRPCURL(), "--kamailio.sip-probe=auto", "--kamailio.htable-keys=calls=>x")
@@ -191,4 +199,25 @@ func TestHangingServer(t *testing.T) {
 			t.Errorf("%s: the check took %v", name, took)
 		}
 	}
+}
+
+// TestTimeIsOver has a server that replies to each method once. The check cannot measure them all.
+func TestTimeIsOver(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	called := map[string]bool{}
+	server := binrpctest.NewServer(func(ctx context.Context, call rpc.Call) ([]any, error) {
+		mu.Lock()
+		again := called[call.Method]
+		called[call.Method] = true
+		mu.Unlock()
+		if again {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return []any{rpc.Members{{Name: "uptime", Value: 5}, {Name: "total", Value: 5}}}, nil
+	})
+	defer server.Close()
+	report, up := checked(t, Users{Current: alice}, "-u", server.URI, "-t", "2s", "-m", "core.uptime,sl.stats,tm.stats,mqueue.get_sizes")
+	contains(t, report, up, true, "Not measured, because the time was over: ", "tm.stats")
 }

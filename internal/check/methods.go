@@ -117,8 +117,7 @@ func (m *moduleFacts) addUncalled(s *section, f *facts) {
 		case c.Setting != "":
 			s.add(note, fmt.Sprintf("%s is not called: it needs %s, which names what to read.", c.Method, nameOf(c.Setting)))
 		case !c.Auto:
-			known, _ := rpcmethods.Lookup(c.Method) // TestWhyNotInAuto checks that it has a note
-			costly = append(costly, line{note, fmt.Sprintf("%s is not called: %s.", c.Method, known.Note)})
+			costly = append(costly, line{note, fmt.Sprintf("%s is not called: %s.", c.Method, whyCostly(c))})
 		default:
 			unnamed = append(unnamed, c.Method)
 		}
@@ -130,9 +129,17 @@ func (m *moduleFacts) addUncalled(s *section, f *facts) {
 		s.add(note, fmt.Sprintf("Not called, because %s does not have them: %s", nameOf("methods"), strings.Join(unnamed, ", ")))
 	}
 	if len(costly) > 0 {
-		s.add(note, "auto does not call these methods, whose cost can grow with the traffic. "+capital(nameOf("methods"))+" can name them:")
+		s.add(note, "auto does not call these methods, which cost Kamailio more. "+capital(nameOf("methods"))+" can name them:")
 		s.lines = append(s.lines, costly...)
 	}
+}
+
+// whyCostly returns why auto does not call a method, or what its metrics are if the table of methods does not have the reason.
+func whyCostly(c *collector.Collector) string {
+	if known, _ := rpcmethods.Lookup(c.Method); known.Note != "" {
+		return known.Note
+	}
+	return "it has the " + strings.TrimPrefix(c.Help, "the ")
 }
 
 // uncalled returns the collectors of the methods that Kamailio has and that were not called.

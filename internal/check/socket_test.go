@@ -61,7 +61,7 @@ func TestServiceUser(t *testing.T) {
 		"in the group":     {Users{root, &User{"kamailio_exporter", 11, []int{20}}}, "kamailio_exporter, the user of the packaged service, may connect to it.", false},
 		"in another group": {Users{root, &User{"kamailio_exporter", 11, []int{11}}}, "may not connect to it: its mode does not let kamailio_exporter connect.", true},
 		"no service":       {Users{root, nil}, "root may connect to every socket. Run the check as the user that the exporter has, too", false},
-		"the same user":    {Users{User{"kamailio_exporter", 11, []int{20}}, &User{"kamailio_exporter", 11, []int{20}}}, "kamailio_exporter, who runs this check, may connect to it.", false},
+		"the same user":    {Users{User{"kamailio_exporter", 11, []int{99}}, &User{"kamailio_exporter", 11, []int{99}}}, "kamailio_exporter, who runs this check, may connect to it.", false},
 	} {
 		f := &facts{
 			target:  &config.Target{URI: dial.Target{Protocol: dial.BINRPC, Network: "unix", Address: "/run/kamailio/kamailio_ctl"}, Modules: []*config.Module{{}}},
@@ -127,7 +127,15 @@ func TestLookAtSocket(t *testing.T) {
 	if s.err != nil || !s.isSocket() || !s.owned || s.owner.UID != os.Getuid() || s.parents[0].path != "/" || s.parents[len(s.parents)-1].path != dir {
 		t.Errorf("the socket is %+v", s)
 	}
-	if s := at(dir + "/nosuch"); s.err == nil || !slices.Contains(s.others, dir+"/ctl") {
+	if err := os.Symlink("ctl", filepath.Join(dir, "same")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = at(dir + "/nosuch")
+	s.others = slices.DeleteFunc(s.others, func(path string) bool { return filepath.Dir(path) != dir }) // those of this machine
+	if s.err == nil || !slices.Equal(s.others, []string{dir + "/ctl"}) {
 		t.Errorf("without a socket: %+v", s)
 	}
 	if s := at(dir); s.isSocket() || s.err != nil {

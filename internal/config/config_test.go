@@ -180,3 +180,15 @@ func TestHTTPConfigFile(t *testing.T) {
 		t.Errorf("the request has user %q, password %q", user, password)
 	}
 }
+
+// TestOrigin has a URI of a flag and the default.
+func TestOrigin(t *testing.T) {
+	for want, args := range map[string][]string{
+		"--kamailio.scrape-uri":                {"-u", "unix:/a"},
+		"the default of --kamailio.scrape-uri": nil,
+	} {
+		if _, targets, err := ParseCheck(args); err != nil || len(targets) != 1 || targets[0].Origin != want {
+			t.Errorf("%q: %v, %v, want %s", args, targets, err, want)
+		}
+	}
+}
