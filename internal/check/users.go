@@ -33,14 +33,23 @@ type User struct {
 // UsersOfHost returns the users of this process and of the packaged service.
 func UsersOfHost() Users {
 	groups, _ := os.Getgroups() // without them, the user is in the effective group only
-	users := Users{Current: User{Name: strconv.Itoa(os.Geteuid()), UID: os.Geteuid(), Groups: append(groups, os.Getegid())}}
-	if u, err := user.LookupId(users.Current.Name); err == nil {
-		users.Current.Name = u.Username
-	}
+	users := Users{Current: User{Name: currentName(), UID: os.Geteuid(), Groups: append(groups, os.Getegid())}}
 	if u, err := user.Lookup(serviceUser); err == nil {
 		users.Service = userOf(u)
 	}
 	return users
+}
+
+// currentName returns the name of the effective user, or the number if there is no name.
+func currentName() string {
+	uid := strconv.Itoa(os.Geteuid())
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	if u, err := user.Current(); err == nil { // without numbers of users, as on Windows
+		return u.Username
+	}
+	return uid
 }
 
 // userOf returns a user with the numbers of its groups, nil if it has no number.
