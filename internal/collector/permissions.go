@@ -11,8 +11,9 @@ import (
 // and rpc.c; the same in 5.6, 6.0 and 6.1. The methods send whole tables, about
 // 65 to 100 bytes for each row, so none is used by default. The number of subnets
 // is limited by max_subnets, 512 by default; the other tables are not limited.
-// Trusted sources and domain names are one struct each, so ctl sends at most 482
-// and 315 of them with its default buffers, and a fault for more.
+// Trusted sources and domain names are one struct each, and addresses one record
+// each. With its default buffers ctl sends at most 482, 315 and 16,384 of them, and
+// a fault for more.
 
 var (
 	permissionsAddresses = gauge("kamailio_permissions_addresses",
