@@ -78,6 +78,11 @@ func fetch(ctx context.Context) error {
 		}
 		fmt.Printf("%s (%.1f s)\n", path, time.Since(begin).Seconds())
 	}
+	dir, err := lab.FetchBrowser(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println(dir)
 	return nil
 }
 
