@@ -3,7 +3,6 @@ package metric
 import (
 	"bytes"
 	"hash/maphash"
-	"iter"
 	"math"
 	"strings"
 	"unicode/utf8"
@@ -122,42 +121,40 @@ var unescaper = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\"`, `"`)
 
 // values returns the values of a label set. names are its names.
 func (t *labelTable) values(id labelID, names []string) []string {
-	values := make([]string, 0, len(names))
-	for value := range t.escaped(id, names) {
-		values = append(values, unescaper.Replace(string(value)))
+	text := string(t.texts[id])
+	values := make([]string, len(names))
+	for i, name := range names {
+		text = text[len(`{`)+len(name)+len(`="`):]
+		end := 0
+		for text[end] != '"' {
+			if text[end] == '\\' {
+				end++
+			}
+			end++
+		}
+		values[i] = unescaper.Replace(text[:end])
+		text = text[end+len(`"`):]
 	}
 	return values
 }
 
-// has reports whether a label of a label set has this value, which needs no escaping. names are the names of the set.
-func (t *labelTable) has(id labelID, names []string, label, value string) bool {
-	i := 0
-	for text := range t.escaped(id, names) {
-		if names[i] == label {
-			return string(text) == value
-		}
-		i++
-	}
-	return false
-}
+// Pair is a label with its value, for [Family.Has].
+type Pair []byte
 
-// escaped yields the escaped values of a label set. names are its names.
-func (t *labelTable) escaped(id labelID, names []string) iter.Seq[[]byte] {
-	return func(yield func([]byte) bool) {
-		text := t.texts[id]
-		for _, name := range names {
-			text = text[len(`{`)+len(name)+len(`="`):]
-			end := 0
-			for text[end] != '"' {
-				if text[end] == '\\' {
-					end++
-				}
-				end++
-			}
-			if !yield(text[:end]) {
-				return
-			}
-			text = text[end+len(`"`):]
+// NewPair returns a label with its value. The value must not be empty, and must have letters, digits and underscores only.
+func NewPair(label, value string) Pair { return Pair(label + `="` + value + `"`) }
+
+// isIn reports whether the text of a label set has the pair. The value of another label cannot look like it: a quote in a value has
+// a backslash before it, and after the end of a value is a comma or a brace.
+func (p Pair) isIn(text []byte) bool {
+	for {
+		at := bytes.Index(text, p)
+		if at <= 0 {
+			return false
 		}
+		if text[at-1] == '{' || text[at-1] == ',' {
+			return true
+		}
+		text = text[at+1:]
 	}
 }

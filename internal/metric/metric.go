@@ -73,10 +73,8 @@ func (f *Family) Sample(i int) (float64, []string) {
 // Value returns the value of sample i. Unlike Sample, it allocates nothing.
 func (f *Family) Value(i int) float64 { return f.samples[i].value }
 
-// Has reports whether a label of sample i has this value. The value must not need escaping. Unlike Sample, Has allocates nothing.
-func (f *Family) Has(i int, label, value string) bool {
-	return f.labels.has(f.samples[i].labels, f.Desc.Labels, label, value)
-}
+// Has reports whether sample i has a label with its value. Unlike Sample, it allocates nothing.
+func (f *Family) Has(i int, pair Pair) bool { return pair.isIn(f.labels.texts[f.samples[i].labels]) }
 
 // Collector returns the name of the collector that added the first sample, "" for the exporter itself.
 func (f *Family) Collector() string { return f.collector }

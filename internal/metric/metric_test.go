@@ -224,13 +224,14 @@ func TestDropLegacy(t *testing.T) {
 func TestHas(t *testing.T) {
 	s := NewSet()
 	w := s.Writer("c", 0)
-	desc := &Desc{Name: "a", Labels: []string{"uri", "y"}}
-	w.Add(desc, 1, `,y="1`, "2")
-	w.Add(desc, 1, `a",y=`, "1")
+	desc := &Desc{Name: "a", Labels: []string{"uri", "xy", "y"}}
+	for _, uri := range []string{`,y="1"`, `a",y=`, `,y="1`, `\",y="1"`, ",y=", "{y=", `,y=\`, ",y=\n1"} {
+		w.Add(desc, 1, uri, "1", "2")
+	}
 	for family := range s.All() {
-		for i, want := range []string{"2", "1"} {
-			if !family.Has(i, "y", want) || family.Has(i, "y", "12") || family.Has(i, "y", "") || family.Has(i, "uri", "a") || family.Has(i, "x", "1") {
-				t.Errorf("sample %d", i)
+		for i := range family.Len() {
+			if _, values := family.Sample(i); !family.Has(i, NewPair("y", "2")) || !family.Has(i, NewPair("xy", "1")) || family.Has(i, NewPair("y", "1")) {
+				t.Errorf("labels %q", values)
 			}
 		}
 		if family.Collector() != "c" || family.Value(1) != 1 {

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
@@ -42,6 +41,11 @@ type Traffic struct {
 	Replies [6]float64
 }
 
+// Known reports whether the poll has any of the numbers.
+func (t Traffic) Known() bool {
+	return !math.IsNaN(t.Calls) || !math.IsNaN(t.Requests) || slices.ContainsFunc(t.Replies[:], func(v float64) bool { return !math.IsNaN(v) })
+}
+
 // Summary is the state of a target after its last poll.
 type Summary struct {
 	// Polled reports whether a poll has ended. If not, the other fields are zero.
@@ -60,6 +64,8 @@ type Summary struct {
 	Methods int
 	// SIP is the number of SIP sockets that do not respond.
 	SIP int
+	// Failing is the time since which a method or a SIP socket fails, the earliest one if there are several. It is zero if none does.
+	Failing time.Time
 	// Peers is the number of gateways, registrations, proxies and nodes that are not up.
 	Peers int
 	// Version is the version of Kamailio when it was last up, "" if it is not known. It is text of the server.
@@ -177,11 +183,18 @@ func (h *history) add(p *poll, set *metric.Set, all summary, reason string) {
 func countSeries(set *metric.Set, poll *Poll) map[string]int {
 	poll.Traffic = noTraffic
 	series := map[string]int{}
+	var collector string // most families have the collector of the one before
+	length := 0
 	for family := range set.All() {
+		if family.Collector() != collector {
+			series[collector] += length
+			collector, length = family.Collector(), 0
+		}
+		length += family.Len()
 		poll.Series += family.Len()
-		series[family.Collector()] += family.Len()
 		poll.Traffic.add(family)
 	}
+	series[collector] += length
 	for _, family := range set.Merged() {
 		poll.Series += len(family.GetMetric())
 		series[pageCollector] += len(family.GetMetric())
@@ -192,15 +205,21 @@ func countSeries(set *metric.Set, poll *Poll) map[string]int {
 // noTraffic has no numbers.
 var noTraffic = Traffic{math.NaN(), math.NaN(), [6]float64{math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN(), math.NaN()}}
 
-// classes are the classes of replies.
-var classes = [6]string{"1xx", "2xx", "3xx", "4xx", "5xx", "6xx"}
+// Labels of the numbers of Traffic.
+var (
+	active  = metric.NewPair("state", "active")
+	classes = [6]metric.Pair{
+		metric.NewPair("class", "1xx"), metric.NewPair("class", "2xx"), metric.NewPair("class", "3xx"),
+		metric.NewPair("class", "4xx"), metric.NewPair("class", "5xx"), metric.NewPair("class", "6xx"),
+	}
+)
 
 // add sets the numbers that a family has.
 func (t *Traffic) add(f *metric.Family) {
 	switch f.Desc.Name {
 	case "kamailio_dialog_dialogs":
 		for i := range f.Len() {
-			if f.Has(i, "state", "active") {
+			if f.Has(i, active) {
 				t.Calls = f.Value(i)
 			}
 		}
@@ -211,8 +230,8 @@ func (t *Traffic) add(f *metric.Family) {
 		}
 	case "kamailio_core_received_replies_total":
 		for i := range f.Len() {
-			for class, name := range classes {
-				if f.Has(i, "class", name) {
+			for class, pair := range classes {
+				if f.Has(i, pair) {
 					t.Replies[class] = f.Value(i)
 				}
 			}
@@ -344,16 +363,18 @@ var peers = []string{
 // summarize sets the numbers of the summary. The caller holds mu.
 func (h *history) summarize() {
 	s := &h.summary
-	s.Methods, s.SIP, s.Peers = 0, 0, 0
+	s.Methods, s.SIP, s.Failing, s.Peers = 0, 0, time.Time{}, 0
 	for _, m := range h.modules {
 		for _, method := range m.methods {
 			if method.Failing {
 				s.Methods++
+				s.addFailing(method.Since)
 			}
 		}
 		for _, socket := range m.sip {
 			if socket.Failure != "" {
 				s.SIP++
+				s.addFailing(socket.Since)
 			}
 		}
 	}
@@ -361,11 +382,23 @@ func (h *history) summarize() {
 	for _, name := range peers {
 		s.Peers += families[name].Count
 	}
+	if _, ok := families[peers[0]]; !ok { // the short form of dispatcher.list
+		for _, row := range families["kamailio_dispatcher_set_destinations"].Rows {
+			s.Peers += int(row.Value)
+		}
+	}
 	if rows := families["kamailio_build_info"]; len(rows.Rows) > 0 {
 		s.Version = rows.Text(rows.Rows[0], "version")
 	}
 	if rows := families["kamailio_start_time_seconds"]; len(rows.Rows) > 0 {
 		s.Started = time.UnixMilli(int64(rows.Rows[0].Value * 1000))
+	}
+}
+
+// addFailing adds a failure since some time.
+func (s *Summary) addFailing(since time.Time) {
+	if s.Failing.IsZero() || since.Before(s.Failing) {
+		s.Failing = since
 	}
 }
 
@@ -385,9 +418,6 @@ func (h *history) families() (families map[string]Rows, taken time.Time) {
 	}
 	return families, taken
 }
-
-// Config returns the configuration of the target. It must not be changed.
-func (t *Target) Config() *config.Target { return t.cfg }
 
 // Summary returns the state after the last poll.
 func (t *Target) Summary() Summary {

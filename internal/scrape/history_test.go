@@ -53,7 +53,7 @@ func TestHistory(t *testing.T) {
 		step(fault)
 		d := target.Status()
 		sl := d.Methods[1]
-		if !d.Summary.Up || d.Summary.Since != start || d.Summary.Methods != 1 || d.Summary.Module != "fast" || sl.Name != "sl.stats" || !sl.Failing ||
+		if !d.Summary.Up || d.Summary.Since != start || d.Summary.Methods != 1 || d.Summary.Failing != sl.Since || d.Summary.Module != "fast" || sl.Name != "sl.stats" || !sl.Failing ||
 			sl.Since != start.Add(time.Minute) || sl.Failed != start.Add(2*time.Minute) || !strings.Contains(sl.Error, "out of memory") || sl.Series != 0 {
 			t.Errorf("a method fails: %+v, method %+v", d.Summary, sl)
 		}
@@ -67,7 +67,7 @@ func TestHistory(t *testing.T) {
 		step(nil)
 		pollOnce(t, selected(t, target, "slow"))
 		d = target.Status()
-		if s := d.Summary; !s.Up || s.Since != start.Add(4*time.Minute) || s.Methods != 0 || s.Module != "slow" || len(d.Methods) != 3 {
+		if s := d.Summary; !s.Up || !s.Failing.IsZero() || s.Since != start.Add(4*time.Minute) || s.Methods != 0 || s.Module != "slow" || len(d.Methods) != 3 {
 			t.Errorf("up again: %+v, methods %+v", s, d.Methods)
 		}
 		if sl := d.Methods[1]; sl.Failing || sl.Since != start.Add(4*time.Minute) || sl.Failed != start.Add(3*time.Minute) || !strings.Contains(sl.Error, "refused") {

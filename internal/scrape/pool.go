@@ -3,6 +3,7 @@ package scrape
 import (
 	"context"
 	"errors"
+	"iter"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -61,6 +62,22 @@ func (p *Pool) Target(name string) *Target { return p.current.Load().named[name]
 // Configs returns the configurations of the targets with a name, in the order of the configuration file. They must not be
 // changed.
 func (p *Pool) Configs() []*config.Target { return p.current.Load().configs }
+
+// All yields all targets with their configurations. The one without a name is the first, the others are in the order of the
+// configuration file. The labels of a configuration may be newer than those with which its target was made.
+func (p *Pool) All() iter.Seq2[*config.Target, *Target] {
+	return func(yield func(*config.Target, *Target) bool) {
+		current := p.current.Load()
+		if current.unnamed != nil && !yield(current.unnamed.cfg, current.unnamed) {
+			return
+		}
+		for _, cfg := range current.configs {
+			if !yield(cfg, current.named[cfg.Name]) {
+				return
+			}
+		}
+	}
+}
 
 // Len returns the number of targets.
 func (p *Pool) Len() int { return len(p.current.Load().all()) }

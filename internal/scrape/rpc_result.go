@@ -39,7 +39,9 @@ func (r *rpcResult) AddTo(set *metric.Set) summary {
 				failures.of(j.inTime()[0].Err) // without the collector
 			}
 		default:
-			before, used.took = r.addJob(set, j, before, failures)
+			if before, used.took = r.addJob(set, j, before, failures); !j.answered() {
+				used.took = 0 // of the collector only
+			}
 		}
 		all.polled = append(all.polled, used)
 	}

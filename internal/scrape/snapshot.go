@@ -84,17 +84,28 @@ func isZero(f *metric.Family, i int) bool { return f.Value(i) == 0 }
 // isStateExcept returns the condition that a sample is the one of the present state, which is none of these. It is for families
 // with a sample for each state.
 func isStateExcept(states ...string) func(f *metric.Family, i int) bool {
-	return func(f *metric.Family, i int) bool { return f.Value(i) == 1 && !hasState(f, i, states) }
+	pairs := statePairs(states)
+	return func(f *metric.Family, i int) bool { return f.Value(i) == 1 && !hasOne(f, i, pairs) }
 }
 
 // isNumberExcept returns the condition that the number of another state is positive. It is for families with a number for each
 // state.
 func isNumberExcept(states ...string) func(f *metric.Family, i int) bool {
-	return func(f *metric.Family, i int) bool { return f.Value(i) > 0 && !hasState(f, i, states) }
+	pairs := statePairs(states)
+	return func(f *metric.Family, i int) bool { return f.Value(i) > 0 && !hasOne(f, i, pairs) }
 }
 
-func hasState(f *metric.Family, i int, states []string) bool {
-	return slices.ContainsFunc(states, func(state string) bool { return f.Has(i, "state", state) })
+func statePairs(states []string) []metric.Pair {
+	var pairs []metric.Pair
+	for _, state := range states {
+		pairs = append(pairs, metric.NewPair("state", state))
+	}
+	return pairs
+}
+
+// hasOne reports whether a sample has one of the labels.
+func hasOne(f *metric.Family, i int, pairs []metric.Pair) bool {
+	return slices.ContainsFunc(pairs, func(pair metric.Pair) bool { return f.Has(i, pair) })
 }
 
 // snapshot has the samples of a poll that the status page shows, by family.
