@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	pathlib "path"
+	"slices"
 	"strings"
 )
 
@@ -64,8 +65,8 @@ func checkPagePath(path string) error {
 	if err := checkPath(path); err != nil {
 		return err
 	}
-	if strings.HasPrefix(path, "/-/") || path == "/probe" || path == "/sd" {
-		return fmt.Errorf("the path %q is that of another page: it must not be /probe, /sd or start with /-/", path)
+	if strings.HasPrefix(path, "/-/") || strings.HasPrefix(path, "/status/") || slices.Contains([]string{"/probe", "/sd", "/style.css"}, path) {
+		return fmt.Errorf("the path %q is that of another page: it must not be /probe, /sd, /style.css or start with /-/ or /status/", path)
 	}
 	return nil
 }

@@ -57,7 +57,13 @@ func (l *logText) String() string {
 // newFleet starts an exporter with the content of a configuration file.
 func newFleet(t *testing.T, content string, args ...string) *fleet {
 	t.Helper()
-	f := &fleet{file: filepath.Join(t.TempDir(), "kamailio_exporter.yml"), log: &logText{}, t: t}
+	return newFleetIn(t, t.TempDir(), content, args...)
+}
+
+// newFleetIn is like newFleet with the directory of the configuration file.
+func newFleetIn(t *testing.T, dir, content string, args ...string) *fleet {
+	t.Helper()
+	f := &fleet{file: filepath.Join(dir, "kamailio_exporter.yml"), log: &logText{}, t: t}
 	f.write(content)
 	load := func() (*config.Config, error) {
 		return config.Parse(append([]string{"--config.file", f.file}, args...))
@@ -450,7 +456,7 @@ targets:
 - {name: a, uri: "%s/RPC", auth: noc, xhttp_prom_url: "%s/metrics", xhttp_prom_auth: page}
 `, token, kamailio.URL, kamailio.URL), "--config.expand-environment", "--web.enable-lifecycle")
 	text := f.want("/probe?target=a&debug=true", 200, "Auth: noc\n", "auth of target a") +
-		f.want("/probe?target=a", 200, "kamailio_up 0\n") + f.want("/sd", 200) + f.want("/metrics", 200) + f.want("/", 200) +
+		f.want("/probe?target=a", 200, "kamailio_up 0\n") + f.want("/sd", 200) + f.want("/metrics", 200) + f.want("/", 200, "401") + f.want("/status/", 200, "the credentials were refused") +
 		f.want("/probe?target=b", 400) + f.log.String() + fmt.Sprintf("%+v", f.pool.Configs()[0])
 	f.write("auths: {noc: {basic_auth: {username: [], password: " + password + "}, bearer_token: " + token + "}}\n")
 	err := f.handler.Reload(t.Context())

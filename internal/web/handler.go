@@ -1,4 +1,4 @@
-// Package web serves the exporter's pages: the metrics, the landing page, and
+// Package web serves the exporter's pages: the metrics, the status pages, and
 // the health check.
 package web
 
@@ -14,8 +14,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	versioncollector "github.com/prometheus/client_golang/prometheus/collectors/version"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/prometheus/common/version"
-	toolkit "github.com/prometheus/exporter-toolkit/web"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
@@ -50,13 +48,7 @@ func NewHandler(cfg *config.Config, pool *scrape.Pool, load func() (*config.Conf
 	if prefix != "" {
 		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
 	}
-	if cfg.Web.TelemetryPath != "/" {
-		landing, err := newLandingPage(cfg)
-		if err != nil {
-			return nil, err
-		}
-		mux.Handle("GET "+prefix+"/{$}", withHTMLHeaders(landing))
-	}
+	newStatusPages(cfg, pool, logger).addTo(mux)
 	h.Handler = withNosniff(refuseBodies(mux))
 	return h, nil
 }
@@ -126,39 +118,10 @@ func (h *Handler) addChecks(mux *http.ServeMux, cfg config.Web) {
 	mux.Handle("POST "+cfg.RoutePrefix+reloadPath, reload)
 }
 
-// newLandingPage returns the handler of the landing page. Its links are relative to its
-// own path, so that they work behind any proxy.
-func newLandingPage(cfg *config.Config) (http.Handler, error) {
-	const here = "./"
-	links := []toolkit.LandingLinks{
-		{Address: cfg.Web.TelemetryPath, Text: "Metrics"},
-		{Address: healthPath, Text: "Health", Description: "status 200 while the exporter is running"},
-	}
-	if cfg.File != "" {
-		links = append(links, toolkit.LandingLinks{Address: discoveryPath, Text: "Targets", Description: "for Prometheus' http_sd_configs"})
-	}
-	page, err := toolkit.NewLandingPage(toolkit.LandingConfig{
-		RoutePrefix: here,
-		Name:        "Kamailio exporter",
-		Description: "Prometheus exporter for the Kamailio SIP server",
-		Version:     version.Info(),
-		Profiling:   "false",
-		Links:       links,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make the landing page: %w", err)
-	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		r = r.Clone(r.Context())
-		r.URL.Path = here // the page accepts requests for its RoutePrefix only
-		page.ServeHTTP(w, r)
-	}), nil
-}
-
-// The values of security headers. The landing page contains its style sheet and loads nothing.
+// The values of security headers. The status pages load their style sheet only.
 var (
 	nosniff       = []string{"nosniff"}
-	contentPolicy = []string{"default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"}
+	contentPolicy = []string{"default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"}
 	frameOptions  = []string{"DENY"}
 	noReferrer    = []string{"no-referrer"}
 )

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"html"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +20,7 @@ func handlerAt(t *testing.T, prefix, telemetryPath string) http.Handler {
 
 var links = regexp.MustCompile(`href="([^"]*)"`)
 
-// TestLinksWorkBehindProxies follows the links of the landing page as a browser does: without a proxy, behind one that keeps
+// TestLinksWorkBehindProxies follows the links of the status page as a browser does: without a proxy, behind one that keeps
 // the prefix, and behind one that removes it.
 func TestLinksWorkBehindProxies(t *testing.T) {
 	for _, test := range []struct{ name, prefix, telemetryPath, public string }{
@@ -49,25 +50,39 @@ func TestLinksWorkBehindProxies(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer response.Body.Close()
-			landing, err := io.ReadAll(response.Body)
+			text, err := io.ReadAll(response.Body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			pages := links.FindAllSubmatch(landing, -1)
-			if len(pages) != 2 {
-				t.Fatalf("links %q in %s", pages, landing)
-			}
-			for i, want := range []string{"kamailio_up 0", "Healthy"} {
-				link, err := response.Request.URL.Parse(string(pages[i][1]))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if status, body := get(t, http.DefaultClient, link.String()); status != http.StatusOK || !strings.Contains(body, want) {
-					t.Errorf("%s: status %d, %s", link, status, body)
+			found := checkLinks(t, response.Request.URL, string(text))
+			for _, want := range []string{"--back:", "kamailio_up 0", "Healthy"} {
+				if !strings.Contains(found, want) {
+					t.Errorf("no link leads to a page with %q, the pages are\n%s", want, found)
 				}
 			}
 		})
 	}
+}
+
+// checkLinks follows the relative links of a page, and returns the text of all pages.
+func checkLinks(t *testing.T, from *url.URL, text string) string {
+	t.Helper()
+	var all strings.Builder
+	for _, match := range links.FindAllStringSubmatch(text, -1) {
+		link, err := from.Parse(html.UnescapeString(match[1]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if link.Host != from.Host {
+			continue // the documentation
+		}
+		status, body := get(t, http.DefaultClient, link.String())
+		if status != http.StatusOK {
+			t.Errorf("%s: status %d, %s", link, status, body)
+		}
+		all.WriteString(body)
+	}
+	return all.String()
 }
 
 // TestPagesAreOnlyBehindThePrefix requests the paths that the pages have without a prefix.
@@ -81,8 +96,8 @@ func TestPagesAreOnlyBehindThePrefix(t *testing.T) {
 	}
 }
 
-// TestMetricsInsteadOfLandingPage has the telemetry path /.
-func TestMetricsInsteadOfLandingPage(t *testing.T) {
+// TestMetricsInsteadOfStatusPage has the telemetry path /.
+func TestMetricsInsteadOfStatusPage(t *testing.T) {
 	server := httptest.NewServer(handlerAt(t, "/kamailio", "/"))
 	defer server.Close()
 	for _, path := range []string{"/", "/kamailio/"} {
@@ -90,15 +105,21 @@ func TestMetricsInsteadOfLandingPage(t *testing.T) {
 			t.Errorf("%s: status %d, %s", path, status, body)
 		}
 	}
+	status, body := get(t, http.DefaultClient, server.URL+"/kamailio/status/")
+	if status != http.StatusOK || !strings.Contains(body, "<h1>Targets</h1>") {
+		t.Errorf("status page: status %d, %s", status, body)
+	}
 }
 
 // TestSecurityHeaders checks all kinds of responses.
 func TestSecurityHeaders(t *testing.T) {
 	server := httptest.NewServer(handlerAt(t, "/kamailio", "/metrics"))
 	defer server.Close()
-	html := 0
+	pages := 0
 	for _, test := range []struct{ method, path, body string }{
 		{http.MethodGet, "/kamailio/", ""},
+		{http.MethodGet, "/kamailio/status/", ""},
+		{http.MethodGet, "/kamailio/status/-", ""},
 		{http.MethodGet, "/kamailio/metrics", ""},
 		{http.MethodHead, "/kamailio/metrics", ""},
 		{http.MethodGet, "/kamailio/-/healthy", ""},
@@ -118,10 +139,10 @@ func TestSecurityHeaders(t *testing.T) {
 		response.Body.Close()
 		wanted := map[string]string{"X-Content-Type-Options": "nosniff"}
 		if strings.HasPrefix(response.Header.Get("Content-Type"), "text/html") && response.StatusCode == http.StatusOK {
-			wanted["Content-Security-Policy"] = "default-src 'none'; "
+			wanted["Content-Security-Policy"] = "default-src 'none'; style-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 			wanted["X-Frame-Options"] = "DENY"
 			wanted["Referrer-Policy"] = "no-referrer"
-			html++
+			pages++
 		}
 		for name, want := range wanted {
 			if got := response.Header.Values(name); len(got) != 1 || !strings.HasPrefix(got[0], want) {
@@ -129,8 +150,8 @@ func TestSecurityHeaders(t *testing.T) {
 			}
 		}
 	}
-	if html != 1 {
-		t.Errorf("%d pages are HTML, want the landing page", html)
+	if pages != 3 {
+		t.Errorf("%d pages are HTML, want the three status pages", pages)
 	}
 }
 
