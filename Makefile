@@ -82,6 +82,10 @@ bench-docs: ## run make bench, and write the table to docs/performance.md
 	@test -f bin/bench.md
 	sed -i -e '/^<!-- bench -->/,/^<!-- \/bench -->/{//!d}' -e '/^<!-- bench -->/r bin/bench.md' docs/performance.md
 
+.PHONY: screenshots
+screenshots: ## make the pictures of the status page in docs/images with a real Kamailio and a headless Chromium
+	go test ./internal/web -count=1 -run TestStatusPagesInBrowser -screenshots $(CURDIR)/docs/images
+
 .PHONY: fetch
 fetch: ## download the Kamailios and tools for the tests into the cache
 	go run ./internal/lab/cmd/lab fetch
