@@ -38,6 +38,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"kamailio.dialog-profiles":     append(all("has an empty name", "", "a,,b"), all("use profile or profile:value", ":x", "trunk:")...),
 	"kamailio.htable-keys":         append(all("has an empty name", "", "a=>b,"), all("use table=>key or table:key", "calls", "=>x", "calls=>", ":")...),
 	"kamailio.shv":                 append(all("has an empty name", "", "a,"), all("use name for $shv(name)", "a\tb")...),
+	"kamailio.kafka-topics":        append(all("has an empty name", "", "a,"), all("use letters, digits, dots, underscores and hyphens", "a b", "ä", strings.Repeat("x", 250))...),
 	"kamailio.sip-probe":           all("sips:host:port for TLS", "", "on", "127.0.0.1:5060", "sip:user@host", "sip:h,", "sip:h;transport=ws"),
 	"kamailio.legacy-series":       {{"false", `the flag takes no value, not "false": use --kamailio.legacy-series or --no-kamailio.legacy-series`}},
 	"kamailio.http-config.file":    {{"/no/such/file", `open /no/such/file`}, {"/", `read /: is a directory`}, {" ", `open  : no such file`}},

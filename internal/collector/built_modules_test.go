@@ -65,6 +65,12 @@ var builtModules = []builtReply{
 		records: []any{"Total messages: 5000000000  Errors: 12"},
 	},
 	{
+		method:   "kafka.stats_topic",
+		source:   "src/modules/kafka/kafka_mod.c",
+		records:  []any{"Topic: cdr  Total messages: 5000000000  Errors: 12"},
+		settings: Settings{KafkaTopics: []string{"cdr"}},
+	},
+	{
 		method:  "peerstate.stats",
 		source:  "src/modules/peerstate/peerstate_mod.c",
 		records: []any{rpc.Members{{Name: "total_peers", Value: 120}, {Name: "incall_peers", Value: 7}, {Name: "registered_peers", Value: 101}}},

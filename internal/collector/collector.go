@@ -91,6 +91,8 @@ type Settings struct {
 	// SharedVariables lists the names of the variables $shv(name) for which pv.shvGet
 	// is called.
 	SharedVariables []string
+	// KafkaTopics lists the topics of Kafka for which kafka.stats_topic is called.
+	KafkaTopics []string
 	// DispatcherSets maps the ids of dispatcher sets, as in the label setid, to the
 	// names that kamailio_dispatcher_set_info has for them.
 	DispatcherSets map[string]string
@@ -159,6 +161,7 @@ var All = []*Collector{
 	sipcaptureStatus,
 	pdbStatus,
 	kafkaStats,
+	kafkaStatsTopic,
 	peerstateStats,
 	scaSubscriptionCount,
 	pikeTop,

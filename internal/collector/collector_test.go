@@ -233,7 +233,7 @@ func TestUnexpectedReplies(t *testing.T) {
 		for _, c := range All {
 			for _, short := range [][]string{nil, {c.Method}} {
 				t.Run(name+"/"+c.Method, func(t *testing.T) {
-					settings := Settings{Short: short, DialogProfiles: []DialogProfile{{"p", "v"}}, HtableKeys: []HtableKey{{"t", "k"}}, SharedVariables: []string{"v"}}
+					settings := Settings{Short: short, DialogProfiles: []DialogProfile{{"p", "v"}}, HtableKeys: []HtableKey{{"t", "k"}}, SharedVariables: []string{"v"}, KafkaTopics: []string{"v"}}
 					set := metric.NewSet()
 					answer := Reply{Call: c.Calls(settings)[0], Reply: reply(t, records...)}
 					if err := c.Collect(set, settings, []Reply{answer}); err != nil && !errors.Is(err, errNothingRead) {

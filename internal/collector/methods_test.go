@@ -10,7 +10,7 @@ import (
 // the traffic, and no collector calls a method that changes something.
 func TestCollectorsOnlyRead(t *testing.T) {
 	settings := Settings{
-		DialogProfiles: []DialogProfile{{Name: "all"}}, HtableKeys: []HtableKey{{Table: "a", Key: "b"}}, SharedVariables: []string{"x"}, StatsGroups: []string{"all"},
+		DialogProfiles: []DialogProfile{{Name: "all"}}, HtableKeys: []HtableKey{{Table: "a", Key: "b"}}, SharedVariables: []string{"x"}, KafkaTopics: []string{"x"}, StatsGroups: []string{"all"},
 	}
 	for _, c := range All {
 		for _, call := range c.Calls(settings) {

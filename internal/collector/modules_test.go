@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -390,5 +391,16 @@ func TestReplyWithoutRecords(t *testing.T) {
 		got, skips := collect(t, c, reply(t))
 		checkSamples(t, got)
 		checkSkips(t, skips)
+	}
+}
+
+func TestParseKafkaTopic(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"cdr": true, "7": true, "acc.failed_2-a": true, strings.Repeat("x", 249): true, strings.Repeat("x", 250): false, "": false, "a b": false, "a\n": false, "ä": false,
+	} {
+		got, err := ParseKafkaTopic(text)
+		if (err == nil) != ok || ok && got != text || !ok && got != "" {
+			t.Errorf("%q: %q, %v", text, got, err)
+		}
 	}
 }

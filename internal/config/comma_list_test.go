@@ -13,6 +13,7 @@ func TestListsMergeRepeatedFlags(t *testing.T) {
 		"--kamailio.dialog-profiles", "all, trunk:carrier1", "--kamailio.dialog-profiles=trunk:carrier2,all",
 		"--kamailio.htable-keys", "calls=>total,calls:total", "--kamailio.htable-keys=a:sip:x",
 		"--kamailio.shv", "maintenance, calls", "--kamailio.shv=calls,7",
+		"--kamailio.kafka-topics", "cdr, acc.failed", "--kamailio.kafka-topics=cdr",
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -28,5 +29,8 @@ func TestListsMergeRepeatedFlags(t *testing.T) {
 	}
 	if variables := []string{"maintenance", "calls", "7"}; !slices.Equal(settings.SharedVariables, variables) {
 		t.Errorf("shared variables %q, want %q", settings.SharedVariables, variables)
+	}
+	if topics := []string{"cdr", "acc.failed"}; !slices.Equal(settings.KafkaTopics, topics) {
+		t.Errorf("topics %q, want %q", settings.KafkaTopics, topics)
 	}
 }

@@ -48,7 +48,7 @@ func TestDefaults(t *testing.T) {
 	}
 	settings := module.Settings
 	if settings.MaxSeries != 100_000 || settings.NoLegacySeries || !slices.Equal(settings.StatsGroups, []string{"script"}) ||
-		len(settings.Short)+len(settings.DialogProfiles)+len(settings.HtableKeys)+len(settings.SharedVariables) > 0 {
+		len(settings.Short)+len(settings.DialogProfiles)+len(settings.HtableKeys)+len(settings.SharedVariables)+len(settings.KafkaTopics) > 0 {
 		t.Errorf("settings %+v", settings)
 	}
 	if level := cfg.Log.Level.String(); level != "info" {
@@ -112,6 +112,7 @@ func TestErrorsNameTheFlag(t *testing.T) {
 		"--kamailio.methods: htable.get needs --kamailio.htable-keys too":                {"-m", "htable.get"},
 		"--kamailio.methods: dlg.profile_get_size needs --kamailio.dialog-profiles too":  {"-m", "auto,dlg.profile_get_size"},
 		"--kamailio.methods: pv.shvGet needs --kamailio.shv too":                         {"-m", "pv.shvGet"},
+		"--kamailio.methods: kafka.stats_topic needs --kamailio.kafka-topics too":        {"-m", "kafka.stats_topic"},
 		"--kamailio.methods: ctl.connections is not answered over JSON-RPC":              {"-m", "ctl.connections", "-u", "http://127.0.0.1/RPC"},
 		`--kamailio.methods: unknown method "nosuch"`:                                    {"-m", "nosuch"},
 		`--kamailio.short: "tm.stats" has no short form`:                                 {"--kamailio.short", "tm.stats"},
@@ -135,7 +136,7 @@ func TestErrorsNameTheFlag(t *testing.T) {
 // TestSettingNamesAreFlags has the keys of all settings that are flags too.
 func TestSettingNamesAreFlags(t *testing.T) {
 	app := App()
-	keys := []string{"uri", "auth", "methods", "timeout", "short", "stats_groups", "dialog_profiles", "htable_keys", "shv", "max_series", "legacy_series", "xhttp_prom_url"}
+	keys := []string{"uri", "auth", "methods", "timeout", "short", "stats_groups", "dialog_profiles", "htable_keys", "shv", "kafka_topics", "max_series", "legacy_series", "xhttp_prom_url"}
 	for _, c := range collector.All {
 		if c.Setting != "" {
 			keys = append(keys, c.Setting)

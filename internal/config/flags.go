@@ -114,6 +114,8 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("KEYS").SetValue(&commaList[collector.HtableKey]{&f.module.Settings.HtableKeys, collector.ParseHtableKey})
 	app.Flag("kamailio.shv", "Shared variables $shv(name) of Kamailio to read, by name.").
 		PlaceHolder("NAMES").SetValue(&commaList[string]{&f.module.Settings.SharedVariables, collector.ParseSharedVariable})
+	app.Flag("kamailio.kafka-topics", "Topics of Kafka whose messages to count.").
+		PlaceHolder("TOPICS").SetValue(&commaList[string]{&f.module.Settings.KafkaTopics, collector.ParseKafkaTopic})
 	app.Flag("kamailio.sip-probe", "SIP sockets to send OPTIONS to: off, auto, or sip: and sips: URIs.").
 		Default(sipOff).SetValue(sipFlag{&f.module.SIP})
 	app.Flag("kamailio.legacy-series", "Show series of v0 to v2 even if a newer one has the same value.").
@@ -137,7 +139,7 @@ func (f *flags) addConfigFlags(app *kingpin.Application) {
 		BoolVar(&f.checkConfig)
 	app.Flag("config.expand-environment", "Allow $NAME for secrets in --config.file.").
 		BoolVar(&f.expandEnvironment)
-	app.Flag("once", "Scrape once, print the metrics, and exit with status 0 if Kamailio replied.").
+	app.Flag("once", "Scrape once, print the metrics, and exit with status 0 or 1.").
 		BoolVar(&f.once)
 	app.Flag("target", "Target of --config.file for --once and check.").
 		PlaceHolder("NAME").StringVar(&f.onceTarget)

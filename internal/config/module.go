@@ -76,6 +76,7 @@ func (l *loader) readModule(key, value node) error {
 		"dialog_profiles": intoList(&module.Settings.DialogProfiles, collector.ParseDialogProfile),
 		"htable_keys":     intoList(&module.Settings.HtableKeys, collector.ParseHtableKey),
 		"shv":             intoList(&module.Settings.SharedVariables, collector.ParseSharedVariable),
+		"kafka_topics":    intoList(&module.Settings.KafkaTopics, collector.ParseKafkaTopic),
 		"dispatcher_sets": intoSets(&module.Settings.DispatcherSets),
 		"max_series":      intoValue(maxSeries(&module)),
 		"legacy_series":   intoBool(&legacy),

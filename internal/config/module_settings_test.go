@@ -52,6 +52,21 @@ func TestSharedVariablesOfAModule(t *testing.T) {
 	checkModuleError(t, "must be a list", "timeout: 1s", `shv: maintenance`)
 }
 
+func TestKafkaTopicsOfAModule(t *testing.T) {
+	module, err := parseModule(t, "methods: [core.uptime]", `kafka_topics: [cdr, "7"]`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := module.Settings.KafkaTopics, []string{"cdr", "7"}; !slices.Equal(got, want) {
+		t.Errorf("topics %q, want %q", got, want)
+	}
+	if got, want := methodsOf(module.Named), []string{"core.uptime", "kafka.stats_topic"}; !slices.Equal(got, want) {
+		t.Errorf("methods %q, want %q", got, want)
+	}
+	checkModuleError(t, `"a b" names no topic of Kafka, use letters, digits, dots, underscores and hyphens`, "kafka_topics:", `- "a b"`)
+	checkModuleError(t, `the list has "a" twice`, "timeout: 1s", `kafka_topics: [a, a]`)
+}
+
 func TestDispatcherSetsOfAModule(t *testing.T) {
 	module, err := parseModule(t, `dispatcher_sets: {0: carriers, 1: "media servers", "2147483647": 7}`)
 	if err != nil {
