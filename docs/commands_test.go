@@ -19,7 +19,7 @@ func TestCommands(t *testing.T) {
 	if _, err := exec.LookPath("curl"); err != nil {
 		t.Skip("SKIPPED: the pages' commands need curl")
 	}
-	k := lab.StartTest(t, lab.Options{})
+	k := lab.StartTest(t, lab.Options{Config: `modparam("pv", "shvset", "maintenance=i:0")`})
 	beside := start(t, "-u", k.URI("unix"))
 	play(t, k, beside)
 	for _, b := range blocks(t, "sh") {

@@ -266,8 +266,8 @@ modparam("pv", "shvset", "word=s:s3cret")
 		k := lab.StartTest(t, lab.Options{Suite: suite, Config: config})
 		for _, uri := range []string{k.URI("unix"), k.JSONRPCURL(), "jsonrpc+unixgram:" + filepath.Join(k.Dir, "kamailio_rpc.sock")} {
 			got, skips, err := live(t, uri, pvShvGet, settings)
-			if err != nil {
-				t.Errorf("%s: %v", uri, err)
+			if want := "pv.shvGet nosuch: Kamailio replied with fault 404: Variable not found"; err == nil || err.Error() != want {
+				t.Errorf("%s: error %v, want %s", uri, err, want)
 			}
 			checkSamples(t, got,
 				`kamailio_shv_value{name="maintenance"} 1`,
