@@ -62,8 +62,8 @@ func nameOf(target *config.Target) string {
 	return target.URI.Redacted()
 }
 
-// resultSection says whether kamailio_up would be 1. down are the names of the targets for which it would not, and refused of those to
-// which only the user of the packaged service may not connect.
+// resultSection says whether kamailio_up would be 1. down are the names of the targets for which it would not, and refused of
+// those to which only the user of the packaged service may not connect.
 func resultSection(targets int, down, refused []string) section {
 	s := section{title: "Result"}
 	switch {

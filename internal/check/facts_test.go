@@ -13,6 +13,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
@@ -161,5 +162,16 @@ func TestOutage(t *testing.T) {
 	f.scrapes[1].whole = scraped{err: scrape.ErrClosed}
 	if got := textOf(t, f.replySection()); !strings.Contains(got, "failed The scrape with module slow failed: the target is closed.\n") {
 		t.Error(got)
+	}
+}
+
+// TestSecondConnection has a Kamailio that replied to the scrape and closes the connection of the check.
+func TestSecondConnection(t *testing.T) {
+	f := factsOf(&serverFacts{version: rpc.Reply{Err: binrpc.ErrClosedUnanswered}, uptime: rpc.Reply{Err: binrpc.ErrClosedUnanswered}})
+	text := continuedLine.Replace(textOf(t, f.replySection()))
+	for _, want := range []string{"ok     Kamailio replies by BINRPC over TCP.\n", "failed A second connection got no reply: ", "change Kamailio closed the connection before it replied: ctl serves at most 128"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
 	}
 }

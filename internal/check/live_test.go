@@ -53,8 +53,8 @@ var (
 	}
 )
 
-// withoutVariables returns a report with placeholders for all that differs between runs or depends on the list of collectors, and without
-// the breaks of long lines.
+// withoutVariables returns a report with placeholders for all that differs between runs or depends on the list of collectors,
+// and without the breaks of long lines.
 func withoutVariables(text, dir string) string {
 	text = continued.ReplaceAllString(text, " $1")
 	text = strings.ReplaceAll(text, dir, "/lab")

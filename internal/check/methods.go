@@ -118,7 +118,7 @@ func (m *moduleFacts) addUncalled(s *section, f *facts) {
 			s.add(note, fmt.Sprintf("%s is not called: it needs %s, which names what to read.", c.Method, nameOf(c.Setting)))
 		case !c.Auto:
 			costly = append(costly, line{note, fmt.Sprintf("%s is not called: %s.", c.Method, whyCostly(c))})
-		default:
+		case !m.module.Auto:
 			unnamed = append(unnamed, c.Method)
 		}
 	}

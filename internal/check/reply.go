@@ -26,9 +26,14 @@ func (f *facts) replySection() section {
 		s.add(note, "The other steps of the check need a reply.")
 		return s
 	}
-	if f.server.first > 0 {
-		s.add(ok, fmt.Sprintf("Kamailio replies by %s over %s. The first reply arrived after %s, the next one after %s.",
-			protocolName(f.target.URI), transportName(f.target.URI), milliseconds(f.server.first), milliseconds(f.server.next)))
+	text := fmt.Sprintf("Kamailio replies by %s over %s.", protocolName(f.target.URI), transportName(f.target.URI))
+	if f.server.next > 0 {
+		text += fmt.Sprintf(" The first reply arrived after %s, the next one after %s.", milliseconds(f.server.first), milliseconds(f.server.next))
+	}
+	s.add(ok, text)
+	if f.server.first == 0 {
+		s.add(failed, fmt.Sprintf("A second connection got no reply: %v.", f.server.version.Err))
+		s.add(change, f.hintOn(f.server.version.Err))
 	}
 	if f.server.version.Err == nil {
 		s.add(note, "Its version is "+strings.TrimSpace(f.server.version.Value.Text())+".")
@@ -109,8 +114,8 @@ func (f *facts) modulesSection() section {
 	return s
 }
 
-// loadedModules returns the names of the loaded Kamailio modules, sorted: those of core.modules, or those that the names of its methods
-// show.
+// loadedModules returns the names of the loaded Kamailio modules, sorted: those of core.modules, or those that the names of its
+// methods show.
 func (f *facts) loadedModules() []string {
 	var loaded []string
 	if f.server.modules.Err == nil {
