@@ -40,6 +40,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"kamailio.shv":                 append(all("has an empty name", "", "a,"), all("use name for $shv(name)", "a\tb")...),
 	"kamailio.kafka-topics":        append(all("has an empty name", "", "a,"), all("use letters, digits, dots, underscores and hyphens", "a b", "ä", strings.Repeat("x", 250))...),
 	"kamailio.sip-probe":           all("sips:host:port for TLS", "", "on", "127.0.0.1:5060", "sip:user@host", "sip:h,", "sip:h;transport=ws"),
+	"kamailio.host":                all("is not one of auto, on, full, off", "", "yes", "ON", "on,full"),
 	"kamailio.legacy-series":       {{"false", `the flag takes no value, not "false": use --kamailio.legacy-series or --no-kamailio.legacy-series`}},
 	"kamailio.http-config.file":    {{"/no/such/file", `open /no/such/file`}, {"/", `read /: is a directory`}, {" ", `open  : no such file`}},
 	"kamailio.xhttp-prom-url":      all("use for example http://127.0.0.1:5060/metrics", "127.0.0.1:5060", "ftp://127.0.0.1/", "http:///metrics", " http://127.0.0.1/metrics", "/metrics", "http://[::1/", "-1"),

@@ -285,7 +285,7 @@ var corePsx = &Collector{
 		count := map[string]float64{}
 		for process := range reply.Value.Rows() {
 			if description, ok := keys(out, process, "DSC"); ok {
-				count[role(description[0])]++
+				count[Role(description[0])]++
 			}
 		}
 		for _, r := range slices.Sorted(maps.Keys(count)) {
@@ -299,12 +299,12 @@ var corePsx = &Collector{
 // brackets, or a number at the end.
 var processDetails = regexp.MustCompile(`( \S+)?=.*$| \(.*$|[ #:_-]+\d+$`)
 
-// role returns the role of a process from its description, so that processes that
+// Role returns the role of a process from its description, so that processes that
 // do the same have the same role. Kamailio's main.c, tcp_main.c and modules that
 // fork make descriptions such as "udp receiver child=0 sock=[::1]:5060", "tcp
 // receiver (generic) child=1", "RTIMER EXEC child=0 timer=ta" and "Async Task
 // Worker - default".
-func role(description string) string {
+func Role(description string) string {
 	return cmp.Or(processDetails.ReplaceAllString(description, ""), description)
 }
 

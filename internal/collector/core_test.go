@@ -143,7 +143,7 @@ func TestRoles(t *testing.T) {
 		" child=1":                                             " child=1",
 	}
 	for description, want := range tests {
-		if got := role(description); got != want {
+		if got := Role(description); got != want {
 			t.Errorf("role of %q is %q, want %q", description, got, want)
 		}
 	}

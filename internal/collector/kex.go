@@ -99,7 +99,7 @@ func collectProcesses(out *metric.Writer, processes rpc.Value) {
 			continue
 		}
 		if description, ok := keys(out, process, "desc"); ok {
-			addNumbers(out, pkgFields, process, []string{entry, role(description[0])})
+			addNumbers(out, pkgFields, process, []string{entry, Role(description[0])})
 		}
 	}
 }
@@ -130,7 +130,7 @@ func collectRoles(out *metric.Writer, processes rpc.Value) {
 		if !ok {
 			continue
 		}
-		r := role(description[0])
+		r := Role(description[0])
 		if roles[r] == nil {
 			roles[r] = map[*pkgRoleField]float64{}
 		}

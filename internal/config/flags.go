@@ -118,6 +118,8 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 		PlaceHolder("TOPICS").SetValue(&commaList[string]{&f.module.Settings.KafkaTopics, collector.ParseKafkaTopic})
 	app.Flag("kamailio.sip-probe", "SIP sockets to send OPTIONS to: off, auto, or sip: and sips: URIs.").
 		Default(sipOff).SetValue(sipFlag{&f.module.SIP})
+	app.Flag("kamailio.host", "Show processes and queues of this host: auto, on, full or off.").
+		Default(string(HostAuto)).SetValue(&f.module.Host)
 	app.Flag("kamailio.legacy-series", "Show series of v0 to v2 even if a newer one has the same value.").
 		Default("true").BoolVar(&f.legacySeries)
 	app.Flag("kamailio.http-config.file", "File with Prometheus' http_config for http:// and https:// URIs.").

@@ -37,6 +37,8 @@ type Module struct {
 	Settings collector.Settings
 	// SIP says which SIP sockets to probe; nil for none.
 	SIP *SIP
+	// Host says whether to read what the exporter's host knows about Kamailio's processes and sockets.
+	Host Host
 
 	fromFlags bool // the settings are those of the flags
 }
@@ -82,6 +84,7 @@ func (l *loader) readModule(key, value node) error {
 		"legacy_series":   intoBool(&legacy),
 		"custom_metrics":  l.intoCustom(&module.Custom),
 		"sip":             readSIP(&module.SIP),
+		"host":            intoValue(&module.Host),
 	}
 	for name, read := range known {
 		known[name] = func(n node) error {

@@ -30,7 +30,7 @@ import (
 type Hint string
 
 // keys are the keys of the settings that hints have.
-var keys = []string{"auth", "methods", "shv", "stats_groups", "timeout", "uri", "xhttp_prom_url"}
+var keys = []string{"auth", "host", "methods", "shv", "stats_groups", "timeout", "uri", "xhttp_prom_url"}
 
 // Text returns the hint with the names of settings that users know, for example flags. name returns the name of a setting for
 // its key.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/host"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
@@ -87,6 +88,12 @@ func TestSettingsOfHintsAreFlags(t *testing.T) {
 		} {
 			hints = append(hints, For(err, target))
 		}
+	}
+	for _, err := range []error{ErrNoUnixSocket, host.ErrOtherNamespace, host.ErrHidden, host.ErrOtherNetwork} {
+		if ForHost(err) == "" {
+			t.Errorf("%v has no hint", err)
+		}
+		hints = append(hints, ForHost(err))
 	}
 	named := map[string]bool{}
 	for _, hint := range hints {

@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -22,6 +23,8 @@ type problemLog struct {
 	budget   lineBudget
 	logged   bool // a problem was logged since the last poll without one
 	unlogged int  // number of problems since then that the budget did not allow to log
+
+	noticed map[string]bool // the texts of notices that were logged
 }
 
 // problemKey identifies a problem: problems of two polls are the same if their keys
@@ -73,6 +76,26 @@ func (l *problemLog) add(problems []problem, answered bool, polled []string) {
 	l.logFresh(fresh, answered)
 	if len(known) == 0 {
 		l.logRecovery()
+	}
+}
+
+// addNotices logs the notices that were not logged before. There are only a few different ones.
+func (l *problemLog) addNotices(notices []notice) {
+	for _, n := range notices {
+		text := n.err.Error()
+		if l.noticed[text] {
+			continue
+		}
+		if l.noticed == nil {
+			l.noticed = map[string]bool{}
+		}
+		l.noticed[text] = true
+		level := slog.LevelInfo
+		if n.asked {
+			level = slog.LevelWarn
+		}
+		l.logger.Log(context.Background(), level, "Some series of Kamailio's host are missing; this is logged once",
+			"target", l.name, "err", text, "hint", n.hint.Text(l.setting))
 	}
 }
 

@@ -102,6 +102,7 @@ func (r *report) conclude(p *poll, results []Result) *metric.Set {
 	p.module.setLastPoll(all.problems, checked, reason)
 	r.count(set, all)
 	p.module.log.add(all.problems, all.answered, checked)
+	p.module.log.addNotices(all.notices)
 	r.addCounters(set, p)
 	r.history.add(p, set, all, reason)
 	return set

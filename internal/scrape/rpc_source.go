@@ -30,6 +30,8 @@ type Client interface {
 	// Connection returns a number that changes with each new connection, or 0 if there is no connection or it does not
 	// show a restart of the server.
 	Connection() uint64
+	// PeerPID returns the PID of the process that listens for the current connection, or 0 if it is not known.
+	PeerPID() int
 }
 
 // rpcSource calls the RPC methods of a target. It decides which methods to call and sends all calls in one batch.

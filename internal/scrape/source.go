@@ -47,6 +47,8 @@ type summary struct {
 	pending []string
 	// sip are the SIP sockets that were probed.
 	sip []sipprobe.Result
+	// notices are the reasons why series are missing that are no failures.
+	notices []notice
 }
 
 // polled is a collector that was used in a poll.
@@ -72,6 +74,14 @@ func (s *summary) add(other summary) {
 	s.polled = append(s.polled, other.polled...)
 	s.pending = append(s.pending, other.pending...)
 	s.sip = append(s.sip, other.sip...)
+	s.notices = append(s.notices, other.notices...)
+}
+
+// notice is the reason why series are missing that not every target can have.
+type notice struct {
+	err   error
+	hint  hint.Hint
+	asked bool // the user asked for the series
 }
 
 // problem is an error with the collectors that failed because of it. It has no collectors if no call could be made.

@@ -75,6 +75,9 @@ func newTarget(client Client, cfg *config.Target, logger *slog.Logger) *Target {
 		if sip := newSIPSource(client, cfg, module, latest); sip != nil {
 			m.sources = append(m.sources, sip)
 		}
+		if host := newHostSource(client, cfg, module); host != nil {
+			m.sources = append(m.sources, host)
+		}
 		t.modules = append(t.modules, m)
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())

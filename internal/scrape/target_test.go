@@ -69,6 +69,8 @@ func (s *script) Connection() uint64 {
 	return s.connection
 }
 
+func (s *script) PeerPID() int { return 0 }
+
 func (s *script) Stream(ctx context.Context, calls ...rpc.Call) iter.Seq2[int, rpc.Reply] {
 	return func(yield func(int, rpc.Reply) bool) {
 		var batch []string
