@@ -84,7 +84,7 @@ func TestMethods(t *testing.T) {
 // descs returns the descriptions of all series by name, except for those of [ownFamilies].
 func descs() map[string]*metric.Desc {
 	all := map[string]*metric.Desc{}
-	for _, desc := range slices.Concat(scrape.Metrics(), scrape.SIPMetrics()) {
+	for _, desc := range slices.Concat(scrape.Metrics(), scrape.SIPMetrics(), scrape.HostMetrics()) {
 		all[desc.Name] = desc
 	}
 	for _, c := range collector.All {
@@ -146,7 +146,7 @@ func TestQuestions(t *testing.T) {
 				}
 				sample := regexp.MustCompile(`(?m)^` + match[1] + `(\{(.*,)?` + regexp.QuoteMeta(match[2]) + `.*\})? `)
 				captured := func(text string) bool { return sample.MatchString(text) }
-				if !slices.ContainsFunc(slices.Concat(scrape.Metrics(), scrape.SIPMetrics()), func(desc *metric.Desc) bool { return desc.Name == match[1] }) &&
+				if !slices.ContainsFunc(slices.Concat(scrape.Metrics(), scrape.SIPMetrics(), scrape.HostMetrics()), func(desc *metric.Desc) bool { return desc.Name == match[1] }) &&
 					!slices.ContainsFunc(slices.Collect(maps.Values(golden)), captured) {
 					t.Errorf("%s: no captured reply has %s", cells[0], match[0])
 				}

@@ -40,6 +40,7 @@ var wrongTypes = map[string]struct{ value, err string }{
 	"time":    {"[]", "must be a text"},
 	"number":  {"[]", "must be a text"},
 	"boolean": {"x", "must be true or false"},
+	"host":    {"x", "is not one of auto, on, full, off"},
 	"version": {"x", "must be one of TLS10, TLS11, TLS12, TLS13"},
 }
 

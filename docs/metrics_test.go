@@ -42,7 +42,7 @@ func TestMetrics(t *testing.T) {
 		"unit":    unit,
 	})
 	page = template.Must(page.ParseFiles("testdata/metrics.md.tmpl"))
-	if err := page.Execute(&got, map[string]any{"Exporter": scrape.Metrics(), "SIP": scrape.SIPMetrics(), "Own": ownFamilies(t), "Sections": sections()}); err != nil {
+	if err := page.Execute(&got, map[string]any{"Exporter": scrape.Metrics(), "SIP": scrape.SIPMetrics(), "Host": scrape.HostMetrics(), "Own": ownFamilies(t), "Sections": sections()}); err != nil {
 		t.Fatal(err)
 	}
 	if *update {

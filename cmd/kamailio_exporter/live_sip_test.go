@@ -252,7 +252,7 @@ func (p page) hasSet(active, inactive float64) bool {
 // moving matches the series that change without SIP messages: those of time, memory,
 // transactions that are kept for some time, media proxies that are not running, and the
 // exporter.
-var moving = regexp.MustCompile(`^(go|process|promhttp|kamailio_(exporter|core_uptime|core_shmmem|shmem|pkg|rtpengine|` +
+var moving = regexp.MustCompile(`^(go|process|promhttp|kamailio_(exporter|core_uptime|core_shmmem|shmem|pkg|process|socket|rtpengine|` +
 	`tm_stats_(current|waiting|freed|delayed_free)|tmx_(active|inuse)))(_|$)`)
 
 // moved returns the changes since an earlier scrape. A missing series counts as 0.

@@ -9,6 +9,8 @@ import (
 var otherNames = []string{
 	"kamailio_up", "kamailio_sip_up", "kamailio_sip_response_seconds", "kamailio_sip_response_code", "kamailio_sip_retransmissions", "kamailio_sip_connect_seconds",
 	"kamailio_sip_handshake_seconds", "kamailio_sip_certificate_expiry_timestamp_seconds", "kamailio_sip_tls_info", "kamailio_sip_failure",
+	"kamailio_process_cpu_seconds_total", "kamailio_process_states", "kamailio_process_resident_anonymous_memory_bytes", "kamailio_process_context_switches_total",
+	"kamailio_socket_receive_queue_bytes", "kamailio_socket_dropped_packets_total", "kamailio_socket_accept_queue",
 }
 
 // ownNames returns the names of all families of the collectors.
