@@ -36,7 +36,7 @@ func FetchBrowser(ctx context.Context) (dir string, err error) {
 }
 
 // browserTimeout is the longest time that Chromium may take for a command. It takes less than a second on an idle machine.
-const browserTimeout = time.Minute
+const browserTimeout = 3 * time.Minute
 
 // Browser is a running Chromium without windows, for a test. Its methods must be called from the goroutine of the test, because
 // they end the test if they fail.

@@ -162,7 +162,7 @@ func (h *history) add(p *poll, set *metric.Set, all summary, reason string) {
 	defer h.mu.Unlock()
 	m := h.module(p.module.Name)
 	m.addProblems(p, all)
-	m.addMethods(p, all, series)
+	failed := m.addMethods(p, all, series)
 	if p.collect == "" {
 		m.addComplete(p, set, all)
 	}
@@ -173,7 +173,7 @@ func (h *history) add(p *poll, set *metric.Set, all summary, reason string) {
 	s.Polled, s.Up, s.Reason, s.Module = true, last.Up, reason, p.module.Name
 	h.summarize()
 	if last.Up {
-		last.Failed = s.Methods + s.SIP
+		last.Failed = failed + countFailed(all.sip)
 	}
 	s.Last = last
 	h.addPoll(last)
@@ -281,8 +281,20 @@ func (m *moduleHistory) addProblems(p *poll, all summary) {
 // errorText returns the text of an error, shortened.
 func errorText(err error) string { return shortened(err.Error(), maxError) }
 
-// addMethods adds the results of the methods of a poll. series has the number of series of each.
-func (m *moduleHistory) addMethods(p *poll, all summary, series map[string]int) {
+// countFailed returns the number of probes that failed.
+func countFailed(probes []sipprobe.Result) int {
+	failed := 0
+	for _, probe := range probes {
+		if probe.Failure != "" {
+			failed++
+		}
+	}
+	return failed
+}
+
+// addMethods adds the results of the methods of a poll, and returns the number of those that failed. series has the number of
+// series of each.
+func (m *moduleHistory) addMethods(p *poll, all summary, series map[string]int) int {
 	for _, used := range all.polled {
 		if used.absent {
 			delete(m.methods, used.collector)
@@ -305,6 +317,7 @@ func (m *moduleHistory) addMethods(p *poll, all summary, series map[string]int) 
 			method.setFailing(noCall || failed[used.collector], p.begun)
 		}
 	}
+	return len(failed)
 }
 
 // addProblem sets the error of the methods that have a problem, and adds them to failed.

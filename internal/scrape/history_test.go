@@ -45,7 +45,7 @@ func TestHistory(t *testing.T) {
 			pollOnce(t, selected(t, target, ""))
 			time.Sleep(time.Minute)
 		}
-		fault := map[string]answer{"core.uptime": uptimeAnswer, "sl.stats": {err: &rpc.Fault{Code: 500, Reason: "out of memory"}}}
+		fault := map[string]answer{"core.uptime": uptimeAnswer, "tm.stats": tmAnswer, "sl.stats": {err: &rpc.Fault{Code: 500, Reason: "out of memory"}}}
 		refused := errors.New("connect: connection refused")
 		dead := map[string]answer{"core.uptime": {err: refused}, "sl.stats": {err: refused}}
 		step(nil)
@@ -53,12 +53,16 @@ func TestHistory(t *testing.T) {
 		step(fault)
 		d := target.Status()
 		sl := d.Methods[1]
-		if !d.Summary.Up || d.Summary.Since != start || d.Summary.Methods != 1 || d.Summary.Failing != sl.Since || d.Summary.Module != "fast" || sl.Name != "sl.stats" || !sl.Failing ||
+		if !d.Summary.Up || d.Summary.Since != start || d.Summary.Methods != 1 || d.Summary.Failing != sl.Since || d.Summary.Module != "fast" || d.Summary.Last.Failed != 1 || sl.Name != "sl.stats" || !sl.Failing ||
 			sl.Since != start.Add(time.Minute) || sl.Failed != start.Add(2*time.Minute) || !strings.Contains(sl.Error, "out of memory") || sl.Series != 0 {
 			t.Errorf("a method fails: %+v, method %+v", d.Summary, sl)
 		}
 		if up := d.Methods[0]; up.Failing || up.Since != start || up.Series == 0 || up.Error != "" {
 			t.Errorf("the method that works: %+v", up)
+		}
+		pollOnce(t, selected(t, target, "slow"))
+		if s := target.Summary(); s.Methods != 1 || s.Last.Failed != 0 {
+			t.Errorf("a poll of another module: %+v", s)
 		}
 		step(dead)
 		if s := target.Summary(); s.Up || s.Since != start.Add(3*time.Minute) || s.Reason == "" || s.Last.Failed != 0 || s.Methods != 2 {
@@ -77,7 +81,7 @@ func TestHistory(t *testing.T) {
 		for _, poll := range target.Polls() {
 			polls = append(polls, fmt.Sprint(poll.Up, poll.Failed))
 		}
-		if got, want := strings.Join(polls, ", "), "true 0, true 1, true 1, false 0, true 0, true 0"; got != want {
+		if got, want := strings.Join(polls, ", "), "true 0, true 1, true 1, true 0, false 0, true 0, true 0"; got != want {
 			t.Errorf("polls %s, want %s", got, want)
 		}
 	})

@@ -27,6 +27,7 @@ func TestStatusPages(t *testing.T) {
 		t.Error("the page has a target that is not down")
 	}
 	f.want("/?name=nosuch", 200, "No target matches the filter")
+	f.want("/?label=%22%3E%3Cscript%3E", 200, `value="&#34;&gt;&lt;script&gt;"`)
 	if style := f.want("/"+status.Site{}.Stylesheet(), 200, "prefers-color-scheme"); style != string(status.Style) {
 		t.Error("another style sheet")
 	}

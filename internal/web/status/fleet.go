@@ -222,7 +222,7 @@ func newRow(t Target, now time.Time) Row {
 		Module:  s.Module,
 		Bars:    bars(t.Polls()),
 	}
-	if s.Peers > 0 {
+	if s.Up && s.Peers > 0 {
 		row.Peers = plural(s.Peers, "peer not up", "peers not up")
 	}
 	if s.Polled {

@@ -246,7 +246,7 @@ func sickStatus() scrape.Status {
 		Methods: []scrape.Method{
 			{Name: "core.uptime", Since: ago(time.Hour), Took: time.Millisecond, Series: 2, Error: "no reply arrived in time", Hint: "raise the timeout", Failed: ago(2 * time.Hour)},
 			{Name: "sl.stats", Failing: true, Since: ago(5 * time.Minute), Error: "fault 500: out of memory", Hint: "give it memory"},
-			{Name: "tm.stats", Failing: true, Since: ago(5 * time.Minute), Error: "fault 500: out of memory", Hint: "give it memory", Skips: map[metric.Reason]int{metric.TooLong: 3}},
+			{Name: "tm.stats", Module: "slow", Failing: true, Since: ago(5 * time.Minute), Error: "fault 500: out of memory", Hint: "give it memory", Skips: map[metric.Reason]int{metric.TooLong: 3}},
 		},
 		SIP: []scrape.SIPSocket{
 			{Result: sipprobe.Result{Socket: sipprobe.Socket{Transport: "tls", Host: "192.0.2.1", Port: 5061}, Code: 200, Response: time.Millisecond, Expiry: now.Add(24 * time.Hour)}, Since: ago(time.Hour)},
@@ -272,7 +272,7 @@ func TestTargetPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"sbc1: Partly failing", "2 methods fail", "site=ams", `href="./probe?debug=true&amp;target=sbc1"`,
+		"sbc1: Partly failing", "2 methods fail", "site=ams", `<code>tm.stats</code> <span class="sub">slow</span>`, `href="./probe?debug=true&amp;target=sbc1"`,
 		"permission denied", "add the user to the group", "No method could be called",
 		"<code>sl.stats</code> <code>tm.stats</code>", "since 2026-11-26 02:55:00 UTC", "fault 500: out of memory", "give it memory",
 		"Last error", "raise the timeout", "3 too long",

@@ -46,7 +46,7 @@ type Error struct {
 	Hint    string
 }
 
-// MethodRow is a method.
+// MethodRow is a method. Module is "" if the polls have only one module.
 type MethodRow struct {
 	Name, Module string
 	Failing      bool
@@ -127,7 +127,11 @@ func NewTarget(site Site, target Target, s scrape.Status, alone bool) TargetPage
 		p.Debug = "probe?" + values.Encode()
 	}
 	for _, method := range s.Methods {
-		p.Methods = append(p.Methods, methodRow(method, site.Now))
+		row := methodRow(method, site.Now)
+		if slices.ContainsFunc(s.Methods, func(other scrape.Method) bool { return other.Module != method.Module }) {
+			row.Module = method.Module
+		}
+		p.Methods = append(p.Methods, row)
 	}
 	slices.SortStableFunc(p.Methods, func(a, b MethodRow) int { return cmp.Compare(boolOrder(a.Failing), boolOrder(b.Failing)) })
 	return p
@@ -172,7 +176,7 @@ func newError(m scrape.Method, now time.Time) Error {
 
 func methodRow(m scrape.Method, now time.Time) MethodRow {
 	row := MethodRow{
-		Name: clean(m.Name, shortText), Module: m.Module, Failing: m.Failing, Since: at(m.Since, now), Duration: took(m.Took), Series: count(m.Series),
+		Name: clean(m.Name, shortText), Failing: m.Failing, Since: at(m.Since, now), Duration: took(m.Took), Series: count(m.Series),
 		Skips: skips(m.Skips),
 	}
 	if !m.Failing && m.Error != "" {
