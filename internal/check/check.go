@@ -115,6 +115,6 @@ func (f *facts) report() *report {
 	for i := range f.scrapes {
 		r.sections = append(r.sections, f.scrapes[i].section(f))
 	}
-	r.sections = append(r.sections, f.sipSection())
+	r.sections = append(r.sections, f.sipSection(), f.hostSection())
 	return r
 }

@@ -137,7 +137,7 @@ func (s *scraped) bytes() int {
 // countSeries returns the number of series of Kamailio's replies.
 func countSeries(set *metric.Set) int {
 	count := 0
-	own := slices.Concat(scrape.Metrics(), scrape.SIPMetrics())
+	own := slices.Concat(scrape.Metrics(), scrape.SIPMetrics(), scrape.HostMetrics())
 	for _, family := range set.Families() {
 		if !slices.Contains(own, family.Desc) {
 			count += family.Len()

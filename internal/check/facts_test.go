@@ -175,3 +175,23 @@ func TestSecondConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestHost has what was read of the host, for users who asked for it and for auto.
+func TestHost(t *testing.T) {
+	hidden := []scrape.ProblemDetails{{Err: errors.New("they are hidden"), Hint: "show them"}, {Err: errors.New("the list is large"), Hint: "show them"}}
+	for name, test := range map[string]struct {
+		details *scrape.HostDetails
+		want    string
+	}{
+		"all":     {&scrape.HostDetails{Processes: 7, Listed: 8, Sockets: 2}, "ok     7 of 8 processes of Kamailio are visible.\n   ok     The queues of 2 sockets of Kamailio are visible.\n"},
+		"hidden":  {&scrape.HostDetails{Listed: 8, Problems: hidden}, "note   They are hidden.\n   change Show them\n   note   The list is large.\n"},
+		"asked":   {&scrape.HostDetails{Listed: 8, Asked: true, Problems: hidden[1:]}, "failed The list is large.\n   change Show them\n"},
+		"nothing": {&scrape.HostDetails{}, "note   No process and no socket of Kamailio is visible on this host.\n"},
+	} {
+		f := factsOf(&serverFacts{})
+		f.scrapes[0].whole.details.Host = test.details
+		if got := textOf(t, f.hostSection()); got != "Host\n   "+test.want {
+			t.Errorf("%s: got\n%swant\n%s", name, got, test.want)
+		}
+	}
+}

@@ -48,6 +48,7 @@ var (
 		{regexp.MustCompile(`\d+\.\d\d ms`), "N ms"},
 		{regexp.MustCompile(`user \S+, group \S+?([.,])`), "user U, group G$1"},
 		{regexp.MustCompile(`started \S+ ago`), "started N ago"},
+		{regexp.MustCompile(`\d+ of \d+ processes`), "N of N processes"},
 		{regexp.MustCompile(`kamailio \d+\.\d+\.\d+\S* \(\S+\)`), "kamailio V"},
 		{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:PORT"},
 	}
@@ -97,14 +98,17 @@ func TestLive(t *testing.T) {
 		contains(t, report, up, true,
 			"Kamailio replies by JSON-RPC over HTTP.",
 			"Not called, because Kamailio does not answer them over JSON-RPC, or only in part: ",
-			"ok     tcp:"+k.SIPAddr()+" replied to OPTIONS with 200 after ", "ok     tls:"+k.TLSAddr()+" replied")
+			"ok     tcp:"+k.SIPAddr()+" replied to OPTIONS with 200 after ", "ok     tls:"+k.TLSAddr()+" replied",
+			"note   Processes and sockets of Kamailio can be shown if it runs on this host and --kamailio.scrape-uri is a unix: socket of ctl")
 
-		report, up = checked(t, Users{Current: alice}, "-u", k.URI("tcp"), "-m", "tm.stats,sca.subscription_count", "--kamailio.sip-probe=sip:127.0.0.1:1")
+		report, up = checked(t, Users{Current: alice}, "-u", k.URI("tcp"), "-m", "tm.stats,sca.subscription_count", "--kamailio.sip-probe=sip:127.0.0.1:1", "--kamailio.host=on")
 		contains(t, report, up, true,
 			"failed sca.subscription_count: Kamailio replied with fault 500: command sca.subscription_count not found",
 			"change This Kamailio does not have the method: load the Kamailio module that it belongs to, or remove the method from --kamailio.methods",
 			"Not called, because --kamailio.methods does not have them: core.uptime, ",
-			"failed udp:127.0.0.1:1 did not reply to OPTIONS: refused")
+			"failed udp:127.0.0.1:1 did not reply to OPTIONS: refused",
+			"failed Only a connection to a unix: socket proves which processes and sockets are Kamailio's.",
+			"change Name a unix: socket of ctl on this host with --kamailio.scrape-uri")
 
 		for name, test := range map[string]struct {
 			uri   string

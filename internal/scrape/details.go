@@ -19,6 +19,19 @@ type Details struct {
 	Problems []ProblemDetails
 	// Sockets are the SIP sockets that were probed, in the order in which their probes ended.
 	Sockets []sipprobe.Result
+	// Host describes what was read of Kamailio's host, nil if nothing was to be read.
+	Host *HostDetails
+}
+
+// HostDetails describes what was read of Kamailio's host.
+type HostDetails struct {
+	// Processes is the number of processes that were read, Listed the number of those that Kamailio listed, and Sockets the
+	// number of sockets whose queues were read.
+	Processes, Listed, Sockets int
+	// Asked reports whether the user asked for the series, and not auto.
+	Asked bool
+	// Problems are the reasons why something is missing.
+	Problems []ProblemDetails
 }
 
 // MethodDetails describes the calls of one method in a poll.
@@ -56,6 +69,11 @@ func (t *Target) details(p *poll, results []Result) *Details {
 	d.Reason = t.report.reason(all)
 	for _, problem := range all.problems {
 		d.Problems = append(d.Problems, ProblemDetails{problem.collectors, problem.err, problem.hint.Text(p.module.log.setting)})
+	}
+	if d.Host != nil {
+		for _, notice := range all.notices {
+			d.Host.Problems = append(d.Host.Problems, ProblemDetails{nil, notice.err, notice.hint.Text(p.module.log.setting)})
+		}
 	}
 	return d
 }

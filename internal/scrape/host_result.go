@@ -102,4 +102,6 @@ func (r hostResult) Describe(s *story) {
 	}
 }
 
-func (r hostResult) detail(*Details) {}
+func (r hostResult) detail(d *Details) {
+	d.Host = &HostDetails{Processes: len(r.reading.Processes), Listed: len(r.processes), Sockets: len(r.reading.Sockets), Asked: r.asked}
+}
