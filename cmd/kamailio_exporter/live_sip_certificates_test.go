@@ -152,7 +152,7 @@ func (c *certificates) table(e *exporter) string {
 	for _, each := range c.all {
 		s := sipSocket{each.address(), "tls"}
 		for i, p := range []page{plain, verified} {
-			cells := s.cells(p)
+			cells := s.cells(p, outage{})
 			hours := math.Round((p["kamailio_sip_certificate_expiry_timestamp_seconds"+s.labels()] - float64(time.Now().Unix())) / 3600)
 			fmt.Fprintf(&table, "| %s | %s | %s | %s | %s | %v |\n", each.what, []string{"no", "yes"}[i], cells.up, cells.code, cells.failure, hours)
 		}
