@@ -164,9 +164,9 @@ func traffic(polls []scrape.Poll) []Line {
 		calls[i] = poll.Traffic.Calls
 	}
 	add("Calls in progress", calls)
-	add("Requests received per second", rates(polls, func(t scrape.Traffic) float64 { return t.Requests }))
+	add("Requests per second", rates(polls, func(t scrape.Traffic) float64 { return t.Requests }))
 	for class := range len(scrape.Traffic{}.Replies) {
-		add(fmt.Sprintf("%dxx replies received per second", class+1), rates(polls, func(t scrape.Traffic) float64 { return t.Replies[class] }))
+		add(fmt.Sprintf("%dxx replies per second", class+1), rates(polls, func(t scrape.Traffic) float64 { return t.Replies[class] }))
 	}
 	return lines
 }

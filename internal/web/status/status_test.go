@@ -213,10 +213,10 @@ func TestTraffic(t *testing.T) {
 	other.Traffic = scrape.Traffic{Calls: math.NaN(), Requests: math.NaN(), Replies: history[4].Traffic.Replies}
 	history = slices.Insert(history, 1, other) // a poll of a module without traffic
 	lines := traffic(history)
-	if len(lines) != 2 || lines[0].Name != "Requests received per second" || lines[1].Name != "2xx replies received per second" {
+	if len(lines) != 2 || lines[0].Name != "Requests per second" || lines[1].Name != "2xx replies per second" {
 		t.Fatalf("lines %+v", lines)
 	}
-	if l := lines[0]; l.Now != "4" || l.Least != "2" || l.Most != "4" || strings.Count(l.Path, "M") != 3 || l.Label() != "Requests received per second: now 4, lowest 2, highest 4" {
+	if l := lines[0]; l.Now != "4" || l.Least != "2" || l.Most != "4" || strings.Count(l.Path, "M") != 3 || l.Label() != "Requests per second: now 4, lowest 2, highest 4" {
 		t.Errorf("requests %+v, want 2, a restart, 3, an outage, 4", l)
 	}
 	if lines := traffic(polls(-1, -1)); len(lines) != 0 {
@@ -287,7 +287,7 @@ func TestTargetPage(t *testing.T) {
 	if strings.Count(b.String(), "out of memory") != 1 {
 		t.Error("an error is repeated for each of its methods")
 	}
-	if first := page.Methods[0]; first.Name != "sl.stats" || page.SIP[0].Transport != "udp" {
+	if first := page.Methods[0]; first.Name != "sl.stats" || page.SIP[0].Socket != "udp:192.0.2.1:5060" {
 		t.Errorf("what is broken is not first: %+v, %+v", first, page.SIP[0])
 	}
 	if t.Failed() {

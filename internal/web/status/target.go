@@ -61,10 +61,11 @@ type MethodRow struct {
 
 // SIPRow is a SIP socket.
 type SIPRow struct {
-	Socket, Transport string
-	Failure           string // "" if it responds
-	Since             When
-	Code, Duration    string
+	// Socket is the transport, the address and the port.
+	Socket         string
+	Failure        string // "" if it responds
+	Since          When
+	Code, Duration string
 	// Expiry is the end of validity of the certificate, "" if there is none. Soon reports whether it is less than expirySoon ahead.
 	Expiry string
 	Soon   bool
@@ -201,7 +202,7 @@ func skips(all map[metric.Reason]int) []string {
 func sipRows(sockets []scrape.SIPSocket, now time.Time) []SIPRow {
 	var rows []SIPRow
 	for _, s := range sockets {
-		row := SIPRow{Socket: clean(s.Socket.Address(), shortText), Transport: s.Socket.Transport, Failure: string(s.Failure), Since: at(s.Since, now)}
+		row := SIPRow{Socket: clean(s.Socket.Transport+":"+s.Socket.Address(), shortText), Failure: string(s.Failure), Since: at(s.Since, now)}
 		if s.Failure == "" {
 			row.Code, row.Duration = strconv.Itoa(s.Code), took(s.Response)
 		}
