@@ -404,3 +404,18 @@ func TestParseKafkaTopic(t *testing.T) {
 		}
 	}
 }
+
+func TestUnknownLinesOfCallObj(t *testing.T) {
+	got, skips := collect(t, callObjStats, reply(t, "Start: 1  End: 4", "Total: 4  Assigned: 3  (75.00%)", "Total: many", ""))
+	checkSamples(t, got, "kamailio_call_obj_assigned_numbers 3", "kamailio_call_obj_numbers 4")
+	checkSkips(t, skips, metric.Skip{Collector: "call_obj.stats", Reason: metric.BadValue, Count: 2, Example: otherForm})
+}
+
+func TestRTPEngineEntries(t *testing.T) {
+	got, skips := collect(t, rtpengineGetHashTotal, reply(t, int32(-1)))
+	checkSamples(t, got, "kamailio_rtpengine_hash_entries 4.294967295e+09")
+	checkSkips(t, skips)
+	got, skips = collect(t, rtpengineGetHashTotal, reply(t, 1, 2))
+	checkSamples(t, got)
+	checkSkips(t, skips, metric.Skip{Collector: "rtpengine.get_hash_total", Reason: metric.NotANumber, Count: 1, Example: "the reply is an array"})
+}

@@ -108,9 +108,5 @@ var rtpengineGetHashTotal = &Collector{
 	Help:    "number of calls that use RTPEngine, 1 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{rtpengineEntries.desc},
-	collect: each(func(out *metric.Writer, reply rpc.Reply) {
-		if reply.Value.Kind() != rpc.KindArray {
-			rtpengineEntries.add(out, reply.Value)
-		}
-	}),
+	collect: each(func(out *metric.Writer, reply rpc.Reply) { rtpengineEntries.add(out, reply.Value) }),
 }
