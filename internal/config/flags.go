@@ -98,7 +98,7 @@ func (f *flags) addKamailioFlags(app *kingpin.Application) {
 	app.Flag("kamailio.scrape-uri", "RPC socket of ctl (unix:/path, unixd:/path, tcp://host:port, udp://…) or jsonrpcs "+
 		"(http://host:port/RPC, https://…, jsonrpc+unixgram:/path, jsonrpc+udp://…, jsonrpc+tcp://…).").
 		Short('u').Default("unix:/var/run/kamailio/kamailio_ctl").StringVar(&f.scrapeURI)
-	app.Flag("kamailio.methods", "RPC methods to call, separated by commas. auto calls all that are loaded and cheap. --help-methods lists them.").
+	app.Flag("kamailio.methods", "RPC methods to call, see --help-methods. auto: all cheap ones.").
 		Short('m').Default(methodAuto).SetValue(names(&f.module.Settings.Named))
 	app.Flag("kamailio.timeout", "Longest time of a scrape. A shorter timeout of Prometheus applies.").
 		Short('t').Default("5s").SetValue((*cli.Duration)(&f.module.Timeout))
