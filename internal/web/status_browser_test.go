@@ -176,7 +176,7 @@ func TestStatusPagesInBrowser(t *testing.T) {
 		},
 		{"filtered", "/?name=edge&label=site%3Dwaw&state=down", []string{"1 to 7 of 7 targets"}, []lab.Node{{Role: "heading", Name: "Targets"}}},
 		{
-			"target", "/status/sbc1", []string{"Responds", "Calls in progress", "Free shared memory", "Gateways", "dispatcher.list"},
+			"target", "/status/sbc1", []string{"Responds", "Calls in progress", "Free shared memory", "Gateways", "dispatcher.list", "Receive queues", "Busiest processes"},
 			[]lab.Node{{Role: "heading", Name: "sbc1"}, {Role: "meter", Name: "Free shared memory"}, {Role: "columnheader", Name: "Certificate ends"}},
 		},
 		{"dead", "/status/edge004", []string{"Down", "no such file or directory", "Hint:", "What to do about no_socket"}, []lab.Node{{Role: "heading", Name: "Errors"}}},

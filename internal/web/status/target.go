@@ -272,7 +272,7 @@ func appendTable(all []Table, families map[string]scrape.Rows, family string, t 
 }
 
 // maxRows is the maximum number of rows of queues and processes.
-const maxRows = 10
+const maxRows = 5
 
 // newTable adds rows to a table. A column without a label has the value in a format.
 func newTable(t Table, rows scrape.Rows, columns []column, format func(float64) string) Table {
