@@ -26,7 +26,9 @@ func Suites() []string { return []string{Bookworm, Trixie, Forky} }
 
 // tools are the other programs that tests use, and the Debian package of each.
 var tools = map[string]string{
+	"amtool":                   "prometheus-alertmanager",
 	"prometheus":               "prometheus",
+	"prometheus-alertmanager":  "prometheus-alertmanager",
 	"prometheus-node-exporter": "prometheus-node-exporter",
 	"prometheus-pushgateway":   "prometheus-pushgateway",
 	"promtool":                 "prometheus",
@@ -65,8 +67,8 @@ func Fetched(suite string) bool {
 	return dirErr == nil && err == nil
 }
 
-// Tool returns the path of another program that tests use, fetched from Debian as Kamailio is: prometheus,
-// prometheus-node-exporter, prometheus-pushgateway, promtool, rtpengine or sipp.
+// Tool returns the path of another program that tests use, fetched from Debian as Kamailio is: amtool, prometheus,
+// prometheus-alertmanager, prometheus-node-exporter, prometheus-pushgateway, promtool, rtpengine or sipp.
 func Tool(ctx context.Context, name string) (string, error) {
 	pkg, ok := tools[name]
 	if !ok {
