@@ -53,6 +53,7 @@ check: lint ## run everything that needs no live server: format, linters, vet, t
 .PHONY: test
 test: fetch lint ## run all checks: format, linters, vet, tests with the race detector and real Kamailios, go.mod
 	go vet ./...
+	cd mixin && go vet ./... && go test ./... && go mod tidy -diff
 	go test -race -parallel 4 ./... # more than the number of CPUs, because tests with a real Kamailio mostly wait
 	go mod tidy -diff
 

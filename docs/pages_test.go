@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"../*.md", "*.md", "../packaging/*.md"} {
+	for _, pattern := range []string{"../*.md", "*.md", "runbooks/*.md", "../packaging/*.md"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("no pages %s: %v", pattern, err)
@@ -69,7 +69,7 @@ type block struct {
 
 // languages are those that a test reads, and console: commands that need root, a release or another machine.
 var (
-	languages = []string{"sh", "console", "yaml", "kamailio", "go", "ini", "text"}
+	languages = []string{"sh", "console", "yaml", "kamailio", "go", "ini", "jsonnet", "text"}
 	fenced    = regexp.MustCompile("(?ms)^(?:<!-- ([^\n]+) -->\n)?```([^\n]*)\n(.*?)^```$")
 )
 
