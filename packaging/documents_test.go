@@ -12,11 +12,11 @@ import (
 )
 
 // documents returns the paths of the documentation, relative to the root directory of the repository: README and all pages,
-// pictures, examples and manifests that it links to. Archives and packages have them at the same paths.
+// pictures, examples, rules and manifests that it links to. Archives and packages have them at the same paths.
 func documents(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/images/*", "examples/*", "packaging/kubernetes/*.yaml"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/images/*", "docs/runbooks/*.md", "examples/*", "mixin/*.yml", "mixin/*.libsonnet", "packaging/kubernetes/*.yaml"} {
 		found, err := filepath.Glob("../" + pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("documents %s: %q, %v", pattern, found, err)
