@@ -16,7 +16,7 @@ import (
 func documents(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/images/*", "docs/runbooks/*.md", "examples/*", "mixin/*.yml", "mixin/*.libsonnet", "packaging/kubernetes/*.yaml"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/images/*", "docs/runbooks/*.md", "examples/*", "mixin/*.yml", "mixin/*.libsonnet", "mixin/dashboards/*.json", "packaging/kubernetes/*.yaml"} {
 		found, err := filepath.Glob("../" + pattern)
 		if err != nil || len(found) == 0 {
 			t.Fatalf("documents %s: %q, %v", pattern, found, err)

@@ -104,7 +104,7 @@ func TestRPMs(t *testing.T) {
 			}
 		}
 	}
-	for _, dir := range []string{"", "/docs", "/docs/images", "/docs/runbooks", "/examples", "/mixin", "/packaging", "/packaging/kubernetes"} {
+	for _, dir := range []string{"", "/docs", "/docs/images", "/docs/runbooks", "/examples", "/mixin", "/mixin/dashboards", "/packaging", "/packaging/kubernetes"} {
 		lines = append(lines, docDir+dir+"  drwxr-xr-x root root")
 	}
 	for _, dir := range []string{path.Dir(bashCompletions), bashCompletions, path.Dir(zshCompletions), zshCompletions} {
