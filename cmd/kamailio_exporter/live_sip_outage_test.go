@@ -73,6 +73,7 @@ type outage struct {
 	silent string // the transports over which Kamailio does not respond
 	hang   bool   // reports whether the processes of these transports hang
 	change func(begin bool)
+	before page // the latest scrape before it
 }
 
 // run makes all outages.
@@ -81,20 +82,26 @@ func (o *outages) run() {
 	o.record(outage{what: "none"}, o.healthy)
 	o.checkTimes()
 	for _, each := range []outage{
-		{"one of two receivers of UDP hangs", "auto", "", true, o.signaller("udp receiver child=0")},
-		{"the receivers of UDP hang", "auto", "udp", true, o.signaller("udp receiver")},
-		{"the receivers of TCP hang", "auto", "tcp tls", true, o.signaller("tcp receiver")},
+		{what: "one of two receivers of UDP hangs", target: "auto", hang: true, change: o.signaller("udp receiver child=0")},
+		{what: "the receivers of UDP hang", target: "auto", silent: "udp", hang: true, change: func(begin bool) {
+			o.signaller("udp receiver")(begin)
+			if begin {
+				o.flood()
+			}
+		}},
+		{what: "the receivers of TCP hang", target: "auto", silent: "tcp tls", hang: true, change: o.signaller("tcp receiver")},
 		// The receivers of TCP keep the connections of earlier scrapes for some seconds.
-		{"the main process of TCP hangs", "auto&module=new", "tcp tls", true, func(begin bool) {
+		{what: "the main process of TCP hangs", target: "auto&module=new", silent: "tcp tls", hang: true, change: func(begin bool) {
 			o.signaller("tcp main")(begin)
 			if begin {
 				o.connect()
 			}
 		}},
-		{"the routing script waits, as for a slow database", "auto", "udp tcp tls", true, o.switcher("wait")},
-		{"the routing script spins, as on a lock", "auto", "udp tcp tls", true, o.switcher("spin")},
-		{"the routing script drops OPTIONS", "auto", "udp tcp tls", false, o.switcher("drop")},
+		{what: "the routing script waits, as for a slow database", target: "auto", silent: "udp tcp tls", hang: true, change: o.switcher("wait")},
+		{what: "the routing script spins, as on a lock", target: "auto", silent: "udp tcp tls", hang: true, change: o.switcher("spin")},
+		{what: "the routing script drops OPTIONS", target: "auto", silent: "udp tcp tls", change: o.switcher("drop")},
 	} {
+		each.before = o.healthy
 		each.change(true)
 		o.awaitInterval()
 		p := o.scrape(each.target, each.silent)
@@ -166,6 +173,21 @@ func (o *outages) switcher(mode string) func(set bool) {
 		}
 		if out, err := o.k.Kamcmd(o.t.Context(), "htable.sets", "a", "mode", mode); err != nil {
 			o.t.Fatalf("%v: %s", err, out)
+		}
+	}
+}
+
+// flood sends packets to Kamailio until the queue of its UDP socket is full.
+func (o *outages) flood() {
+	o.t.Helper()
+	conn, err := net.Dial("udp", o.k.SIPAddr())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	defer conn.Close()
+	for range 2000 { // more than two megabytes, with what the kernel adds
+		if _, err := conn.Write(make([]byte, 1000)); err != nil {
+			o.t.Fatal(err)
 		}
 	}
 }
@@ -280,8 +302,8 @@ func (o *outages) record(during outage, p page) {
 		if i+1 < len(sockets) && sockets[i+1].cells(p, during) == c {
 			continue
 		}
-		o.rows = append(o.rows, fmt.Sprintf("| %s | %v | %s | %s | %s | %s | %s | %s | %s | %s |",
-			during.what, p["kamailio_up"], strings.Join(transports, ", "), c.up, c.code, c.retransmissions, c.failure, c.processes, c.receiveQueue, c.acceptQueue))
+		o.rows = append(o.rows, fmt.Sprintf("| %s | %v | %s | %s | %s | %s | %s | %s | %s | %s | %s |",
+			during.what, p["kamailio_up"], strings.Join(transports, ", "), c.up, c.code, c.retransmissions, c.failure, c.processes, c.receiveQueue, c.dropped, c.acceptQueue))
 		transports = nil
 	}
 }
@@ -289,8 +311,8 @@ func (o *outages) record(during outage, p page) {
 // table returns the table of docs/sip.md.
 func (o *outages) table() string {
 	return "| outage | `kamailio_up` | `transport` | `kamailio_sip_up` | `kamailio_sip_response_code` | `kamailio_sip_retransmissions` | `kamailio_sip_failure` | " +
-		"`kamailio_process_states` | `kamailio_socket_receive_queue_bytes` | `kamailio_socket_accept_queue` |\n" +
-		"|---|---|---|---|---|---|---|---|---|---|\n" + strings.Join(o.rows, "\n") + "\n"
+		"`kamailio_process_states` | `kamailio_socket_receive_queue_bytes` | `kamailio_socket_dropped_packets_total` | `kamailio_socket_accept_queue` |\n" +
+		"|---|---|---|---|---|---|---|---|---|---|---|\n" + strings.Join(o.rows, "\n") + "\n"
 }
 
 // lines returns series of a scrape as docs/sip.md shows them, with the ports of SIP.
@@ -312,7 +334,7 @@ func (o *outages) lines(p page) string {
 type sipSocket struct{ address, transport string }
 
 // sipCells are values of the series of a socket, "" for those that are not on the page or not shown.
-type sipCells struct{ up, code, retransmissions, failure, processes, receiveQueue, acceptQueue string }
+type sipCells struct{ up, code, retransmissions, failure, processes, receiveQueue, dropped, acceptQueue string }
 
 const (
 	// longReceiveQueue is the size in bytes of 16 calls.
@@ -342,6 +364,10 @@ func (s sipSocket) cells(p page, during outage) (c sipCells) {
 	hangs := during.hang && strings.Contains(during.silent, s.transport)
 	if hangs && p["kamailio_socket_receive_queue_bytes"+labels] > longReceiveQueue {
 		c.receiveQueue = fmt.Sprintf("above %d", longReceiveQueue)
+	}
+	const dropped = "kamailio_socket_dropped_packets_total"
+	if hangs && p[dropped+labels] > during.before[dropped+labels] {
+		c.dropped = "grows"
 	}
 	if p["kamailio_socket_accept_queue"+labels] >= longAcceptQueue {
 		c.acceptQueue = fmt.Sprintf("%d or more", longAcceptQueue)
