@@ -106,7 +106,7 @@ func TestHelpAndVersion(t *testing.T) {
 	t.Parallel()
 	for flag, want := range map[string]string{
 		"-h":             `(?s)-l, --web.listen-address=:9494.*-u, --kamailio.scrape-uri=unix:/var/run/kamailio/kamailio_ctl.*-m, --kamailio.methods=auto.*-t, --kamailio.timeout=5s`,
-		"--help":         `(?s)\[no-\]help-methods .*--help-methods lists them\.`,
+		"--help":         `(?s)\[no-\]help-methods .*see --help-methods\.`,
 		"--help-methods": `(?m)^dispatcher\.list\s+yes\s.*\n(?s:.*)^dlg\.stats_active\s+no\s`,
 		"--version":      `^kamailio_exporter, version `,
 	} {
