@@ -128,13 +128,13 @@ func checkInput(name string, test, fires testCase) error {
 	switch name {
 	case "counter reset":
 		if !slices.ContainsFunc(test.Series, restarts) {
-			return fmt.Errorf("no series has a gap or decreases")
+			return errors.New("no series has a gap or decreases")
 		}
 	case "missing series":
 		if !slices.ContainsFunc(fires.Series, func(s inputSeries) bool {
 			return !slices.ContainsFunc(test.Series, func(other inputSeries) bool { return other.Series == s.Series && !missing(other) })
 		}) {
-			return fmt.Errorf("it has all series with which the alert fires")
+			return errors.New("it has all series with which the alert fires")
 		}
 	}
 	return nil
