@@ -319,7 +319,7 @@ func TestWebConfig(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "web.yml")
 	// The password is "secret".
-	config := "basic_auth_users:\n  prometheus: $2a$04$zINBUwZTcg7XFON/Kn861egqTRRsLAhD8ULIGA.qkDbXOtIFedgbC\n"
+	config := "basic_auth_users:\n  prometheus: " + secretHash + "\n"
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
