@@ -5,6 +5,7 @@ package packaging
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -34,7 +35,7 @@ const (
 	// setMode is the line of kamailio.cfg that the package and the exporter recommend.
 	setMode = `modparam("ctl", "mode", 0660)`
 	// flags is a file of flags that an administrator has changed.
-	flags = "# Ours.\nARGS=\"--web.listen-address=127.0.0.1:0\"\n"
+	flags = "# Ours.\nARGS=\"--web.listen-address=127.0.0.1:0 --kamailio.sip-probe=auto\"\n"
 )
 
 // TestInstall installs the deb on this machine and runs the unit's command line as the unit's user with a Kamailio whose
@@ -64,11 +65,13 @@ func TestInstall(t *testing.T) {
 	stopKamailio(t, kamailio)
 	kamailio = startKamailio(t, setMode)
 	t.Run("mode 0660", checkScrape)
+	stopKamailio(t, kamailio)
 	t.Run("under systemd", func(t *testing.T) { checkUnderSystemd(t, "kamailio_exporter.service") })
 	t.Run("an instance under systemd", func(t *testing.T) {
 		writeFile(t, instanceFile, flags)
 		checkUnderSystemd(t, "kamailio_exporter@test.service")
 	})
+	kamailio = startKamailio(t, setMode)
 
 	t.Run("upgrade", func(t *testing.T) {
 		checkUpgrade(t, func() {
@@ -353,7 +356,7 @@ func checkPage(t *testing.T, page string) {
 	build := `kamailio_exporter_build_info\{branch="` + want.branch + `",goarch="[^"]+",goos="linux",goversion="go[^"]+",revision="` +
 		want.revision + `",tags="[^"]*",version="` + regexp.QuoteMeta(want.version) + `"\} 1$`
 	for _, pattern := range []string{
-		"kamailio_up 1$", "kamailio_tm_stats_current ", build, "process_start_time_seconds ", "process_open_fds ",
+		"kamailio_up 1$", "kamailio_tm_stats_current ", `kamailio_sip_up\{.*transport="udp"\} 1$`, build, "process_start_time_seconds ", "process_open_fds ",
 		"process_max_fds ", "process_network_receive_bytes_total ",
 	} {
 		if !regexp.MustCompile("(?m)^" + pattern).MatchString(page) {
@@ -362,7 +365,11 @@ func checkPage(t *testing.T, page string) {
 	}
 }
 
-// checkUnderSystemd checks that a service works with all restrictions of its unit, started and reloaded by a real systemd.
+// hostSeries are series of Kamailio's processes and sockets, which the restrictions of a unit could hide.
+var hostSeries = []string{`kamailio_process_cpu_seconds_total\{.*role="udp receiver`, `kamailio_socket_receive_queue_bytes\{`, `kamailio_socket_accept_queue\{`}
+
+// checkUnderSystemd checks that a service works with all restrictions of its unit, started and reloaded by a real systemd. Kamailio
+// runs next to it, as on a real machine.
 func checkUnderSystemd(t *testing.T, unit string) {
 	t.Helper()
 	root := filepath.Join(filepath.Dir(tool(t, systemd, "systemd-analyze")), "../root")
@@ -372,11 +379,42 @@ func checkUnderSystemd(t *testing.T, unit string) {
 	if _, err := p.log.Await(regexp.MustCompile("mounted"), p.Done(), time.Minute); err != nil {
 		t.Skip("SKIPPED: file systems that systemd needs cannot be mounted here: ", err)
 	}
-	checkPage(t, get(t, p.url(t)))
+	runKamailioWith(t, p)
+	kamailio := startKamailio(t, setMode)
+	defer stopKamailio(t, kamailio)
+	page := get(t, p.url(t))
+	checkPage(t, page)
+	for _, series := range hostSeries {
+		if !regexp.MustCompile("(?m)^" + series).MatchString(page) {
+			t.Errorf("%s is not on the page", series)
+		}
+	}
 	writeFile(t, reloadFile, "")
 	defer output(t, "rm", reloadFile)
 	p.await(t, "SIGHUP")
 	checkPage(t, get(t, p.url(t)))
+}
+
+// runKamailioWith makes the lab start Kamailio in the PID namespace of unshare's child.
+func runKamailioWith(t *testing.T, unshare *process) {
+	t.Helper()
+	dir, err := lab.Fetch(t.Context(), lab.Bookworm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	modules, err := filepath.Glob(filepath.Join(dir, "root/usr/lib/*/kamailio/modules"))
+	if err != nil || len(modules) != 1 {
+		t.Fatalf("modules of Kamailio: %q, %v", modules, err)
+	}
+	pid := unshare.PID()
+	child := strings.TrimSpace(string(contents(t, fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))))
+	script := filepath.Join(t.TempDir(), "kamailio")
+	writeFile(t, script, fmt.Sprintf("#!/bin/sh\nexec nsenter --target %s --pid -- %s \"$@\"\n", child, filepath.Join(dir, "bin/kamailio")))
+	if err := os.Chmod(script, 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	t.Setenv("KAMAILIO", script)
+	t.Setenv("KAMAILIO_MODULES", modules[0])
 }
 
 // newer makes a newer version of a deb, with another file of flags.

@@ -64,6 +64,9 @@ func StartIn(dir string, cmd *exec.Cmd) (*Child, error) {
 	return c, nil
 }
 
+// PID returns the number of the process, which is also that of its group.
+func (c *Child) PID() int { return c.cmd.Process.Pid }
+
 // Done returns a channel that is closed when the process has ended and the other processes of its group were killed.
 func (c *Child) Done() <-chan struct{} { return c.done }
 
@@ -75,5 +78,5 @@ func (c *Child) Wait() error {
 
 // Signal sends a signal to all processes of the child's group. It returns an error if the group has no process.
 func (c *Child) Signal(sig syscall.Signal) error {
-	return syscall.Kill(-c.cmd.Process.Pid, sig)
+	return syscall.Kill(-c.PID(), sig)
 }
