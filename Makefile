@@ -39,6 +39,11 @@ run: build ## run the exporter with this machine's Kamailio or a temporary one; 
 	@go build -o bin/lab ./internal/lab/cmd/lab
 	@bin/lab run bin/kamailio_exporter $(ARGS)
 
+.PHONY: demo
+demo: build ## run a temporary Kamailio with traffic, the exporter, Prometheus with rules and alerts, and Alertmanager
+	@go build -o bin/lab ./internal/lab/cmd/lab
+	@bin/lab demo bin/kamailio_exporter $(CURDIR)/mixin
+
 .PHONY: simulate
 simulate: ## reply like many Kamailios for an hour; ARGS='-targets 1000 -target-file targets.yml', ARGS=-h lists all flags
 	@go build -o bin/simulate ./internal/lab/cmd/simulate

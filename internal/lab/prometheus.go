@@ -8,19 +8,16 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/prometheus/common/model"
-
-	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 const (
-	// prometheusTimeout is the longest time that [StartPrometheus] and [Prometheus.Await] wait. A change of the targets takes
-	// about ten seconds on an idle machine.
+	// prometheusTimeout is the longest time that [Prometheus.Await] waits. A change of the targets takes about ten seconds on an
+	// idle machine.
 	prometheusTimeout = 2 * time.Minute
 	// queryInterval is the time between two queries of [Prometheus.Await].
 	queryInterval = 100 * time.Millisecond
@@ -42,41 +39,23 @@ func StartPrometheus(tb testing.TB, config string) *Prometheus {
 	if testing.Short() {
 		tb.Skip("starts a real Prometheus; run without -short")
 	}
-	program, err := Tool(tb.Context(), "prometheus")
-	if err != nil {
-		tb.Fatal(err)
-	}
 	dir := tb.TempDir()
 	file := filepath.Join(dir, "prometheus.yml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	// The server ends before the files of the test are removed, and after its context has ended.
-	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
-	cmd := exec.CommandContext(ctx, program, "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"),
-		"--web.listen-address", address(0),
-		// With the default, 5s, Prometheus takes longer to use targets that it has discovered.
-		"--scrape.discovery-reload-interval", "1s")
-	cmd.WaitDelay = prometheusTimeout
-	log := child.NewLog()
-	cmd.Stderr = log
-	server, err := child.Start(cmd)
+	server, err := RunPrometheus(context.WithoutCancel(tb.Context()), file, filepath.Join(dir, "data"))
 	if err != nil {
-		stop()
-		tb.Fatalf("start Prometheus: %v", err)
+		tb.Fatal(err)
 	}
 	tb.Cleanup(func() {
-		stop()
-		<-server.Done()
+		server.Stop()
 		if tb.Failed() {
-			tb.Logf("Prometheus' log:\n%s", log)
+			tb.Logf("Prometheus' log:\n%s", server.Log)
 		}
 	})
-	listening, err := log.Await(child.Listening, server.Done(), prometheusTimeout)
-	if err != nil {
-		tb.Fatalf("start Prometheus: %v", err)
-	}
-	p := &Prometheus{URL: "http://" + listening[1], tb: tb}
+	p := &Prometheus{URL: server.URL, tb: tb}
 	p.awaitReady()
 	return p
 }

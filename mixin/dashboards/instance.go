@@ -27,10 +27,10 @@ func instance() *builder {
 			query{`max by (state) (kamailio_dialog_dialogs{SELECTOR})`, "{{state}}"})).
 		WithRow(row("Transactions")).
 		WithPanel(graph("Transactions in memory", "They should follow the number of requests. If they pile up, replies do not arrive, or a process hangs.", "short",
-			query{`max(kamailio_tm_stats_current{SELECTOR})`, "all"}, query{`max(kamailio_tm_stats_waiting{SELECTOR})`, "waiting to be freed"})).
+			query{`max(kamailio_tmx_inuse_transactions{SELECTOR})`, "all"}, query{`max(kamailio_tm_stats_waiting{SELECTOR})`, "waiting to be freed"})).
 		WithPanel(graph("Transactions created", "Those of Kamailio itself are pings and keepalives for the most part. Any number freed late means that a process held a transaction too long.", "reqps",
-			query{`sum(rate(kamailio_tm_stats_total_total{SELECTOR}[$__rate_interval]))`, "all"},
-			query{`sum(rate(kamailio_tm_stats_total_local_total{SELECTOR}[$__rate_interval]))`, "by Kamailio itself"},
+			query{`sum(rate(kamailio_tmx_uas_transactions_total{SELECTOR}[$__rate_interval]))`, "all"},
+			query{`sum(rate(kamailio_tmx_uac_transactions_total{SELECTOR}[$__rate_interval]))`, "by Kamailio itself"},
 			query{`sum(rate(kamailio_tm_stats_delayed_free_total{SELECTOR}[$__rate_interval]))`, "freed late"})).
 		WithRow(row("Sockets and connections")).
 		WithPanel(graph("Bytes that wait on UDP sockets", "Near 0 while Kamailio keeps up. A queue that grows means that all receivers of the socket are busy or hang. Needs --kamailio.host.", "bytes",

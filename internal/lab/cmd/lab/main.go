@@ -21,6 +21,7 @@ const usage = `Usage:
   lab fetch                    put all that the tests need into the cache
   lab up [flags]               start a Kamailio and traffic until Ctrl-C; lab up -h shows the flags
   lab run EXPORTER [ARGS...]   start the exporter on this machine's Kamailio or, if it has none, on the lab's
+  lab demo EXPORTER MIXIN      start Kamailio, traffic, the exporter, Prometheus and Alertmanager until Ctrl-C
 `
 
 func main() {
@@ -57,6 +58,11 @@ func command(ctx context.Context, args []string) error {
 			return errors.New("run: the path of the exporter is missing: see lab help")
 		}
 		return run(ctx, systemSocket, rest[0], rest[1:])
+	case "demo":
+		if len(rest) != 2 {
+			return errors.New("demo: the paths of the exporter and of the mixin are missing: see lab help")
+		}
+		return demo(ctx, os.Stdout, rest[0], rest[1])
 	case "help", "-h", "--help":
 		fmt.Print(usage)
 		return nil

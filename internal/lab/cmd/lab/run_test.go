@@ -132,7 +132,7 @@ func TestStatus(t *testing.T) {
 
 func TestCommandErrors(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{nil, {"nonesuch"}, {"run"}, {"up", "-suite", "potato"}} {
+	for _, args := range [][]string{nil, {"nonesuch"}, {"run"}, {"up", "-suite", "potato"}, {"demo", "exporter"}} {
 		if err := command(t.Context(), args); err == nil {
 			t.Errorf("lab %q: no error", args)
 		}
