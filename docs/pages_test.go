@@ -69,7 +69,7 @@ type block struct {
 
 // languages are those that a test reads, and console: commands that need root, a release or another machine.
 var (
-	languages = []string{"sh", "console", "yaml", "kamailio", "go", "ini", "jsonnet", "text"}
+	languages = []string{"sh", "console", "yaml", "kamailio", "go", "ini", "jsonnet", "promql", "text"}
 	fenced    = regexp.MustCompile("(?ms)^(?:<!-- ([^\n]+) -->\n)?```([^\n]*)\n(.*?)^```$")
 )
 

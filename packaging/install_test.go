@@ -410,7 +410,7 @@ func runKamailioWith(t *testing.T, unshare *process) {
 	child := strings.TrimSpace(string(contents(t, fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))))
 	script := filepath.Join(t.TempDir(), "kamailio")
 	writeFile(t, script, fmt.Sprintf("#!/bin/sh\nexec nsenter --target %s --pid -- %s \"$@\"\n", child, filepath.Join(dir, "bin/kamailio")))
-	if err := os.Chmod(script, 0o700); err != nil { //nolint:gosec // a program
+	if err := os.Chmod(script, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("KAMAILIO", script)

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -92,19 +93,38 @@ func (p *Prometheus) get(path string) *http.Response {
 // Query returns the present samples of a PromQL expression whose value is an instant vector. Their order is not defined.
 func (p *Prometheus) Query(expression string) model.Vector {
 	p.tb.Helper()
-	response := p.get("/api/v1/query?query=" + url.QueryEscape(expression))
-	defer response.Body.Close()
-	var result struct {
-		Error string
-		Data  struct{ Result model.Vector }
+	var samples model.Vector
+	p.query("/api/v1/query?query="+url.QueryEscape(expression), &samples)
+	return samples
+}
+
+// QueryRange returns the values of a PromQL expression from a time until now, one for each second.
+func (p *Prometheus) QueryRange(expression string, from time.Time) model.Matrix {
+	p.tb.Helper()
+	parameters := url.Values{
+		"query": {expression}, "step": {"1"},
+		"start": {strconv.FormatInt(from.Unix(), 10)}, "end": {strconv.FormatInt(time.Now().Unix(), 10)},
 	}
-	if err := json.NewDecoder(response.Body).Decode(&result); err != nil {
-		p.tb.Fatalf("query %s: %s: %v", expression, response.Status, err)
+	var series model.Matrix
+	p.query("/api/v1/query_range?"+parameters.Encode(), &series)
+	return series
+}
+
+// query stores the result of a request to the API.
+func (p *Prometheus) query(path string, result any) {
+	p.tb.Helper()
+	response := p.get(path)
+	defer response.Body.Close()
+	reply := struct {
+		Error string
+		Data  struct{ Result any }
+	}{Data: struct{ Result any }{result}}
+	if err := json.NewDecoder(response.Body).Decode(&reply); err != nil {
+		p.tb.Fatalf("%s: %s: %v", path, response.Status, err)
 	}
 	if response.StatusCode != http.StatusOK {
-		p.tb.Fatalf("query %s: %s: %s", expression, response.Status, result.Error)
+		p.tb.Fatalf("%s: %s: %s", path, response.Status, reply.Error)
 	}
-	return result.Data.Result
 }
 
 // Await repeats a query until its samples satisfy a condition, and returns them. It ends the test if they do not after two

@@ -39,7 +39,8 @@ func instance() *builder {
 			query{`sum by (socket) (rate(kamailio_socket_dropped_packets_total{SELECTOR}[$__rate_interval]))`, "{{socket}}"})).
 		WithPanel(graph("TCP and TLS connections, of the maximum", "At 100 % Kamailio rejects new connections.", "percentunit",
 			query{`max(kamailio_tcp_current_opened_connections{SELECTOR} / kamailio_core_tcp_info_max_connections{SELECTOR})`, "TCP, including TLS"},
-			query{`max(kamailio_tls_opened_connections{SELECTOR} / kamailio_tls_max_connections{SELECTOR})`, "TLS"}).Max(1)).
+			query{`max(kamailio_tls_opened_connections{SELECTOR} / kamailio_tls_max_connections{SELECTOR}
+  or kamailio_core_tcp_info_opened_tls_connections{SELECTOR} / kamailio_core_tcp_info_max_tls_connections{SELECTOR})`, "TLS"}).Max(1)).
 		WithPanel(graph("Failed TCP connections", "Send timeouts mean that a peer does not read: Kamailio closes the connection.", "cps",
 			query{`sum by (result) (rate(kamailio_tcp_connects_total{SELECTOR,result="failure"}[$__rate_interval]))`, "connect failed"},
 			query{`sum(rate(kamailio_tcp_send_timeouts_total{SELECTOR}[$__rate_interval]))`, "send timed out"},

@@ -36,7 +36,7 @@ func config(mixin string, exporter, alertmanager *lab.Server) []byte {
 // demo runs a Kamailio with traffic, the exporter, and a Prometheus and an Alertmanager with the rules in the directory mixin,
 // until ctx or one of them ends. mixin must be an absolute path.
 func demo(ctx context.Context, out io.Writer, exporter, mixin string) (err error) {
-	fmt.Fprintln(out, "Programs that are not in your cache yet are downloaded, some 150 MB at the first time. Nothing is installed.")
+	_, _ = fmt.Fprintln(out, "Programs that are not in your cache yet are downloaded, some 150 MB at the first time. Nothing is installed.")
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	k, err := lab.Start(ctx, lab.Options{})
@@ -67,7 +67,7 @@ func demo(ctx context.Context, out io.Writer, exporter, mixin string) (err error
 		return err
 	}
 	defer prometheus.Stop()
-	fmt.Fprintf(out, `Kamailio      sip:%s, %s
+	_, _ = fmt.Fprintf(out, `Kamailio      sip:%s, %s
 Exporter      %s/
 Prometheus    %s/graph and %s/alerts
 Alertmanager  %s/
@@ -77,10 +77,15 @@ Ctrl-C ends everything.
 	case <-ctx.Done():
 		return nil
 	case <-exporting.Done():
-		return fmt.Errorf("the exporter ended; its log:\n%s", exporting.Log)
+		return ended("the exporter", exporting)
 	case <-prometheus.Done():
-		return fmt.Errorf("Prometheus ended; its log:\n%s", prometheus.Log)
+		return ended("Prometheus", prometheus)
 	case <-alertmanager.Done():
-		return fmt.Errorf("Alertmanager ended; its log:\n%s", alertmanager.Log)
+		return ended("Alertmanager", alertmanager)
 	}
+}
+
+// ended returns the error of a server that ended by itself.
+func ended(name string, s *lab.Server) error {
+	return fmt.Errorf("%s ended; its log:\n%s", name, s.Log)
 }
