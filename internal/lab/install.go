@@ -75,6 +75,9 @@ func Tool(ctx context.Context, name string) (string, error) {
 		return "", fmt.Errorf("no tool %q: there are %q", name, Tools())
 	}
 	set := debian.Set{Name: pkg, Suite: Bookworm, Packages: []string{pkg}}
+	if pkg == "prometheus-alertmanager" {
+		set.DataDirs = []string{"prometheus"} // its templates
+	}
 	for _, tool := range Tools() {
 		if tools[tool] == pkg {
 			set.Programs = append(set.Programs, tool)

@@ -67,12 +67,3 @@ func RunPrometheus(ctx context.Context, file, dir string) (*Server, error) {
 		// With the default, 5s, Prometheus takes longer to use targets that it has discovered.
 		"--scrape.discovery-reload-interval", "1s")
 }
-
-// RunAlertmanager starts Debian bookworm's Alertmanager as [RunPrometheus] starts Prometheus.
-func RunAlertmanager(ctx context.Context, file, dir string) (*Server, error) {
-	program, err := Tool(ctx, "prometheus-alertmanager")
-	if err != nil {
-		return nil, err
-	}
-	return StartServer(ctx, program, "--config.file", file, "--storage.path", dir, "--web.listen-address", address(0), "--cluster.listen-address", "")
-}
