@@ -111,7 +111,7 @@ func (s *hostSource) ask(ctx context.Context) bool {
 		}
 		values[i] = reply.Value
 	}
-	table := host.Table{Processes: listedProcesses(values[0]), Sockets: hostSockets(values[1])}
+	table := host.Table{Processes: hostProcesses(values[0]), Sockets: hostSockets(values[1])}
 	connection, peer := s.client.Connection(), s.client.PeerPID()
 	found := host.Find(s.path, peer, table, s.kamailio)
 	if connection == 0 || connection != s.client.Connection() { // closed, so that the peer may have ended before it was looked up
@@ -122,26 +122,31 @@ func (s *hostSource) ask(ctx context.Context) bool {
 	return true
 }
 
-// listedProcesses returns the processes of core.psx.
-func listedProcesses(list rpc.Value) []host.Process {
-	var processes []host.Process
-	for listed := range list.Rows() {
-		index, ok := listed.Get("IDX").Int()
-		pid, isPID := listed.Get("PID").Int()
-		if ok && isPID && index >= 0 && pid > 0 && len(processes) < maxHostProcesses {
-			role := collector.Role(listed.Get("DSC").Text())
-			processes = append(processes, host.Process{Index: int(index), PID: int(pid), Role: role})
-		}
-	}
-	return processes
-}
-
 const (
 	// maxHostProcesses is the maximum number of processes of a target that are read.
 	maxHostProcesses = 4096
 	// maxHostSockets is the maximum number of sockets of a target that are read.
 	maxHostSockets = 1024
+	// maxDescription is the maximum length of the description of a process, in bytes. Kamailio's are shorter than 128.
+	maxDescription = 256
+	// maxAddress is the maximum length of an IP address with a zone, in bytes.
+	maxAddress = 64
 )
+
+// hostProcesses returns the processes of core.psx. They do not share memory with the reply.
+func hostProcesses(list rpc.Value) []host.Process {
+	var processes []host.Process
+	for listed := range list.Rows() {
+		index, ok := listed.Get("IDX").Int()
+		pid, isPID := listed.Get("PID").Int()
+		description := listed.Get("DSC").Text()
+		if ok && isPID && index >= 0 && pid > 0 && len(description) <= maxDescription && len(processes) < maxHostProcesses {
+			role := strings.Clone(collector.Role(description))
+			processes = append(processes, host.Process{Index: int(index), PID: int(pid), Role: role})
+		}
+	}
+	return processes
+}
 
 // hostSockets returns the UDP, TCP and TLS sockets of core.sockets_list.
 func hostSockets(list rpc.Value) []host.Socket {
@@ -163,8 +168,9 @@ func hostSocket(listed rpc.Value) (host.Socket, bool) {
 	}
 	port, err := strconv.ParseUint(listed.Get("port").Text(), 10, 16)
 	for _, field := range []string{"ipaddress", "address"} {
-		addr, addrErr := netip.ParseAddr(strings.Trim(listed.Get(field).Text(), "[]"))
-		if err == nil && addrErr == nil {
+		text := listed.Get(field).Text()
+		addr, addrErr := netip.ParseAddr(strings.Trim(text, "[]"))
+		if err == nil && addrErr == nil && len(text) <= maxAddress {
 			return host.Socket{Transport: transport, Addr: netip.AddrPortFrom(addr, uint16(port))}, true
 		}
 	}

@@ -168,6 +168,7 @@ type testOptions struct {
 	Settings    collector.Settings
 	UserMetrics *xhttpprom.Client
 	Timeout     time.Duration // 5 s if 0
+	Host        config.Host   // nothing is read if empty
 }
 
 func newTestTarget(tb testing.TB, client Client, options testOptions) (*Target, *logBuffer) {
@@ -177,7 +178,7 @@ func newTestTarget(tb testing.TB, client Client, options testOptions) (*Target, 
 	if err != nil {
 		tb.Fatal(err)
 	}
-	module := &config.Module{Timeout: cmp.Or(options.Timeout, 5*time.Second), Auto: options.Auto, Named: options.Named, Settings: options.Settings}
+	module := &config.Module{Timeout: cmp.Or(options.Timeout, 5*time.Second), Auto: options.Auto, Named: options.Named, Settings: options.Settings, Host: options.Host}
 	cfg := &config.Target{URI: uri, Modules: []*config.Module{module}, XHTTPProm: options.UserMetrics}
 	target := newTarget(client, cfg, slog.New(slog.NewTextHandler(log, nil)))
 	tb.Cleanup(func() {
