@@ -385,6 +385,10 @@ func readKamcmd(t *testing.T, k *lab.Kamailio, methods []string) map[string]floa
 					series[fmt.Sprintf(`kamailio_dmq_node_state{host=%q,port=%q,proto=%q,state=%q}`,
 						node.get("host"), node.get("port"), node.get("proto"), state)] = is(node.get("status") == state)
 				}
+				if text := node.get("fail_count"); text != "" { // since 6.1
+					series[fmt.Sprintf(`kamailio_dmq_node_consecutive_timeouts{host=%q,port=%q,proto=%q}`,
+						node.get("host"), node.get("port"), node.get("proto"))] = number(t, text)
+				}
 			}
 		case "core.info":
 			series[fmt.Sprintf(`kamailio_build_info{compiled=%q,compiler=%q,name="kamailio",revision=%q,version=%q}`,
@@ -453,6 +457,9 @@ func expectDestinations(t *testing.T, reply []kamcmdStruct, series map[string]fl
 				if text := attrs.get(field); text != "" {
 					series[prefix+"overload_rate_"+bound+"_ratio"+labels("")] = number(t, text) / 100
 				}
+			}
+			if text := attrs.get("PROBING_COUNT"); text != "" { // since 6.0.3
+				series[prefix+"probing_count"+labels("")] = number(t, text)
 			}
 			latency := destination.all("LATENCY")[0]
 			for field, metric := range map[string]string{"AVG": "average", "STD": "stddev", "EST": "estimate", "MAX": "max"} {

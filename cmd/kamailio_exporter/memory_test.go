@@ -139,7 +139,8 @@ func everyMethod(uri string) []string {
 	}
 	return []string{
 		"-m", strings.Join(methods, ","),
-		"--kamailio.htable-keys", "a=>b", "--kamailio.dialog-profiles", "a", "--kamailio.shv", "a", "--kamailio.stats-groups", "all",
+		"--kamailio.htable-keys", "a=>b", "--kamailio.dialog-profiles", "a", "--kamailio.shv", "a", "--kamailio.kafka-topics", "a",
+		"--kamailio.stats-groups", "all",
 	}
 }
 
