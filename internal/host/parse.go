@@ -32,7 +32,7 @@ func parseStat(text []byte) (stat, bool) {
 	for field := range bytes.FieldsSeq(text[name+1:]) {
 		switch i {
 		case state:
-			s.state, valid = field[0], len(field) == 1
+			s.state, valid = field[0], len(field) == 1 && isLetter(field[0])
 		case parent:
 			var pid uint64
 			pid, valid = decimal(field, pidBits)
@@ -54,6 +54,9 @@ func parseStat(text []byte) (stat, bool) {
 	}
 	return stat{}, false
 }
+
+// isLetter reports whether c is an ASCII letter.
+func isLetter(c byte) bool { return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' }
 
 // pidBits are the bits of a PID.
 const pidBits = 31
