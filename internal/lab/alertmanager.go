@@ -46,7 +46,7 @@ func moveAlertmanager(script, dir string) (moved string, err error) {
 		return "", err
 	}
 	copied := filepath.Join(dir, "program")
-	if err := os.WriteFile(copied, bytes.ReplaceAll(program, []byte(alertmanagerData), []byte(path)), 0o700); err != nil {
+	if err := os.WriteFile(copied, bytes.ReplaceAll(program, []byte(alertmanagerData), []byte(path)), 0o700); err != nil { //nolint:gosec // a program
 		return "", err
 	}
 	text, err := os.ReadFile(script) //nolint:gosec // of the cache
@@ -55,5 +55,5 @@ func moveAlertmanager(script, dir string) (moved string, err error) {
 	}
 	run := strings.NewReplacer("root=${0%/*}/../root", "cd '"+dir+"'\nroot="+root, `"$root/./usr/bin/prometheus-alertmanager"`, "./program").Replace(string(text))
 	moved = filepath.Join(dir, "alertmanager")
-	return moved, os.WriteFile(moved, []byte(run), 0o700)
+	return moved, os.WriteFile(moved, []byte(run), 0o700) //nolint:gosec // a program
 }
