@@ -72,7 +72,7 @@ func see(uri string) (seen, error) {
 	target := NewTarget(cfg.Target, slog.New(slog.NewTextHandler(&log, nil)))
 	page := hostPage(context.Background(), target)
 	if page["up[]"] != 1 {
-		err = fmt.Errorf("Kamailio is down: %s", log.String()) //nolint:staticcheck // it is a name
+		err = fmt.Errorf("Kamailio is down: %s", log.String())
 	}
 	s := seen{Processes: labels(page, "process_cpu_seconds_total"), Log: log.String()}
 	for _, family := range []string{"socket_receive_queue_bytes", "socket_accept_queue"} {
@@ -157,7 +157,7 @@ func setUp(name string) error {
 	if err != nil {
 		return err
 	}
-	defer syscall.Close(fd) //nolint:errcheck // it has no data
+	defer syscall.Close(fd)
 	request := struct {
 		name  [16]byte
 		flags uint16

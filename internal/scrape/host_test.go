@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -177,18 +176,19 @@ func TestHostResult(t *testing.T) {
 		return samples(set, "kamailio_"), all
 	}
 	got, all := page(r)
-	want := "process_cpu_seconds_total[0 main] 0.5\nprocess_cpu_seconds_total[1 udp receiver] 2\nprocess_cpu_seconds_total[2 udp receiver] 3\n"
+	var want strings.Builder
+	want.WriteString("process_cpu_seconds_total[0 main] 0.5\nprocess_cpu_seconds_total[1 udp receiver] 2\nprocess_cpu_seconds_total[2 udp receiver] 3\n")
 	for _, role := range []string{"main", "timer", "udp receiver"} {
 		for _, state := range []host.State{host.Other, host.Running, host.Sleeping, host.Stopped, host.Uninterruptible} {
 			isSet := role == "main" && state == host.Sleeping || role == "udp receiver" && (state == host.Stopped || state == host.Running)
-			want += fmt.Sprintf("process_states[%s %s] %v\n", role, state, value(isSet))
+			fmt.Fprintf(&want, "process_states[%s %s] %v\n", role, state, value(isSet))
 		}
 	}
 	sockets := "socket_accept_queue[127.0.0.1:5060 tcp] 7\nsocket_dropped_packets_total[127.0.0.1:5060 udp] 8\nsocket_receive_queue_bytes[127.0.0.1:5060 udp] 9\n"
-	if got != want+sockets {
-		t.Errorf("got\n%swant\n%s", got, want+sockets)
+	if got != want.String()+sockets {
+		t.Errorf("got\n%swant\n%s", got, want.String()+sockets)
 	}
-	if all.answered || len(all.problems) > 0 || !reflect.DeepEqual(all.notices, []notice{{host.ErrHidden, hint.ForHost(host.ErrHidden), true}}) {
+	if all.answered || len(all.problems) > 0 || !slices.Equal(all.notices, []notice{{host.ErrHidden, hint.ForHost(host.ErrHidden), true}}) {
 		t.Errorf("got the summary %+v", all)
 	}
 	r.full = true
