@@ -92,6 +92,11 @@ bench-docs: ## run make bench, and write the table to docs/performance.md
 screenshots: ## make the pictures of the status page in docs/images with a real Kamailio and a headless Chromium
 	go test ./internal/web -count=1 -run TestStatusPagesInBrowser -screenshots $(CURDIR)/docs/images
 
+.PHONY: dashboard-pictures
+dashboard-pictures: ## draw the Grafana dashboards into bin/dashboards, from a Prometheus beside a Kamailio with traffic
+	@mkdir -p bin/dashboards
+	go test ./docs -count=1 -run '^TestDraw$$' -draw $(CURDIR)/bin/dashboards
+
 .PHONY: fetch
 fetch: ## download the Kamailios and tools for the tests into the cache
 	go run ./internal/lab/cmd/lab fetch

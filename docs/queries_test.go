@@ -130,6 +130,8 @@ func (w *watched) checkQuestions(t *testing.T) {
 // panel is a panel of a dashboard.
 type panel struct {
 	Title   string
+	Type    string
+	GridPos struct{ X, Y, W, H int }
 	Targets []struct{ Expr, LegendFormat string }
 }
 
@@ -155,7 +157,7 @@ func dashboards(t *testing.T) map[string][]panel {
 			t.Fatalf("%s: %v", file, err)
 		}
 		for _, a := range dashboard.Annotations.List {
-			dashboard.Panels = append(dashboard.Panels, panel{a.Name, []struct{ Expr, LegendFormat string }{{Expr: a.Expr}}})
+			dashboard.Panels = append(dashboard.Panels, panel{Title: a.Name, Targets: []struct{ Expr, LegendFormat string }{{Expr: a.Expr}}})
 		}
 		all[dashboard.UID] = dashboard.Panels
 	}
