@@ -5,6 +5,7 @@ package main
 import (
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -57,7 +58,7 @@ func freePort(t *testing.T) int {
 
 func checkSameSeries(t *testing.T, binrpc, jsonrpc *exporter) {
 	t.Helper()
-	var wrong []string
+	var wrong map[string]string
 	for range 20 {
 		before := binrpc.scrape()
 		// Each process of Kamailio caches some statistics (sl, tmx) for a second.
@@ -65,20 +66,20 @@ func checkSameSeries(t *testing.T, binrpc, jsonrpc *exporter) {
 		p := jsonrpc.scrape()
 		time.Sleep(1100 * time.Millisecond)
 		after := binrpc.scrape()
-		wrong = slices.DeleteFunc(p.outside(before, after), func(line string) bool {
-			return slices.ContainsFunc(lostOverJSON, func(prefix string) bool {
-				return strings.HasPrefix(line, prefix) && strings.HasSuffix(line, " is missing")
-			}) || strings.HasPrefix(line, "kamailio_exporter_") || strings.HasPrefix(line, "go_") ||
-				strings.HasPrefix(line, "process_") || strings.HasPrefix(line, "promhttp_") ||
+		wrong = p.outside(before, after)
+		maps.DeleteFunc(wrong, func(series, fault string) bool {
+			return fault == isMissing && slices.ContainsFunc(lostOverJSON, func(prefix string) bool { return strings.HasPrefix(series, prefix) }) ||
+				strings.HasPrefix(series, "kamailio_exporter_") || strings.HasPrefix(series, "go_") ||
+				strings.HasPrefix(series, "process_") || strings.HasPrefix(series, "promhttp_") ||
 				// HTTP requests take memory of the process that serves them.
-				strings.HasPrefix(line, "kamailio_pkg_") && strings.Contains(line, `role="tcp receiver"`) && !strings.HasSuffix(line, " is missing")
+				fault != isMissing && strings.HasPrefix(series, "kamailio_pkg_") && strings.Contains(series, `role="tcp receiver"`)
 		})
 		if len(wrong) == 0 {
 			p.check(t, "kamailio_up", 1)
 			return
 		}
 	}
-	t.Errorf("JSON-RPC and BINRPC differ:\n%s", strings.Join(wrong, "\n"))
+	t.Errorf("JSON-RPC and BINRPC differ:\n%s", linesOf(wrong))
 }
 
 // TestLiveHTTPConfig scrapes a Kamailio behind an HTTPS proxy. The CA and the password are

@@ -12,9 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -313,33 +311,10 @@ func (p *slowProxy) pass(t *testing.T, client net.Conn, slow bool) {
 	_, _ = io.Copy(client, server)
 }
 
-// TestLiveSeriesEqualThoseOfKamcmd compares each series with the output of kamcmd before
-// and after the scrape: its value must be between the two. A gauge can leave that range
-// during a scrape, so there are several tries. A wrong metric fails in all of them.
-func TestLiveSeriesEqualThoseOfKamcmd(t *testing.T) {
-	methods := []string{"tm.stats", "sl.stats", "core.shmmem", "core.uptime", "core.info", "core.tcp_info",
-		"tls.info", "dlg.stats_active", "dmq.list_nodes", "dispatcher.list"}
-	lab.EachSuite(t, func(t *testing.T, suite string) {
-		k := lab.StartTest(t, lab.Options{Suite: suite, Destinations: 20})
-		lab.StartTraffic(t, k)
-		e := start(t, "-u", k.URI("unix"), "-m", strings.Join(methods, ","))
-		var wrong []string
-		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); {
-			before := readKamcmd(t, k, methods)
-			p := e.scrape()
-			after := readKamcmd(t, k, methods)
-			if wrong = p.outside(before, after); len(wrong) == 0 && p["kamailio_tm_stats_total_total"] > 20 {
-				return
-			}
-		}
-		t.Errorf("the page differs from kamcmd:\n%s", strings.Join(wrong, "\n"))
-	})
-}
-
 // outside returns the series whose values are not between two readings, and the readings
-// without a series.
-func (p page) outside(before, after map[string]float64) []string {
-	var wrong []string
+// without a series, each with the values.
+func (p page) outside(before, after map[string]float64) map[string]string {
+	wrong := map[string]string{}
 	for series, value := range p {
 		if !strings.HasPrefix(series, "kamailio_") || strings.HasPrefix(series, "kamailio_exporter_") || series == "kamailio_up" {
 			continue
@@ -352,122 +327,28 @@ func (p page) outside(before, after map[string]float64) []string {
 		// The exporter multiplies to convert units and the test divides, so the last bits may differ.
 		margin := 1e-12 * math.Abs(value)
 		if !lowOK || !highOK || value < low-margin || value > high+margin {
-			wrong = append(wrong, fmt.Sprintf("%s %v, kamcmd: %v (%t) and %v (%t)", series, value, low, lowOK, high, highOK))
+			wrong[series] = fmt.Sprintf("is %v, the readings have %v (%t) and %v (%t)", value, low, lowOK, high, highOK)
 		}
 	}
 	for series := range before {
 		if _, ok := p[series]; !ok {
-			wrong = append(wrong, series+" is missing")
+			wrong[series] = isMissing
 		}
 	}
-	slices.Sort(wrong)
 	return wrong
 }
 
-// readKamcmd calls each method with kamcmd, and returns the series expected for its output.
-func readKamcmd(t *testing.T, k *lab.Kamailio, methods []string) map[string]float64 {
-	t.Helper()
-	series := map[string]float64{}
-	for _, method := range methods {
-		out, err := k.Kamcmd(t.Context(), method)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fields := parseKamcmd(out)
-		switch method {
-		case "dispatcher.list":
-			expectDestinations(t, fields, series)
-		case "dmq.list_nodes":
-			for _, node := range fields {
-				series[fmt.Sprintf(`kamailio_dmq_list_nodes_node{host=%q,local=%q,port=%q,status=%q}`,
-					node.get("host"), node.get("local"), node.get("port"), node.get("status"))] = 1
-				for _, state := range []string{"active", "disabled", "not_active", "pending", "timeout"} {
-					series[fmt.Sprintf(`kamailio_dmq_node_state{host=%q,port=%q,proto=%q,state=%q}`,
-						node.get("host"), node.get("port"), node.get("proto"), state)] = is(node.get("status") == state)
-				}
-				if text := node.get("fail_count"); text != "" { // since 6.1
-					series[fmt.Sprintf(`kamailio_dmq_node_consecutive_timeouts{host=%q,port=%q,proto=%q}`,
-						node.get("host"), node.get("port"), node.get("proto"))] = number(t, text)
-				}
-			}
-		case "core.info":
-			series[fmt.Sprintf(`kamailio_build_info{compiled=%q,compiler=%q,name="kamailio",revision=%q,version=%q}`,
-				fields[0].get("compiled"), fields[0].get("compiler"), fields[0].get("id"),
-				strings.TrimPrefix(fields[0].get("version"), "kamailio "))] = 1
-		default:
-			expectNumbers(t, method, fields[0], series)
-		}
-	}
-	return series
-}
+// isMissing is what outside returns for a reading without a series.
+const isMissing = "is missing"
 
-// expectNumbers adds the series expected for a struct of numbers.
-func expectNumbers(t *testing.T, method string, fields kamcmdStruct, series map[string]float64) {
-	t.Helper()
-	name := "kamailio_" + strings.ReplaceAll(method, ".", "_") + "_"
-	for _, field := range fields.members {
-		switch code := regexp.MustCompile(`^\d?\d?\d?x?x?x?$`); {
-		case field.name == "now":
-		case field.name == "up_since":
-			since, err := time.ParseInLocation(time.ANSIC, field.text, time.Local)
-			if err != nil {
-				t.Fatal(err)
-			}
-			series["kamailio_start_time_seconds"] = float64(since.Unix())
-		case code.MatchString(field.name):
-			series[fmt.Sprintf("%scodes_total{code=%q}", name, field.name)] = unsigned(t, field.text)
-		case method == "tm.stats" && field.name == "current", method == "tm.stats" && field.name == "waiting":
-			series[name+field.name] = number(t, field.text)
-		case method == "tm.stats", method == "core.uptime":
-			series[name+field.name+"_total"] = unsigned(t, field.text)
-		default:
-			series[name+field.name] = number(t, field.text)
-		}
+// linesOf returns a line for each of the series that outside returned.
+func linesOf(wrong map[string]string) string {
+	var lines []string
+	for series, fault := range wrong {
+		lines = append(lines, series+" "+fault)
 	}
-}
-
-// expectDestinations adds the series expected for dispatcher.list.
-func expectDestinations(t *testing.T, reply []kamcmdStruct, series map[string]float64) {
-	t.Helper()
-	for _, set := range reply[0].all("RECORDS")[0].all("SET") {
-		id := set.get("ID")
-		for _, destination := range set.all("TARGETS")[0].all("DEST") {
-			uri, flags := destination.get("URI"), destination.get("FLAGS")
-			series[fmt.Sprintf(`kamailio_dispatcher_list_target{flags=%q,setid=%q,uri=%q}`, flags, id, uri)] = 1
-			var attrs kamcmdStruct
-			if all := destination.all("ATTRS"); len(all) > 0 {
-				attrs = all[0]
-			}
-			text := func(name string) string { return strings.ReplaceAll(attrs.get(name), "<null string>", "") }
-			labels := func(more string) string {
-				return fmt.Sprintf(`{duid=%q,index="",obproxy="",setid=%q,socket=%q,%suri=%q}`, text("DUID"), id, text("SOCKET"), more, uri)
-			}
-			const prefix = "kamailio_dispatcher_destination_"
-			for letter, state := range map[string]string{"A": "active", "I": "inactive", "D": "disabled", "T": "trying"} {
-				series[prefix+"state"+labels(fmt.Sprintf("state=%q,", state))] = is(flags[:1] == letter)
-			}
-			series[prefix+"probing"+labels("")] = is(flags[1:] == "P")
-			series[prefix+"priority"+labels("")] = number(t, destination.get("PRIORITY"))
-			for field, metric := range map[string]string{"MAXLOAD": "max_load", "WEIGHT": "weight", "RWEIGHT": "relative_weight"} {
-				if attrs.members != nil {
-					series[prefix+metric+labels("")] = number(t, attrs.get(field))
-				}
-			}
-			for field, bound := range map[string]string{"OCMIN": "min", "OCMAX": "max"} { // since 6.0
-				if text := attrs.get(field); text != "" {
-					series[prefix+"overload_rate_"+bound+"_ratio"+labels("")] = number(t, text) / 100
-				}
-			}
-			if text := attrs.get("PROBING_COUNT"); text != "" { // since 6.0.3
-				series[prefix+"probing_count"+labels("")] = number(t, text)
-			}
-			latency := destination.all("LATENCY")[0]
-			for field, metric := range map[string]string{"AVG": "average", "STD": "stddev", "EST": "estimate", "MAX": "max"} {
-				series[prefix+"latency_"+metric+"_seconds"+labels("")] = number(t, latency.get(field)) / 1000
-			}
-			series[prefix+"timeouts_total"+labels("")] = number(t, latency.get("TIMEOUT"))
-		}
-	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n")
 }
 
 func is(condition bool) float64 {
@@ -475,78 +356,6 @@ func is(condition bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-func number(t *testing.T, text string) float64 {
-	t.Helper()
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
-}
-
-// unsigned parses an unsigned integer of 32 bits that kamcmd prints as signed.
-func unsigned(t *testing.T, text string) float64 {
-	t.Helper()
-	return math.Mod(number(t, text)+1<<32, 1<<32)
-}
-
-// kamcmdStruct is a struct as kamcmd prints it.
-type kamcmdStruct struct {
-	members []kamcmdMember
-}
-
-type kamcmdMember struct {
-	name, text string
-	inner      *kamcmdStruct
-}
-
-func (s kamcmdStruct) get(name string) string {
-	for _, member := range s.members {
-		if member.name == name {
-			return member.text
-		}
-	}
-	return ""
-}
-
-func (s kamcmdStruct) all(name string) []kamcmdStruct {
-	var found []kamcmdStruct
-	for _, member := range s.members {
-		if member.name == name && member.inner != nil {
-			found = append(found, *member.inner)
-		}
-	}
-	return found
-}
-
-// parseKamcmd parses structs in the output of kamcmd.
-func parseKamcmd(out string) []kamcmdStruct {
-	var root kamcmdStruct
-	open := []*kamcmdStruct{&root}
-	for line := range strings.Lines(out) {
-		line = strings.TrimSpace(line)
-		inner := open[len(open)-1]
-		name, text, _ := strings.Cut(line, ": ")
-		switch {
-		case strings.HasSuffix(line, "{"):
-			member := kamcmdMember{name: strings.TrimSuffix(line, ": {"), inner: &kamcmdStruct{}}
-			inner.members = append(inner.members, member)
-			open = append(open, member.inner)
-		case line == "}":
-			open = open[:len(open)-1]
-		case line != "":
-			inner.members = append(inner.members, kamcmdMember{name: strings.TrimSuffix(name, ":"), text: text})
-		}
-	}
-	var structs []kamcmdStruct
-	for _, member := range root.members {
-		if member.inner != nil {
-			structs = append(structs, *member.inner)
-		}
-	}
-	return structs
 }
 
 // TestLivePromtool checks the page with promtool. It complains only about names of v0 to
