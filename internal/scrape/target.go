@@ -140,14 +140,14 @@ func (t *Target) Select(module string, collect []string) (Selection, error) {
 	if module != "" {
 		i := slices.IndexFunc(t.modules, func(m *targetModule) bool { return m.Name == module })
 		if i < 0 {
-			return Selection{}, fmt.Errorf("the target has no module %q; its modules are %s", module, strings.Join(t.moduleNames(), ", "))
+			return Selection{}, fmt.Errorf("the target has no module %.100q; its modules are %s", module, strings.Join(t.moduleNames(), ", "))
 		}
 		m = t.modules[i]
 	}
 	allowed := t.methods(m.Module)
 	for _, method := range collect {
 		if !slices.Contains(allowed, method) {
-			return Selection{}, fmt.Errorf("%q is not a method of module %s; its methods are %s", method, m.Name, strings.Join(allowed, ", "))
+			return Selection{}, fmt.Errorf("%.100q is not a method of module %s; its methods are %s", method, m.Name, strings.Join(allowed, ", "))
 		}
 	}
 	collect = slices.Compact(slices.Sorted(slices.Values(collect)))

@@ -25,7 +25,7 @@ func parseParameters(query string, allowed []string) (url.Values, error) {
 	}
 	for name, list := range values {
 		if !slices.Contains(allowed, name) {
-			return nil, fmt.Errorf("unknown parameter %q; the parameters are %s", name, strings.Join(allowed, ", "))
+			return nil, fmt.Errorf("unknown parameter %.100q; the parameters are %s", name, strings.Join(allowed, ", "))
 		}
 		if len(list) > 1 && !strings.HasSuffix(name, "[]") {
 			return nil, fmt.Errorf("the parameter %s must not be repeated", name)

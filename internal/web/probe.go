@@ -23,10 +23,10 @@ func findProbe(pool *scrape.Pool, values url.Values) (scraper, error) {
 	}
 	target := pool.Target(name)
 	if target == nil && strings.ContainsAny(name, ":/") {
-		return nil, fmt.Errorf("%q is not the name of a target: URIs are not allowed here, they must be in the configuration file; %s", name, knownTargets(pool))
+		return nil, fmt.Errorf("%.100q is not the name of a target: URIs are not allowed here, they must be in the configuration file; %s", name, knownTargets(pool))
 	}
 	if target == nil {
-		return nil, fmt.Errorf("there is no target %q; %s", name, knownTargets(pool))
+		return nil, fmt.Errorf("there is no target %.100q; %s", name, knownTargets(pool))
 	}
 	selection, err := target.Select(values.Get(moduleParameter), values[collectParameter])
 	if err != nil {

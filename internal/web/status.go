@@ -101,7 +101,7 @@ func (s *statusPages) serveTarget(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	http.Error(w, fmt.Sprintf("there is no target %q; %s", name, knownTargets(s.pool)), http.StatusNotFound)
+	http.Error(w, fmt.Sprintf("there is no target %.100q; %s", name, knownTargets(s.pool)), http.StatusNotFound)
 }
 
 // serveOne serves the page of one target.
@@ -195,7 +195,7 @@ func parseFilter(values url.Values) (status.Filter, error) {
 		Name: values.Get(status.NameParameter), Label: values.Get(status.LabelParameter), State: status.State(values.Get(status.StateParameter)), Page: 1,
 	}
 	if filter.State != "" && !slices.Contains(status.States, filter.State) {
-		return filter, fmt.Errorf("there is no state %q; the states are %s", filter.State, joinStates())
+		return filter, fmt.Errorf("there is no state %.100q; the states are %s", filter.State, joinStates())
 	}
 	if page := values.Get(status.PageParameter); page != "" {
 		var err error
