@@ -35,12 +35,13 @@ var coreUptime = &Collector{
 func collectUptime(out *metric.Writer, reply rpc.Reply) {
 	for member := range reply.Value.All() {
 		switch member.Name() {
-		case "uptime":
-			addUptime(out, reply, member)
-		case "up_since", "now":
+		case "uptime", "up_since", "now":
 		default:
 			out.Skip(metric.UnknownField, member.Name())
 		}
+	}
+	if uptime := reply.Value.Get("uptime"); uptime.Exists() {
+		addUptime(out, reply, uptime)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
 	neturl "net/url"
 	"strings"
 	"sync"
@@ -189,6 +190,11 @@ func NewHTTP(url string, options Options) *Client {
 	return newClient(options, h.exchange, end)
 }
 
+// maxInformational is the number of responses with status 1xx that a server may send
+// before the reply. Kamailio sends none. Package http limits only their size, which a
+// server can use to keep a CPU busy.
+const maxInformational = 5
+
 // httpClient sends requests to a URL.
 type httpClient struct {
 	client *http.Client
@@ -196,11 +202,18 @@ type httpClient struct {
 }
 
 func (h *httpClient) exchange(ctx context.Context, body []byte, id uint64, allowed budget.Allowance) (reply []byte, sent bool, err error) {
-	var resolving atomic.Bool // another goroutine sets it
+	var resolving atomic.Bool // other goroutines use these
+	var informational atomic.Int32
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:  func(httptrace.GotConnInfo) { sent = true },
 		DNSStart: func(httptrace.DNSStartInfo) { resolving.Store(true) },
 		DNSDone:  func(done httptrace.DNSDoneInfo) { resolving.Store(done.Err != nil) },
+		Got1xxResponse: func(int, textproto.MIMEHeader) error {
+			if informational.Add(1) > maxInformational {
+				return &SyntaxError{fmt.Sprintf("the server sent more than %d informational responses (1xx)", maxInformational)}
+			}
+			return nil
+		},
 	})
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, h.url, bytes.NewReader(body))
 	if err != nil {

@@ -339,6 +339,26 @@ func TestRepliesNotFromKamailio(t *testing.T) {
 	}
 }
 
+// TestInformationalResponsesAreLimited has a server that sends responses with status 103 before the reply.
+func TestInformationalResponsesAreLimited(t *testing.T) {
+	for _, n := range []int{maxInformational, maxInformational + 1} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			for range n {
+				w.WriteHeader(http.StatusEarlyHints)
+			}
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","result":1,"id":1}`)
+		}))
+		client := NewHTTP(server.URL, Options{})
+		reply := client.Do(t.Context(), rpc.Call{Method: "core.uptime"})[0]
+		_, isSyntax := errors.AsType[*SyntaxError](reply.Err)
+		if isSyntax != (n > maxInformational) || !isSyntax && reply.Err != nil {
+			t.Errorf("after %d informational responses: %v", n, reply.Err)
+		}
+		client.Close()
+		server.Close()
+	}
+}
+
 func TestStatusIsPrintable(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
