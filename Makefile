@@ -115,6 +115,11 @@ fmt: $(GOLANGCI) ## format the code
 dashboards: ## write the Grafana dashboards in mixin/dashboards
 	cd mixin/dashboards && go run .
 
+.PHONY: torture
+torture: ## run the exporter with hostile servers, and each fuzz target for a minute; docs/reliability.md lists the figures
+	go test -count=1 -v -timeout 1h ./internal/torture -long
+	@$(MAKE) --no-print-directory fuzz FUZZTIME=1m
+
 # Without -fuzzminimizetime, minimizing one input may take the whole time.
 .PHONY: fuzz
 fuzz: ## run each fuzz target for FUZZTIME, 10m by default
