@@ -14,7 +14,8 @@ func traffic() *builder {
 			query{`sum(rate(kamailio_sl_sent_replies_total{SELECTOR}[$__rate_interval]))`, "without a transaction"})).
 		WithPanel(graph("Requests for each new transaction", "About 1 if nothing is sent twice, 2 if each request arrives twice: then peers do not get replies in time. ACK is not counted.", "short",
 			query{`sum by (instance) (rate(kamailio_core_received_requests_total{SELECTOR,method!="ACK"}[$__rate_interval]))
-/ sum by (instance) (rate(kamailio_tmx_uas_transactions_total{SELECTOR}[$__rate_interval]) + rate(kamailio_sl_sent_replies_total{SELECTOR}[$__rate_interval]))`, "{{instance}}"})).
+/ sum by (instance) (rate(kamailio_tmx_uas_transactions_total{SELECTOR}[$__rate_interval]) - rate(kamailio_tmx_uac_transactions_total{SELECTOR}[$__rate_interval])
+  + rate(kamailio_sl_sent_replies_total{SELECTOR}[$__rate_interval]))`, "{{instance}}"})).
 		WithRow(row("Quality")).
 		WithPanel(graph("Completed transactions", "By class of the final reply, of all methods: REGISTER, BYE and pings too.", "reqps",
 			query{`sum by (class) (` + final + `)`, "{{class}}"})).
