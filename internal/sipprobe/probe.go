@@ -152,7 +152,7 @@ func (p *Prober) probeUDP(ctx context.Context, s Socket, r *Result) error {
 			}
 			continue
 		case err != nil:
-			return orProvisional(r, err)
+			return orProvisional(r, late(err, 1+r.Retransmissions))
 		}
 		if got, _, err := parse(buffer[:n], true); err == nil && got.answers(q) && r.take(got, begin) {
 			return nil
@@ -171,6 +171,31 @@ func (r *Result) take(got response, begin time.Time) bool {
 func orProvisional(r *Result, err error) error {
 	if r.Code != 0 {
 		return nil
+	}
+	return err
+}
+
+// lateError is the error if no response arrived in time.
+type lateError struct {
+	requests int // that were sent
+	err      error
+}
+
+// Error implements error.
+func (e *lateError) Error() string {
+	if e.requests == 1 {
+		return "no response arrived in time"
+	}
+	return fmt.Sprintf("no response to %d requests arrived in time", e.requests)
+}
+
+// Unwrap returns the error of the connection.
+func (e *lateError) Unwrap() error { return e.err }
+
+// late returns a [lateError] if a read ended because of its deadline, and err otherwise.
+func late(err error, requests int) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return &lateError{requests, err}
 	}
 	return err
 }
@@ -344,7 +369,7 @@ func (c *connection) exchange(q request, r *Result) error {
 		}
 		n, err := c.Read(buffer)
 		if err != nil {
-			return err
+			return late(err, 1)
 		}
 		read += n
 		c.rest = append(c.rest, buffer[:n]...)

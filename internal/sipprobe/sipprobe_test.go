@@ -151,7 +151,7 @@ func TestSilence(t *testing.T) {
 		return nil
 	})
 	r := probe(t, s, 2500*time.Millisecond)
-	if r.Failure != Timeout || r.Retransmissions != 2 || len(requests) != 3 {
+	if r.Failure != Timeout || r.Retransmissions != 2 || len(requests) != 3 || r.Err.Error() != "no response to 3 requests arrived in time" {
 		t.Errorf("got %+v after %d requests", r, len(requests))
 	}
 	first := <-requests
@@ -234,6 +234,9 @@ func TestTCP(t *testing.T) {
 			r := probe(t, tcpServer(t, test.play), limit)
 			if r.Failure != test.failure || r.Code != test.code || r.Connect <= 0 {
 				t.Errorf("got %+v", r)
+			}
+			if test.failure == Timeout && r.Err.Error() != "no response arrived in time" {
+				t.Errorf("the error is %q", r.Err)
 			}
 		})
 	}
