@@ -52,7 +52,8 @@ type Summary struct {
 	Polled bool
 	// Up reports whether Kamailio replied to a call of the last poll.
 	Up bool
-	// Since is the time of the first poll since which Up has its value.
+	// Since is the time of the first of the last polls in a row in which Up had its value. It is later if the target is up and nothing
+	// fails any more: then it is the time of the first poll without failures.
 	Since time.Time
 	// Reason is one of [hint.Reasons] if Kamailio is down, and "" otherwise.
 	Reason string
@@ -167,11 +168,13 @@ func (h *history) add(p *poll, set *metric.Set, all summary, reason string) {
 		m.addComplete(p, set, all)
 	}
 	s := &h.summary
-	if !s.Polled || s.Up != last.Up {
-		s.Since = p.begun
-	}
+	before := *s
 	s.Polled, s.Up, s.Reason, s.Module = true, last.Up, reason, p.module.Name
 	h.summarize()
+	recovered := s.Up && s.Failing.IsZero() && !before.Failing.IsZero()
+	if !before.Polled || s.Up != before.Up || recovered {
+		s.Since = p.begun
+	}
 	if last.Up {
 		last.Failed = failed + countFailed(all.sip)
 	}
