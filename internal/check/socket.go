@@ -20,7 +20,7 @@ type socketFile struct {
 	mode    fs.FileMode
 	owner   hint.Owner
 	owned   bool       // owner and parents are known
-	parents []pathPart // the directories above it, the first one is /
+	parents []pathPart // the directories above it that were found, the first one is /
 	others  []string   // other sockets, if there is no file
 }
 
@@ -41,6 +41,7 @@ func lookAtSocket(uri dial.Target) *socketFile {
 	if err != nil {
 		s.err = err
 		s.others = socketsBeside(s.path)
+		s.addParents(s.path)
 		return s
 	}
 	s.mode = info.Mode()
@@ -50,16 +51,21 @@ func lookAtSocket(uri dial.Target) *socketFile {
 		s.owned = false
 		return s
 	}
-	for dir := filepath.Dir(resolved); s.owned; dir = filepath.Dir(dir) {
-		s.addParent(dir)
-		if dir == filepath.Dir(dir) {
-			break
-		}
-	}
+	s.addParents(resolved)
 	return s
 }
 
-// addParent adds a directory above the socket.
+// addParents adds the directories above a path, except those that cannot be found.
+func (s *socketFile) addParents(path string) {
+	for dir := filepath.Dir(path); ; dir = filepath.Dir(dir) {
+		s.addParent(dir)
+		if dir == filepath.Dir(dir) {
+			return
+		}
+	}
+}
+
+// addParent adds a directory above the socket. If it cannot be found, or has no owner, the permissions are not known.
 func (s *socketFile) addParent(dir string) {
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -67,7 +73,10 @@ func (s *socketFile) addParent(dir string) {
 		return
 	}
 	owner, known := hint.OwnerOf(info)
-	s.owned = known
+	if !known {
+		s.owned = false
+		return
+	}
 	s.parents = append([]pathPart{{dir, info.Mode(), owner}}, s.parents...)
 }
 
@@ -112,13 +121,21 @@ func (s *socketFile) isSocket() bool { return s.err == nil && s.mode&fs.ModeSock
 
 // closedFor returns what keeps a user from connecting, "" if nothing does.
 func (s *socketFile) closedFor(u User) string {
+	if why := s.closedParent(u); why != "" {
+		return why
+	}
+	if !u.may(connect, s.mode, s.owner) {
+		return fmt.Sprintf("its mode does not let %s connect", u.Name)
+	}
+	return ""
+}
+
+// closedParent returns which directory above the socket a user may not enter, "" if there is none.
+func (s *socketFile) closedParent(u User) string {
 	for _, dir := range s.parents {
 		if !u.may(search, dir.mode, dir.owner) {
 			return fmt.Sprintf("%s has mode %04o, user %s, group %s, and %s may not enter it", dir.path, dir.mode.Perm(), dir.owner.User, dir.owner.Group, u.Name)
 		}
-	}
-	if !u.may(connect, s.mode, s.owner) {
-		return fmt.Sprintf("its mode does not let %s connect", u.Name)
 	}
 	return ""
 }
@@ -130,7 +147,11 @@ func (f *facts) addressSection() section {
 	case f.socket == nil:
 		s.add(note, fmt.Sprintf("%s over %s, at %s.", protocolName(f.target.URI), transportName(f.target.URI), f.target.URI.Redacted()))
 	case f.socket.err != nil:
-		s.add(failed, fmt.Sprintf("%s: %v.", f.socket.path, causeOf(f.socket.err)))
+		text := fmt.Sprintf("%s: %v", f.socket.path, causeOf(f.socket.err))
+		if why := f.socket.closedParent(f.users.Current); why != "" {
+			text += ": " + why
+		}
+		s.add(failed, text+".")
 		if len(f.socket.others) > 0 {
 			s.add(note, "There are other sockets: "+strings.Join(f.socket.others, ", "))
 		}

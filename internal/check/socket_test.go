@@ -80,6 +80,17 @@ func TestServiceUser(t *testing.T) {
 	}
 }
 
+// TestClosedDirectory has a user who may not enter the directory of the socket, and therefore does not see the socket.
+func TestClosedDirectory(t *testing.T) {
+	socket := socketWith(0o666, 0o750)
+	socket.err, socket.owned = &fs.PathError{Op: "stat", Path: socket.path, Err: fs.ErrPermission}, false
+	f := &facts{users: Users{Current: User{"u", 11, nil}}, socket: socket}
+	want := "/run/kamailio/kamailio_ctl: permission denied: /run/kamailio has mode 0750, user kamailio, group kamailio, and u may not enter it."
+	if lines := f.addressSection().lines; len(lines) != 1 || lines[0].text != want {
+		t.Errorf("%+v, want %q", lines, want)
+	}
+}
+
 // TestReportOfInstalling compares the example of installing.md with the report, up to the hint.
 func TestReportOfInstalling(t *testing.T) {
 	page, err := os.ReadFile("../../docs/installing.md")
@@ -135,7 +146,7 @@ func TestLookAtSocket(t *testing.T) {
 	}
 	s = at(dir + "/nosuch")
 	s.others = slices.DeleteFunc(s.others, func(path string) bool { return filepath.Dir(path) != dir }) // those of this machine
-	if s.err == nil || !slices.Equal(s.others, []string{dir + "/ctl"}) {
+	if s.err == nil || !slices.Equal(s.others, []string{dir + "/ctl"}) || s.parents[len(s.parents)-1].path != dir {
 		t.Errorf("without a socket: %+v", s)
 	}
 	if s := at(dir); s.isSocket() || s.err != nil {
