@@ -12,6 +12,7 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/binrpc"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
@@ -176,6 +177,20 @@ func TestSecondConnection(t *testing.T) {
 	}
 }
 
+// TestProbeWithoutResponse has a socket that does not respond, and one on which nothing listens.
+func TestProbeWithoutResponse(t *testing.T) {
+	socket := sipprobe.Socket{Transport: "udp", Host: "192.0.2.1", Port: 5060}
+	for failure, want := range map[sipprobe.Failure]bool{sipprobe.Timeout: true, sipprobe.Refused: false} {
+		var s section
+		addProbe(&s, sipprobe.Result{Socket: socket, Failure: failure, Err: errors.New("no luck")})
+		text := continuedLine.Replace(textOf(t, s))
+		if !strings.Contains(text, "failed udp:192.0.2.1:5060 did not reply to OPTIONS: "+string(failure)+": no luck.") ||
+			strings.Contains(text, "If calls fail too, the processes that receive SIP hang or wait") != want {
+			t.Errorf("%s: %s", failure, text)
+		}
+	}
+}
+
 // TestHost has what was read of the host, for users who asked for it and for auto.
 func TestHost(t *testing.T) {
 	hidden := []scrape.ProblemDetails{{Err: errors.New("they are hidden"), Hint: "show them"}, {Err: errors.New("the list is large"), Hint: "show them"}}
@@ -183,7 +198,10 @@ func TestHost(t *testing.T) {
 		details *scrape.HostDetails
 		want    string
 	}{
-		"all":     {&scrape.HostDetails{Processes: 7, Listed: 8, Sockets: 2}, "ok     7 of 8 processes of Kamailio are visible.\n   ok     The queues of 2 sockets of Kamailio are visible.\n"},
+		"all": {&scrape.HostDetails{Processes: 7, Listed: 8, Sockets: 2}, "ok     7 of 8 processes of Kamailio are visible.\n   ok     The queues of 2 sockets of Kamailio are visible.\n"},
+		"stopped": {&scrape.HostDetails{Processes: 8, Listed: 8, Stopped: []string{"udp receiver", "timer", "udp receiver"}},
+			"ok     8 of 8 processes of Kamailio are visible.\n   failed Processes that a signal or a debugger stopped: 3 (timer, udp receiver).\n" +
+				"   change They do nothing until they are continued: end the debugger, or find their PID with kamcmd\n          core.psx and run kill -CONT PID.\n"},
 		"hidden":  {&scrape.HostDetails{Listed: 8, Problems: hidden}, "note   They are hidden.\n   change Show them\n   note   The list is large.\n"},
 		"asked":   {&scrape.HostDetails{Listed: 8, Asked: true, Problems: hidden[1:]}, "failed The list is large.\n   change Show them\n"},
 		"nothing": {&scrape.HostDetails{}, "note   No process and no socket of Kamailio is visible on this host.\n"},

@@ -2,6 +2,8 @@ package check
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/host"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/scrape"
@@ -24,6 +26,10 @@ func (f *facts) hostSection() section {
 func addHost(s *section, h *scrape.HostDetails) {
 	if h.Processes > 0 {
 		s.add(ok, fmt.Sprintf("%d of %d processes of Kamailio are visible.", h.Processes, h.Listed))
+	}
+	if len(h.Stopped) > 0 {
+		s.add(failed, fmt.Sprintf("Processes that a signal or a debugger stopped: %d (%s).", len(h.Stopped), strings.Join(slices.Compact(slices.Sorted(slices.Values(h.Stopped))), ", ")))
+		s.add(change, "They do nothing until they are continued: end the debugger, or find their PID with kamcmd core.psx and run kill -CONT PID.")
 	}
 	if h.Sockets > 0 {
 		s.add(ok, fmt.Sprintf("The queues of %d sockets of Kamailio are visible.", h.Sockets))

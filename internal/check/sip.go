@@ -44,7 +44,8 @@ func addProbe(s *section, result sipprobe.Result) {
 	}
 	s.add(failed, fmt.Sprintf("%s did not reply to OPTIONS: %s: %v.", result.Socket, result.Failure, result.Err))
 	if result.Failure == "timeout" {
-		s.add(change, "If Kamailio's configuration drops such requests on purpose, let it answer them first: see docs/sip.md.")
+		s.add(change, "If calls work, Kamailio's configuration or a firewall drops these requests: let Kamailio answer them, see docs/sip.md. "+
+			"If calls fail too, the processes that receive SIP hang or wait: see docs/runbooks/KamailioSIPDead.md.")
 	}
 }
 

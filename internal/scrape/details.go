@@ -28,6 +28,8 @@ type HostDetails struct {
 	// Processes is the number of processes that were read, Listed the number of those that Kamailio listed, and Sockets the
 	// number of sockets whose queues were read.
 	Processes, Listed, Sockets int
+	// Stopped has the role of each process that a signal or a debugger stopped.
+	Stopped []string
 	// Asked reports whether the user asked for the series, and not auto.
 	Asked bool
 	// Problems are the reasons why something is missing.

@@ -27,6 +27,25 @@ func pollOnce(t *testing.T, s Selection) {
 	scraped.Release()
 }
 
+// TestSinceStartsWhenNothingFails polls a target of which a method fails in the second of three polls.
+func TestSinceStartsWhenNothingFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := &script{}
+		target, _ := newModulesTarget(t, client)
+		start := time.Now()
+		ok := answer{records: []any{rpc.Members{{Name: "200", Value: 3}}}}
+		for i, sl := range []answer{ok, {err: &rpc.Fault{Code: 500, Reason: "out of memory"}}, ok, ok} {
+			client.answers = map[string]answer{"core.uptime": uptimeAnswer, "sl.stats": sl}
+			pollOnce(t, selected(t, target, ""))
+			want := []time.Time{start, start, start.Add(2 * time.Minute), start.Add(2 * time.Minute)}[i]
+			if s := target.Summary(); !s.Up || s.Since != want || s.Failing.IsZero() != (i != 1) {
+				t.Errorf("poll %d: %+v, want the time %v", i, s, want)
+			}
+			time.Sleep(time.Minute)
+		}
+	})
+}
+
 // TestHistory polls a target that works, of which a method fails, that is down, and that works again.
 func TestHistory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -155,7 +174,14 @@ func TestSnapshot(t *testing.T) {
 	for i, free := range []float64{30, 10, 20} {
 		out.Add(private, free, strconv.Itoa(i), "worker")
 	}
+	states := &metric.Desc{Name: "kamailio_process_states", Labels: []string{"role", "state"}}
+	out.Add(states, 2, "timer", "sleeping")
+	out.Add(states, 1, "udp receiver", "stopped")
+	out.Add(states, 0, "timer", "stopped")
 	families := newSnapshot(set).families
+	if rows := families[states.Name]; rows.Count != 1 || len(rows.Rows) != 1 || rows.Text(rows.Rows[0], "role") != "udp receiver" {
+		t.Errorf("states %+v", rows)
+	}
 	down := families[state.Name]
 	if down.Count != 3 || len(down.Rows) != 3 || down.Text(down.Rows[0], "uri") != `sip:b",state="active"` || down.Text(down.Rows[2], "state") != "disabled" {
 		t.Errorf("destinations %+v", down)

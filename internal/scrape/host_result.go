@@ -104,4 +104,9 @@ func (r hostResult) Describe(s *story) {
 
 func (r hostResult) detail(d *Details) {
 	d.Host = &HostDetails{Processes: len(r.reading.Processes), Listed: len(r.processes), Sockets: len(r.reading.Sockets), Asked: r.asked}
+	for _, process := range r.reading.Processes {
+		if process.State == host.Stopped {
+			d.Host.Stopped = append(d.Host.Stopped, process.Role)
+		}
+	}
 }

@@ -191,6 +191,11 @@ func TestHostResult(t *testing.T) {
 	if all.answered || len(all.problems) > 0 || !slices.Equal(all.notices, []notice{{host.ErrHidden, hint.ForHost(host.ErrHidden), true}}) {
 		t.Errorf("got the summary %+v", all)
 	}
+	var details Details
+	r.detail(&details)
+	if !slices.Equal(details.Host.Stopped, []string{"udp receiver"}) {
+		t.Errorf("got the details %+v", details.Host)
+	}
 	r.full = true
 	got, _ = page(r)
 	for _, want := range []string{"process_resident_anonymous_memory_bytes[0 main] 4096\n", "process_context_switches_total[0 main voluntary] 3\n", "process_context_switches_total[0 main involuntary] 4\n"} {

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/host"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
@@ -77,6 +78,7 @@ var rules = map[string]rule{
 	"kamailio_dmq_node_state":               {keeps: isStateExcept("active")},
 	"kamailio_cdp_peer_state":               {keeps: isStateExcept("i_open", "r_open")},
 	"kamailio_socket_receive_queue_bytes":   {highest: true},
+	"kamailio_process_states":               {keeps: isStopped},
 }
 
 func isZero(f *metric.Family, i int) bool { return f.Value(i) == 0 }
@@ -94,6 +96,11 @@ func isNumberExcept(states ...string) func(f *metric.Family, i int) bool {
 	pairs := statePairs(states)
 	return func(f *metric.Family, i int) bool { return f.Value(i) > 0 && !hasOne(f, i, pairs) }
 }
+
+// stopped is the state of processes that a signal or a debugger stopped.
+var stopped = metric.NewPair("state", string(host.Stopped))
+
+func isStopped(f *metric.Family, i int) bool { return f.Value(i) > 0 && f.Has(i, stopped) }
 
 func statePairs(states []string) []metric.Pair {
 	var pairs []metric.Pair

@@ -260,6 +260,7 @@ func sickStatus() scrape.Status {
 			"kamailio_shmem_total_bytes":            {Rows: []scrape.Row{row(64 << 20)}, Count: 1},
 			"kamailio_pkg_free_bytes":               {Labels: []string{"process", "role"}, Rows: []scrape.Row{row(2<<20, "7", "udp receiver")}, Count: 9},
 			"kamailio_socket_receive_queue_bytes":   {Labels: []string{"socket", "transport"}, Rows: []scrape.Row{row(4096, "192.0.2.1:5060", "udp")}, Count: 1},
+			"kamailio_process_states":               {Labels: []string{"role", "state"}, Rows: []scrape.Row{row(2, "tcp receiver", "stopped")}, Count: 1},
 			"kamailio_process_cpu_seconds_total":    {Labels: []string{"process", "role"}, Rows: []scrape.Row{row(0.5, "3", "udp receiver"), row(0, "4", "timer")}, Count: 2},
 		},
 	}
@@ -278,7 +279,7 @@ func TestTargetPage(t *testing.T) {
 		"Last error", "raise the timeout", "3 too long",
 		"timeout", "i/o timeout", `<span class="state failing">2026-11-27</span>`,
 		"Gateways: 31 not up", "sip:gw1.example.net", "and 30 more", "All are active.", "16.0 MiB of 64.0 MiB", "25 %",
-		"2.0 MiB (udp receiver, process 7)", "4.0 KiB", "50 %",
+		"2.0 MiB (udp receiver, process 7)", "4.0 KiB", "50 %", "Stopped processes", "tcp receiver",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("the page does not have %q", want)

@@ -258,6 +258,8 @@ func tables(families map[string]scrape.Rows) []Table {
 	}
 	all = appendTable(all, families, "kamailio_socket_receive_queue_bytes", Table{Title: "Receive queues"},
 		[]column{{"Socket", "socket"}, {"Transport", "transport"}, {"Queued", ""}}, bytes)
+	all = appendTable(all, families, "kamailio_process_states", Table{Title: "Stopped processes"},
+		[]column{{"Role", "role"}, {"Stopped", ""}}, number)
 	return appendTable(all, families, "kamailio_process_cpu_seconds_total", Table{Title: "Busiest processes"},
 		[]column{{"Process", "process"}, {"Role", "role"}, {"CPU", ""}}, func(v float64) string { return number(100*v) + " %" })
 }
