@@ -225,6 +225,7 @@ func (p *Prober) probeStream(ctx context.Context, s Socket, r *Result) error {
 			return err
 		}
 	}
+	r.Connect, r.Handshake, r.Expiry, r.TLSVersion = 0, 0, time.Time{}, "" // of a kept connection that was closed
 	c, err := p.connect(ctx, s, r)
 	if err != nil {
 		return err

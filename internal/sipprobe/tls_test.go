@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// tlsServer starts a SIP server with a self-signed certificate for localhost that ends at a time.
-func tlsServer(t *testing.T, end time.Time) (Socket, *x509.CertPool) {
+// selfSigned returns a certificate for localhost that ends at a time.
+func selfSigned(t *testing.T, end time.Time) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -32,7 +32,14 @@ func tlsServer(t *testing.T, end time.Time) (Socket, *x509.CertPool) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: certificate}
+}
+
+// tlsServer starts a SIP server with a self-signed certificate for localhost that ends at a time.
+func tlsServer(t *testing.T, end time.Time) (Socket, *x509.CertPool) {
+	t.Helper()
+	certificate := selfSigned(t, end)
+	config := &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12}
 	plain := tcpServer(t, func(conn net.Conn, _ int) {
 		encrypted := tls.Server(conn, config)
 		for r := readRequest(encrypted); r != ""; r = readRequest(encrypted) {
@@ -40,7 +47,7 @@ func tlsServer(t *testing.T, end time.Time) (Socket, *x509.CertPool) {
 		}
 	})
 	roots := x509.NewCertPool()
-	roots.AddCert(certificate)
+	roots.AddCert(certificate.Leaf)
 	return Socket{"tls", "localhost", plain.Port}, roots
 }
 
@@ -110,5 +117,25 @@ func TestOutdatedConnectionIsReplaced(t *testing.T) {
 	third.expiry = time.Now()
 	if probed() == third {
 		t.Error("a connection whose certificate has ended is not replaced")
+	}
+}
+
+// TestRenewedCertificate has a server that closes each connection after one response, and has a later certificate on the second one.
+func TestRenewedCertificate(t *testing.T) {
+	t.Parallel()
+	first := time.Now().Add(time.Minute).Truncate(time.Second)
+	ends := []time.Time{first, first.Add(time.Hour)}
+	certificates := []tls.Certificate{selfSigned(t, ends[0]), selfSigned(t, ends[1])}
+	plain := tcpServer(t, func(conn net.Conn, n int) {
+		encrypted := tls.Server(conn, &tls.Config{Certificates: certificates[n : n+1], MinVersion: tls.VersionTLS12})
+		_, _ = io.WriteString(encrypted, responseTo(readRequest(encrypted), 200))
+		_ = encrypted.Close()
+	})
+	p := New(Options{})
+	defer p.Close()
+	for _, end := range ends {
+		if r := p.Probe(t.Context(), Socket{"tls", "localhost", plain.Port}); r.Failure != "" || !r.Expiry.Equal(end) {
+			t.Errorf("got %+v, want a certificate that ends at %v", r, end)
+		}
 	}
 }
