@@ -5,6 +5,7 @@ package lab
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"time"
 
@@ -56,12 +57,15 @@ func (s *Server) Stop() {
 	<-s.process.Done()
 }
 
-// RunPrometheus starts Debian bookworm's Prometheus with a configuration file. It stores its data in dir, which must outlive it.
-// See [StartServer].
+// RunPrometheus starts a Prometheus with a configuration file: the program that the environment variable PROMETHEUS names, or else
+// Debian bookworm's. It stores its data in dir, which must outlive it. See [StartServer].
 func RunPrometheus(ctx context.Context, file, dir string) (*Server, error) {
-	program, err := Tool(ctx, "prometheus")
-	if err != nil {
-		return nil, err
+	program := os.Getenv("PROMETHEUS")
+	if program == "" {
+		var err error
+		if program, err = Tool(ctx, "prometheus"); err != nil {
+			return nil, err
+		}
 	}
 	return StartServer(ctx, program, "--config.file", file, "--storage.tsdb.path", dir, "--web.listen-address", address(0),
 		// With the default, 5s, Prometheus takes longer to use targets that it has discovered.

@@ -9,8 +9,8 @@ import (
 )
 
 // Listening matches the log line, as text or as JSON, in which programs that use Prometheus' exporter-toolkit report the
-// address they listen on. Its group is the address.
-var Listening = regexp.MustCompile(`"?msg"?[=:]"Listening on",? ?"?address"?[=:]"?([^"\s]+)`)
+// address they listen on. Its group is the address. Prometheus 3 adds a component.
+var Listening = regexp.MustCompile(`"?msg"?[=:]"Listening on",? ?(?:component=\w+ )?"?address"?[=:]"?([^"\s]+)`)
 
 // Log stores the output of a program, so that a caller can wait for a line of it. Use it as Stdout or Stderr of an
 // [os/exec.Cmd], or as both. It may be used concurrently. Use [NewLog] to create one.

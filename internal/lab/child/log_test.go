@@ -30,6 +30,10 @@ func TestLogAwait(t *testing.T) {
 		t.Errorf("found %q", match)
 	}
 
+	if match := Listening.FindStringSubmatch(`msg="Listening on" component=web address=127.0.0.1:9090`); len(match) != 2 || match[1] != "127.0.0.1:9090" {
+		t.Errorf("found %q in the line of Prometheus 3", match)
+	}
+
 	write("last words")
 	last := regexp.MustCompile("last words")
 	if match, err := log.Await(last, ended, time.Millisecond); err == nil || !strings.Contains(err.Error(), "more\nlast words") {
