@@ -68,6 +68,18 @@ test-platforms: ## run vet for other operating systems, and the tests without a 
 	for os in darwin freebsd windows; do GOOS=$$os go vet ./... || exit 1; done
 	CGO_ENABLED=0 GOARCH=$(if $(filter arm64,$(shell go env GOARCH)),arm,386) go test -short ./...
 
+# It has the version in mixin/go.mod. Its own dependencies are not in that file.
+.PHONY: prometheus
+prometheus: ## build Prometheus 3 into bin/, a few minutes; PROMETHEUS=$$PWD/bin/prometheus lets the tests use it
+	@mkdir -p bin
+	@cp mixin/go.mod bin/prometheus.mod && cp mixin/go.sum bin/prometheus.sum
+	cd mixin && go build -modfile=$(CURDIR)/bin/prometheus.mod -mod=mod -tags remove_all_sd -o $(CURDIR)/bin/prometheus \
+		github.com/prometheus/prometheus/cmd/prometheus
+
+.PHONY: test-alerts
+test-alerts: ## make faults in real Kamailios, and check that their alerts arrive at Alertmanager; PROMETHEUS names another Prometheus
+	cd mixin && go test -count=1 -v -run '^TestLive$$' .
+
 .PHONY: bench
 bench: build ## measure the exporter with real Kamailios, about 20 minutes; ARGS='-run TestBench/cpu' or -quick for less
 	@go test ./internal/bench -count=1 -v -timeout 1h -run '^TestBench$$' \

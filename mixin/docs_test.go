@@ -14,26 +14,30 @@ import (
 	"github.com/google/go-jsonnet"
 )
 
-var update = flag.Bool("update", false, "write the list of alerts in docs/alerts.md anew")
+var update = flag.Bool("update", false, "write the tables of alerts in docs/alerts.md anew")
 
 const page = "../docs/alerts.md"
 
 // TestList compares the list of alerts in docs/alerts.md with the alerts.
-func TestList(t *testing.T) {
-	const begin, end = "<!-- alerts -->\n", "<!-- /alerts -->\n"
+func TestList(t *testing.T) { checkTable(t, "alerts", list(t)) }
+
+// checkTable compares a table in docs/alerts.md, which is between two comments with a name, with the table that it must be.
+func checkTable(t *testing.T, name, table string) {
+	t.Helper()
+	begin, end := "<!-- "+name+" -->\n", "<!-- /"+name+" -->\n"
 	before, rest, ok := strings.Cut(readFile(t, page), begin)
 	_, after, ok2 := strings.Cut(rest, end)
 	if !ok || !ok2 {
 		t.Fatalf("%s has no %s or no %s", page, begin, end)
 	}
-	want := before + begin + list(t) + end + after
+	want := before + begin + table + end + after
 	if *update {
 		if err := os.WriteFile(page, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if readFile(t, page) != want {
-		t.Errorf("the list in %s is stale: run go test -run TestList -update in mixin", page)
+		t.Errorf("the table %s in %s is stale: run go test -run %s -update in mixin", name, page, t.Name())
 	}
 }
 
