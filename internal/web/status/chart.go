@@ -117,7 +117,7 @@ func line(name string, values []float64) (l Line, ok bool) {
 			continue
 		}
 		x := lineWidth * float64(scrape.HistoryLength-len(values)+i) / (scrape.HistoryLength - 1)
-		y := lineHeight * (1 - v/max(most, 1e-9))
+		y := lineHeight * (1 - share(v, most))
 		if command == 'M' {
 			fmt.Fprintf(&path, "M%.1f %.1fh.01", x, y) // a number between two gaps is a point
 		} else {
@@ -126,6 +126,18 @@ func line(name string, values []float64) (l Line, ok bool) {
 		command = 'L'
 	}
 	return Line{name, path.String(), number(last), number(least), number(most)}, true
+}
+
+// share returns the share of the height that a number has, from 0 to 1. most is the highest number.
+func share(v, most float64) float64 {
+	switch {
+	case v <= 0:
+		return 0
+	case v == most: // which may be infinite
+		return 1
+	default:
+		return v / most
+	}
 }
 
 // rates returns the increase of a counter in a second between successive polls that have it. Other polls have NaN.

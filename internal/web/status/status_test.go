@@ -178,7 +178,10 @@ func TestNumbers(t *testing.T) {
 		took(2500 * time.Millisecond):    "2.5 s",
 		count(7):                         "7",
 		count(1234567):                   "1\u202f234\u202f567",
+		count(-123456):                   "-123\u202f456",
 		number(math.NaN()):               "–",
+		number(math.Inf(-1)):             "-Inf",
+		number(math.MaxUint64):           "1.84e+19",
 		number(3):                        "3",
 		number(0.125):                    "0.12",
 		number(12.34):                    "12.3",
@@ -186,6 +189,7 @@ func TestNumbers(t *testing.T) {
 		bytes(1000):                      "1000 B",
 		bytes(1 << 20):                   "1.0 MiB",
 		bytes(200 << 30):                 "200 GiB",
+		bytes(-1e300):                    "-1e+300 B",
 	} {
 		if got != want {
 			t.Errorf("%q, want %q", got, want)
@@ -221,6 +225,31 @@ func TestTraffic(t *testing.T) {
 	}
 	if lines := traffic(polls(-1, -1)); len(lines) != 0 {
 		t.Errorf("an outage: %+v", lines)
+	}
+}
+
+// TestLineStaysInItsBox draws numbers that a server may send.
+func TestLineStaysInItsBox(t *testing.T) {
+	for want, values := range map[string][]float64{
+		"M231.9 14.0h.01L235.9 28.0L240.0 0.0": {1, -5, 2},
+		"M235.9 0.0h.01L240.0 28.0":            {math.Inf(1), 1},
+		"M235.9 28.0h.01L240.0 28.0":           {-1e300, math.Inf(-1)},
+		"M231.9 28.0h.01M240.0 0.0h.01":        {0, math.NaN(), 1e-300},
+	} {
+		if l, ok := line("calls", values); !ok || l.Path != want {
+			t.Errorf("%v: path %s, want %s", values, l.Path, want)
+		}
+	}
+}
+
+// TestShareOfMemory has sizes of memory that a server may send.
+func TestShareOfMemory(t *testing.T) {
+	rows := func(value float64) scrape.Rows { return scrape.Rows{Rows: []scrape.Row{{Value: value}}} }
+	for free, want := range map[float64]int{0: 0, 50: 50, 100: 100, 101: -1, -1: -1, 1e300: -1, math.Inf(1): -1} {
+		got := memory(map[string]scrape.Rows{"kamailio_shmem_free_bytes": rows(free), "kamailio_shmem_total_bytes": rows(100)})
+		if got[0].Percent != want {
+			t.Errorf("%v of 100 are %d %%, want %d", free, got[0].Percent, want)
+		}
 	}
 }
 

@@ -316,7 +316,9 @@ func memory(families map[string]scrape.Rows) []Amount {
 	if rows := families[free].Rows; len(rows) > 0 {
 		a := Amount{"Free shared memory", bytes(rows[0].Value), -1}
 		if size := families[total].Rows; len(size) > 0 && size[0].Value > 0 {
-			a.Percent = int(100 * rows[0].Value / size[0].Value)
+			if percent := 100 * rows[0].Value / size[0].Value; percent >= 0 && percent <= 100 {
+				a.Percent = int(percent)
+			}
 			a.Text += " of " + bytes(size[0].Value)
 		}
 		all = append(all, a)

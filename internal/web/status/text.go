@@ -94,7 +94,7 @@ func took(d time.Duration) string {
 // count returns a whole number with separators of thousands.
 func count(n int) string {
 	digits := strconv.Itoa(n)
-	for i := len(digits) - 3; i > 0; i -= 3 {
+	for i := len(digits) - 3; i > 0 && digits[i-1] != '-'; i -= 3 {
 		digits = digits[:i] + "\u202f" + digits[i:] // a narrow space
 	}
 	return digits
@@ -108,11 +108,16 @@ func plural(n int, one, many string) string {
 	return count(n) + " " + many
 }
 
+// maxWhole is the limit from which numbers are shown with an exponent. A server may send numbers that do not fit an int.
+const maxWhole = 1e15
+
 // number returns a number with three digits, or more before the point. It returns "–" for NaN.
 func number(v float64) string {
 	switch {
 	case math.IsNaN(v):
 		return "–"
+	case math.Abs(v) >= maxWhole:
+		return strconv.FormatFloat(v, 'g', 3, 64)
 	case v >= 100 || v == math.Trunc(v):
 		return count(int(math.Round(v)))
 	case v >= 10:
@@ -127,6 +132,9 @@ func bytes(v float64) string {
 	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
 	for v >= 1024 && len(units) > 1 {
 		v, units = v/1024, units[1:]
+	}
+	if math.Abs(v) >= maxWhole {
+		return number(v) + " " + units[0]
 	}
 	if units[0] == "B" || v >= 100 {
 		return fmt.Sprintf("%.0f %s", v, units[0])
