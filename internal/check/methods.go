@@ -109,7 +109,7 @@ func describe(problem scrape.ProblemDetails) string {
 func (m *moduleFacts) addUncalled(s *section, f *facts) {
 	nameOf := func(key string) string { return f.target.SettingName(m.module, key) }
 	var partial, unnamed []string
-	var costly []line
+	var costly section
 	for _, c := range f.uncalled() {
 		switch {
 		case c.BINRPCOnly && f.target.URI.Protocol == dial.JSONRPC:
@@ -117,7 +117,7 @@ func (m *moduleFacts) addUncalled(s *section, f *facts) {
 		case c.Setting != "":
 			s.add(note, fmt.Sprintf("%s is not called: it needs %s, which names what to read.", c.Method, nameOf(c.Setting)))
 		case !c.Auto:
-			costly = append(costly, line{note, fmt.Sprintf("%s is not called: %s.", c.Method, whyCostly(c))})
+			costly.add(note, fmt.Sprintf("%s is not called: %s.", c.Method, whyCostly(c)))
 		case !m.module.Auto:
 			unnamed = append(unnamed, c.Method)
 		}
@@ -128,9 +128,9 @@ func (m *moduleFacts) addUncalled(s *section, f *facts) {
 	if len(unnamed) > 0 {
 		s.add(note, fmt.Sprintf("Not called, because %s does not have them: %s", nameOf("methods"), strings.Join(unnamed, ", ")))
 	}
-	if len(costly) > 0 {
+	if len(costly.lines) > 0 {
 		s.add(note, "auto does not call these methods, which cost Kamailio more. "+capital(nameOf("methods"))+" can name them:")
-		s.lines = append(s.lines, costly...)
+		s.lines = append(s.lines, costly.lines...)
 	}
 }
 

@@ -36,14 +36,20 @@ type line struct {
 // add adds a line. An empty text adds nothing.
 func (s *section) add(state state, text string) {
 	if text != "" {
-		s.lines = append(s.lines, line{state, strings.ReplaceAll(text, "\n", "; ")}) // errors.Join puts one error on a line
+		s.addLine(state, strings.ReplaceAll(text, "\n", "; ")) // errors.Join puts one error on a line
 	}
+}
+
+// addLine adds a line as write prints it. It escapes characters that a terminal could act on, and keeps no memory of a reply: most
+// texts contain texts of a server, and a report may have to wait for those of other targets.
+func (s *section) addLine(state state, text string) {
+	s.lines = append(s.lines, line{state, cli.PrintableUpTo(text, maxText)})
 }
 
 // addLines adds the lines of a table or of a file.
 func (s *section) addLines(state state, text string) {
 	for text := range strings.Lines(text) {
-		s.lines = append(s.lines, line{state, strings.TrimSuffix(text, "\n")})
+		s.addLine(state, strings.TrimSuffix(text, "\n"))
 	}
 }
 
@@ -64,8 +70,7 @@ const (
 	maxText = 2048
 )
 
-// write writes sections, with numbers if there is a title above them. It escapes characters that a terminal could act on: most texts
-// contain texts of a server.
+// write writes sections, with numbers if there is a title above them.
 func write(out io.Writer, title string, sections []section) error {
 	var b strings.Builder
 	if title != "" {
@@ -93,18 +98,17 @@ func write(out io.Writer, title string, sections []section) error {
 
 // writeLine writes a line, in several ones if it is long. The lines of tables and files are not split.
 func writeLine(b *strings.Builder, l line) {
-	text := cli.PrintableUpTo(l.text, maxText)
 	switch l.state {
 	case row:
-		b.WriteString(strings.TrimRight("   "+text, " ") + "\n")
+		b.WriteString(strings.TrimRight("   "+l.text, " ") + "\n")
 		return
 	case copied:
-		b.WriteString(text + "\n")
+		b.WriteString(l.text + "\n")
 		return
 	}
 	fmt.Fprintf(b, "   %-*s", stateWidth-3, l.state)
 	column := stateWidth
-	for i, word := range strings.Fields(text) {
+	for i, word := range strings.Fields(l.text) {
 		length := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:

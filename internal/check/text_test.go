@@ -33,6 +33,9 @@ func TestHostileText(t *testing.T) {
 	s.add(ok, hostile+strings.Repeat("y", 1<<20))
 	s.addLines(row, hostile)
 	s.addLines(copied, hostile)
+	if kept := len(s.lines[0].text); kept > 2*maxText {
+		t.Errorf("a report keeps a text of %d bytes", kept)
+	}
 	var out strings.Builder
 	if err := write(&out, hostile, []section{s}); err != nil {
 		t.Fatal(err)
