@@ -23,16 +23,7 @@ const maxNamed = 20
 // done; without that, each target takes at most three times the sum of the timeouts of its
 // modules.
 func Run(ctx context.Context, out io.Writer, cfg *config.Config, targets []*config.Target, users Users) (up bool, err error) {
-	reports := make([]chan *report, len(targets))
-	places := make(chan struct{}, maxConcurrent)
-	for i, target := range targets {
-		reports[i] = make(chan *report, 1)
-		go func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			reports[i] <- examine(ctx, target, users).report()
-		}()
-	}
+	reports := examineAll(ctx, targets, users)
 	var down, refused []string
 	for i, target := range targets {
 		r := <-reports[i]
@@ -52,6 +43,25 @@ func Run(ctx context.Context, out io.Writer, cfg *config.Config, targets []*conf
 	}
 	end = append(end, resultSection(len(targets), down, refused))
 	return len(down) == 0, write(out, "", end)
+}
+
+// examineAll checks targets in their order, so that their reports can be written soon. It returns a channel for each report.
+func examineAll(ctx context.Context, targets []*config.Target, users Users) []chan *report {
+	reports := make([]chan *report, len(targets))
+	for i := range reports {
+		reports[i] = make(chan *report, 1)
+	}
+	places := make(chan struct{}, maxConcurrent)
+	go func() {
+		for i, target := range targets {
+			places <- struct{}{}
+			go func() {
+				defer func() { <-places }()
+				reports[i] <- examine(ctx, target, users).report()
+			}()
+		}
+	}()
+	return reports
 }
 
 // nameOf returns the name of a target, or its URI if it has none.

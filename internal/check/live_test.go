@@ -4,6 +4,7 @@ package check
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -202,6 +203,35 @@ func TestHangingServer(t *testing.T) {
 		if took := time.Since(begin); took > time.Minute {
 			t.Errorf("%s: the check took %v", name, took)
 		}
+	}
+}
+
+// TestOrderOfTargets has servers that wait until as many are asked as can be. They must be those of the first targets.
+func TestOrderOfTargets(t *testing.T) {
+	t.Parallel()
+	asked, release := make(chan int, 3*maxConcurrent), make(chan struct{})
+	var text strings.Builder
+	text.WriteString("targets:\n")
+	for i := range 3 * maxConcurrent {
+		var first sync.Once
+		server := binrpctest.NewServer(func(context.Context, rpc.Call) ([]any, error) {
+			first.Do(func() { asked <- i })
+			<-release
+			return nil, nil
+		})
+		defer server.Close()
+		fmt.Fprintf(&text, "- {name: t%d, uri: '%s'}\n", i, server.URI)
+	}
+	_, targets := parse(t, "--config.file", writeFile(t, "fleet.yml", text.String()), "-t", "1m", "-m", "core.uptime")
+	reports := examineAll(t.Context(), targets, Users{Current: alice})
+	for range maxConcurrent {
+		if i := <-asked; i >= maxConcurrent {
+			t.Errorf("target %d is among the first %d", i, maxConcurrent)
+		}
+	}
+	close(release)
+	for _, report := range reports {
+		<-report
 	}
 }
 
