@@ -191,6 +191,25 @@ func TestProbeWithoutResponse(t *testing.T) {
 	}
 }
 
+// TestUptime has the shortest and the longest uptime that can be shown, and others that a server may send.
+func TestUptime(t *testing.T) {
+	for seconds, want := range map[int64]string{0: "It started 0s ago.", maxUptime: "It started 106751 days ago.", maxUptime + 1: "", -1: ""} {
+		f := factsOf(&serverFacts{first: time.Second, uptime: replyOf(t, rpc.Members{{Name: "uptime", Value: seconds}})})
+		if text := textOf(t, f.replySection()); !strings.Contains(text, want) || want == "" && strings.Contains(text, "started") {
+			t.Errorf("%d seconds: %q is not in\n%s", seconds, want, text)
+		}
+	}
+}
+
+// TestSocketsThatAutoDoesNotProbe has more sockets than auto probes.
+func TestSocketsThatAutoDoesNotProbe(t *testing.T) {
+	f := factsOf(&serverFacts{socketsLeft: 7})
+	want := "auto does not probe 7 more sockets: it probes at most 32, whose addresses are those of the target's host. sip of module default can name others."
+	if text := continuedLine.Replace(textOf(t, f.sipSection())); !strings.Contains(text, want) {
+		t.Errorf("%q is not in\n%s", want, text)
+	}
+}
+
 // TestHost has what was read of the host, for users who asked for it and for auto.
 func TestHost(t *testing.T) {
 	hidden := []scrape.ProblemDetails{{Err: errors.New("they are hidden"), Hint: "show them"}, {Err: errors.New("the list is large"), Hint: "show them"}}

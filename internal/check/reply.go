@@ -2,6 +2,7 @@ package check
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -38,7 +39,7 @@ func (f *facts) replySection() section {
 	if f.server.version.Err == nil {
 		s.add(note, "Its version is "+strings.TrimSpace(f.server.version.Value.Text())+".")
 	}
-	if seconds, known := f.server.uptime.Value.Get("uptime").Int(); known && f.server.uptime.Err == nil {
+	if seconds, known := f.server.uptime.Value.Get("uptime").Int(); known && f.server.uptime.Err == nil && seconds >= 0 && seconds <= maxUptime {
 		s.add(note, fmt.Sprintf("It started %s ago.", age(time.Duration(seconds)*time.Second)))
 	}
 	for i := range f.scrapes {
@@ -71,6 +72,9 @@ func (f *facts) addOutage(s *section, m *moduleFacts) {
 	}
 	s.add(note, "The reason is "+m.reason()+": see the section of this name in docs/troubleshooting.md.")
 }
+
+// maxUptime is the highest number of seconds that a time.Duration can have.
+const maxUptime = int64(math.MaxInt64 / time.Second)
 
 // milliseconds returns a time in milliseconds.
 func milliseconds(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }

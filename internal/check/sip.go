@@ -70,8 +70,8 @@ func (f *facts) addSocketsToProbe(s *section) {
 func (f *facts) addOtherSockets(s *section, probing bool) {
 	auto := slices.ContainsFunc(f.target.Modules, func(m *config.Module) bool { return m.SIP != nil && m.SIP.Auto })
 	if f.server.socketsLeft > 0 && (auto || !probing) && len(f.target.SIPSockets) == 0 {
-		s.add(note, fmt.Sprintf("auto does not probe %d more sockets, whose addresses are not those of the target's host. %s can name them.",
-			f.server.socketsLeft, f.settingName("sip")))
+		s.add(note, fmt.Sprintf("auto does not probe %d more sockets: it probes at most %d, whose addresses are those of the target's host. %s can name others.",
+			f.server.socketsLeft, config.MaxSIPSockets, f.settingName("sip")))
 	}
 }
 
