@@ -128,7 +128,7 @@ dashboards: ## write the Grafana dashboards in mixin/dashboards
 	cd mixin/dashboards && go run .
 
 .PHONY: torture
-torture: ## run the exporter with hostile servers, and each fuzz target for a minute; docs/reliability.md lists the figures
+torture: ## run the exporter with hostile servers, outages and many clients, and each fuzz target for a minute; takes 40 minutes
 	go test -count=1 -v -timeout 1h ./internal/torture -long
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=1m
 

@@ -160,6 +160,19 @@ func (e *exporter) mustGet(t *testing.T, path string) string {
 	return page
 }
 
+// samplesOf returns the values of a page by series.
+func samplesOf(page string) map[string]float64 {
+	samples := map[string]float64{}
+	for line := range strings.Lines(page) {
+		i := strings.LastIndexByte(line, ' ')
+		value, err := strconv.ParseFloat(strings.TrimSpace(line[i+1:]), 64)
+		if err == nil && line[0] != '#' {
+			samples[line[:i]] = value
+		}
+	}
+	return samples
+}
+
 // memory returns a value of the exporter's memory in bytes: VmRSS is what it uses now, VmHWM the peak.
 func (e *exporter) memory(t *testing.T, line string) int {
 	t.Helper()

@@ -1,0 +1,103 @@
+//go:build linux
+
+package torture
+
+import (
+	"context"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestManyClients has 200 clients that scrape all the time, 20 that request pages and do not read them, and 20 that send half of a
+// request. All pages are whole, and when the clients are gone, the exporter has no more goroutines and descriptors than before.
+func TestManyClients(t *testing.T) {
+	duration := 10 * time.Second
+	if *long {
+		duration = 10 * time.Minute
+	}
+	readHealthyReplies(t)
+	p := newPeer(nil)
+	p.serve(t, stream)
+	e := start(t, "-u", p.uri, "-t", "30s", "-m", "core.uptime,tm.stats,sl.stats,core.shmmem,dispatcher.list,stats.fetch")
+	want := len(seriesOf(e.mustGet(t, "/metrics")))
+	before := e.resources(t)
+
+	ctx, cancel := context.WithTimeout(t.Context(), duration)
+	defer cancel()
+	var running sync.WaitGroup
+	var whole, refused atomic.Int32
+	for range 200 {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				status, page, err := e.get(ctx, "/metrics")
+				switch {
+				case ctx.Err() != nil:
+				case err == nil && status == 503: // all places are taken
+					refused.Add(1)
+				case err != nil || status != 200 || len(seriesOf(page)) != want:
+					t.Errorf("status %d, %v, a page with %d series, want %d", status, err, len(seriesOf(page)), want)
+				default:
+					whole.Add(1)
+				}
+			}
+		})
+	}
+	for range 20 {
+		running.Go(func() { e.keepOpen(ctx, t, strings.Repeat("GET /metrics HTTP/1.1\r\nHost: exporter\r\n\r\n", 100)) })
+		running.Go(func() { e.keepOpen(ctx, t, "GET /metrics HTTP/1.1\r\nHost: exp") })
+	}
+	running.Wait()
+	peak := e.memory(t, "VmHWM")
+	t.Logf("%v: %d whole pages, %d requests refused, at most %.1f MB of memory", duration, whole.Load(), refused.Load(), megabytes(peak))
+	if whole.Load() < 100 || peak > maxMemory {
+		t.Errorf("%d whole pages, want many; %d bytes of memory, want at most %d", whole.Load(), peak, maxMemory)
+	}
+	e.awaitResources(t, before)
+}
+
+// keepOpen sends a text and reads no response, until ctx ends or the exporter closes the connection.
+func (e *exporter) keepOpen(ctx context.Context, t *testing.T, text string) {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		t.Errorf("connect to the exporter: %v", err)
+		return
+	}
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	_, _ = io.WriteString(conn, text) // an error means that the exporter closed the connection
+	<-ctx.Done()
+}
+
+// resources are what the exporter says about its own process.
+type resources struct{ goroutines, descriptors float64 }
+
+func (e *exporter) resources(t *testing.T) resources {
+	t.Helper()
+	page := samplesOf(e.mustGet(t, "/metrics"))
+	return resources{page["go_goroutines"], page["process_open_fds"]}
+}
+
+// awaitResources waits until the exporter has as few goroutines and descriptors as before.
+func (e *exporter) awaitResources(t *testing.T, before resources) {
+	t.Helper()
+	const spare = 10 // goroutines of the scrape itself and of idle connections
+	begin := time.Now()
+	for range time.Tick(time.Second) {
+		now := e.resources(t)
+		if now.goroutines <= before.goroutines+spare && now.descriptors <= before.descriptors+spare {
+			t.Logf("before %+v, %v after the last client left %+v", before, time.Since(begin).Round(time.Second), now)
+			return
+		}
+		if time.Since(begin) > 2*patience {
+			t.Errorf("before %+v, now %+v", before, now)
+			return
+		}
+	}
+}
