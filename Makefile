@@ -11,6 +11,7 @@ CYCLONEDX := $(CACHE)/bin/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
 ACTIONLINT := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 FUZZTIME ?= 10m
+SOAK ?= 1h
 # As in .goreleaser.yaml.
 MAINTAINER := kamailio_exporter maintainers <kamailio-exporter@users.noreply.github.com>
 
@@ -128,8 +129,9 @@ dashboards: ## write the Grafana dashboards in mixin/dashboards
 	cd mixin/dashboards && go run .
 
 .PHONY: torture
-torture: ## run the exporter with hostile servers, outages and many clients, and each fuzz target for a minute; takes 40 minutes
+torture: ## run the exporter with hostile servers, outages and load (SOAK, 1h by default), and each fuzz target for a minute
 	go test -count=1 -v -timeout 1h ./internal/torture -long
+	go test -count=1 -v -timeout 24h ./cmd/kamailio_exporter -run '^TestLoad$$' -soak $(SOAK)
 	@$(MAKE) --no-print-directory fuzz FUZZTIME=1m
 
 # Without -fuzzminimizetime, minimizing one input may take the whole time.
