@@ -165,7 +165,7 @@ func (b *inbox) await(t *testing.T, status string, keys ...string) {
 	}
 }
 
-// stack is an exporter, a Prometheus and an Alertmanager with the rules of this directory, in a hurry.
+// stack is an exporter, a Prometheus and an Alertmanager with the files of this directory, whose durations are shorter.
 type stack struct {
 	*inbox
 	dir                                string

@@ -32,7 +32,7 @@ type fault struct {
 }
 
 // TestLive makes faults in real Kamailios, and checks that alerts arrive at the receiver of a real Alertmanager, that those which
-// others explain do not, and that all are resolved after the fault. It takes the files as they are, except that their durations are
+// other alerts explain do not, and that all are resolved after the fault. It takes the files as they are, except that their durations are
 // divided by 60, and the interval of Prometheus is 1 s. The environment variable PROMETHEUS names another Prometheus than Debian's.
 func TestLive(t *testing.T) {
 	if testing.Short() {
@@ -100,7 +100,7 @@ type live struct {
 	sip, memory *lab.Kamailio
 
 	authority authority
-	other     string // the address of a second exporter, which is killed
+	other     string // the address of a second exporter, which is stopped
 	stopOther func()
 	killed    int // the number of notices before edge was killed
 }
@@ -148,10 +148,6 @@ modparam("htable", "htable", "fill=>size=8;")
 
 // config returns the configuration of the exporter.
 func (l *live) config() string {
-	targets := ""
-	for name, k := range map[string]*lab.Kamailio{"edge": l.edge, "core": l.core, "memory": l.memory} {
-		targets += fmt.Sprintf("- {name: %s, uri: %q}\n", name, k.URI("unix"))
-	}
 	return fmt.Sprintf(`
 modules:
   default: {methods: [auto]}
@@ -159,7 +155,11 @@ modules:
 targets:
 - {name: sip, uri: %q, modules: [probed], sip: ["sip:%s"]}
 - {name: carrier, uri: %q, modules: [probed], sip: ["sips:%s"]}
-%s`, l.authority.file("ca.pem"), l.sip.URI("unix"), l.sip.SIPAddr(), l.carrier.URI("unix"), l.carrier.TLSAddr(), targets)
+- {name: edge, uri: %q}
+- {name: core, uri: %q}
+- {name: memory, uri: %q}
+`, l.authority.file("ca.pem"), l.sip.URI("unix"), l.sip.SIPAddr(), l.carrier.URI("unix"), l.carrier.TLSAddr(),
+		l.edge.URI("unix"), l.core.URI("unix"), l.memory.URI("unix"))
 }
 
 func freePort(t *testing.T) int {
@@ -184,7 +184,7 @@ modparam("dmq", "ping_interval", 5)
 `, list, port)
 }
 
-// faults returns all faults. Those that others need come first.
+// faults returns all faults. Kamailio is killed last, when its gateway has gone down and up.
 func (l *live) faults() []fault {
 	phones, pinger := l.storm("phone.xml", l.carrier), l.storm("pinger.xml", l.sip)
 	connections := &connections{t: l.t, address: l.sip.SIPAddr()}
