@@ -133,14 +133,16 @@ const (
 	maxAddress = 64
 )
 
-// hostProcesses returns the processes of core.psx. They do not share memory with the reply.
+// hostProcesses returns the processes of core.psx, each of them once. They do not share memory with the reply.
 func hostProcesses(list rpc.Value) []host.Process {
 	var processes []host.Process
+	known := map[int64]bool{} // PIDs
 	for listed := range list.Rows() {
 		index, ok := listed.Get("IDX").Int()
 		pid, isPID := listed.Get("PID").Int()
 		description := listed.Get("DSC").Text()
-		if ok && isPID && index >= 0 && pid > 0 && len(description) <= maxDescription && len(processes) < maxHostProcesses {
+		if ok && isPID && index >= 0 && pid > 0 && !known[pid] && len(description) <= maxDescription && len(processes) < maxHostProcesses {
+			known[pid] = true
 			role := strings.Clone(collector.Role(description))
 			processes = append(processes, host.Process{Index: int(index), PID: int(pid), Role: role})
 		}

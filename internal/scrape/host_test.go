@@ -120,8 +120,9 @@ func TestHostProcessesAndSockets(t *testing.T) {
 	add("x", 103, "a")
 	add(3, "x", "a")
 	add(4, 104, strings.Repeat("x", maxDescription+1))
-	for range maxHostProcesses {
-		add(5, 105, "timer")
+	add(6, 101, "timer")
+	for i := range maxHostProcesses {
+		add(5+i, 105+i, "timer")
 	}
 	list, err := rpc.ValueOf(rows...)
 	if err != nil {
