@@ -28,6 +28,7 @@ var fuzzSettings = Settings{
 	DialogProfiles:  []DialogProfile{{"p", "v"}},
 	HtableKeys:      []HtableKey{{"t", "k"}},
 	SharedVariables: []string{"v"},
+	KafkaTopics:     []string{"t"},
 	DispatcherSets:  map[string]string{"1": "carriers"},
 }
 
