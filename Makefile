@@ -57,11 +57,24 @@ check: lint ## run everything that needs no live server: format, linters, vet, t
 	go mod tidy -diff
 
 .PHONY: test
-test: fetch lint ## run all checks: format, linters, vet, tests with the race detector and real Kamailios, go.mod
+test: fetch lint ## run all checks: format, linters, vet, tests with the race detector and real servers, go.mod; takes about six minutes
 	go vet ./...
-	cd mixin && go vet ./... && go test ./... && go mod tidy -diff
-	go test -race -parallel 4 ./... # more than the number of CPUs, because tests with a real Kamailio mostly wait
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync test-race test-torture test-mixin
 	go mod tidy -diff
+
+# Four tests of a package run at the same time, more than the number of CPUs, because tests with a real Kamailio mostly wait.
+.PHONY: test-race
+test-race:
+	go test -race -parallel 4 $$(go list ./... | grep -v /internal/torture)
+
+# The race detector would slow down the hostile servers, which are in the test. Their exporter runs without it anyway.
+.PHONY: test-torture
+test-torture:
+	go test ./internal/torture
+
+.PHONY: test-mixin
+test-mixin:
+	cd mixin && go vet ./... && go test ./... && go mod tidy -diff
 
 # The 32-bit architecture is one that this machine's CPU can run: 386 or arm.
 .PHONY: test-platforms

@@ -39,7 +39,7 @@ func watch(t *testing.T) *watched {
 	}
 	w := &watched{begin: time.Now()}
 	w.Kamailio = lab.StartTest(t, lab.Options{
-		Config: snippet,
+		Config: snippet + "\nmodparam(\"tm\", \"fr_timer\", 2000)\n", // a gateway that ends is inactive sooner
 		Route:  "\n  if (is_method(\"INVITE\") && !has_totag()) { $avp(carrier) = \"lab\"; route(COUNT_INVITE); }",
 	})
 	e := start(t, "-u", w.URI("unix"), "-m", "auto,dlg.stats_active", "--kamailio.sip-probe=auto",

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -43,7 +44,20 @@ func signalProcesses(t *testing.T, k *lab.Kamailio, prefix string, signal syscal
 		if err := syscall.Kill(pid, signal); err != nil {
 			t.Fatal(err)
 		}
+		for signal == syscall.SIGSTOP && !hasStopped(t, pid) { // it stops when it runs next
+			time.Sleep(time.Millisecond)
+		}
 	}
+}
+
+// hasStopped reports whether a process is stopped.
+func hasStopped(t *testing.T, pid int) bool {
+	t.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(text), ") T ")
 }
 
 // hostPage returns the series of the host, and others with one of the prefixes.
@@ -228,9 +242,7 @@ func testSpinningScript(t *testing.T, k *lab.Kamailio, target *Target) {
 func testDeadRPC(t *testing.T, k *lab.Kamailio, target *Target) {
 	before := hostPage(t.Context(), target)
 	pids := pidsOf(t, k, "ctl handler")
-	if err := syscall.Kill(pids[0], syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	signalProcesses(t, k, "ctl handler", syscall.SIGSTOP)
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	page := hostPage(ctx, target)

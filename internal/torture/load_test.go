@@ -16,6 +16,9 @@ import (
 // TestManyClients has 200 clients that scrape all the time, 20 that request pages and do not read them, and 20 that send half of a
 // request. All pages are whole, and when the clients are gone, the exporter has no more goroutines and descriptors than before.
 func TestManyClients(t *testing.T) {
+	if !*long {
+		t.Skip("runs with -long; TestLoad of cmd/kamailio_exporter has clients of all kinds in a few seconds")
+	}
 	duration := 10 * time.Second
 	if *long {
 		duration = 10 * time.Minute
