@@ -138,8 +138,9 @@ fmt: $(GOLANGCI) ## format the code
 	$(GOLANGCI) fmt
 
 .PHONY: dashboards
-dashboards: ## write the Grafana dashboards in mixin/dashboards
+dashboards: ## write the Grafana dashboards in mixin/dashboards, and their ConfigMaps for Kubernetes
 	cd mixin/dashboards && go run .
+	cd packaging/kubernetes && go test -count=1 -run TestDashboards -update .
 
 .PHONY: torture
 torture: ## run the exporter with hostile servers, outages and load (SOAK, 1h by default), and each fuzz target for a minute

@@ -17,8 +17,9 @@ import (
 
 var promQL = parser.NewParser(parser.Options{})
 
-// targetLabels are labels that Prometheus adds to all series of a target, with the Prometheus operator too.
-var targetLabels = []string{"container", "endpoint", "instance", "job", "pod"}
+// targetLabels are labels that Prometheus adds to all series of a target, with the Prometheus operator too. The dashboards select by the
+// label site, which a user may add.
+var targetLabels = []string{"container", "endpoint", "instance", "job", "pod", "site"}
 
 // notInGolden matches families whose samples are in no golden file of the collectors: of Prometheus, of other sources, and of
 // the short form of dispatcher.list.

@@ -131,7 +131,7 @@ var memory = map[string]struct{ request, limit, goLimit string }{
 }
 
 func TestDeployments(t *testing.T) {
-	if names, err := filepath.Glob("*.yaml"); err != nil || !slices.Equal(names, []string{"central.yaml", "podmonitor.yaml", "prometheusrule.yaml", "scrapeconfig.yaml", "sidecar-host.yaml", "sidecar.yaml", "standalone.yaml"}) {
+	if names, err := filepath.Glob("*.yaml"); err != nil || !slices.Equal(names, []string{"central.yaml", "dashboards.yaml", "podmonitor.yaml", "prometheusrule.yaml", "scrapeconfig.yaml", "sidecar-host.yaml", "sidecar.yaml", "standalone.yaml"}) {
 		t.Errorf("manifests %q, %v: add a test for each", names, err)
 	}
 	for _, name := range deployments {

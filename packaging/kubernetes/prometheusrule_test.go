@@ -10,7 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-var update = flag.Bool("update", false, "write prometheusrule.yaml anew from ../../mixin")
+var update = flag.Bool("update", false, "write prometheusrule.yaml and dashboards.yaml anew from ../../mixin")
 
 // prometheusRule is the beginning of prometheusrule.yaml. The groups of ../../mixin follow.
 const prometheusRule = `# For the Prometheus operator. The alerts and rules of ../../mixin, from which it is generated:
