@@ -348,11 +348,26 @@ func (m *Method) setFailing(failing bool, begun time.Time) {
 func (m *moduleHistory) addComplete(p *poll, set *metric.Set, all summary) {
 	m.addSIP(p, all.sip)
 	if !all.answered {
+		m.addHost(p.begun, set)
 		return
 	}
 	maps.DeleteFunc(m.methods, func(_ string, method *Method) bool { return method.Polled != p.begun })
 	m.taken, m.snapshot = p.begun, newSnapshot(set)
 	m.times = m.snapshot.addProcesses(set, m.times, p.begun)
+}
+
+// addHost replaces what is known from the host, which does not need Kamailio's replies.
+func (m *moduleHistory) addHost(begun time.Time, set *metric.Set) {
+	now := newSnapshot(set)
+	m.times = now.addProcesses(set, m.times, begun)
+	families := maps.Clone(m.snapshot.families) // a page may be reading the old ones
+	maps.DeleteFunc(families, func(name string, _ Rows) bool { return isOfHost(name) })
+	for name, rows := range now.families {
+		if isOfHost(name) && families != nil {
+			families[name] = rows
+		}
+	}
+	m.snapshot.families = families
 }
 
 // addSIP replaces the SIP sockets.

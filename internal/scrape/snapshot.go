@@ -81,6 +81,11 @@ var rules = map[string]rule{
 	"kamailio_process_states":               {keeps: isStopped},
 }
 
+// isOfHost reports whether a family is one of the host, not of Kamailio's replies.
+func isOfHost(family string) bool {
+	return strings.HasPrefix(family, "kamailio_process_") || strings.HasPrefix(family, "kamailio_socket_")
+}
+
 func isZero(f *metric.Family, i int) bool { return f.Value(i) == 0 }
 
 // isStateExcept returns the condition that a sample is the one of the present state, which is none of these. It is for families
