@@ -24,10 +24,12 @@ import (
 
 var screenshots = flag.String("screenshots", "", "a directory for screenshots of the status pages; make screenshots sets it")
 
-// screens are how the pages are tested: each width and each color once, because they do not depend on each other.
+// screens are how the pages are tested.
 var screens = []lab.Screen{
 	{Name: "desktop-light", Width: 1280, Height: 720},
 	{Name: "phone-dark", Width: 360, Height: 800, Dark: true},
+	{Name: "desktop-dark", Width: 1280, Height: 720, Dark: true},
+	{Name: "phone-light", Width: 360, Height: 800},
 }
 
 // statusConfig has a real Kamailio as sbc1, one of which a method fails as sbc2, one that does not respond to SIP as sbc3, and a
