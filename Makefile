@@ -158,6 +158,12 @@ fuzz: ## run each fuzz target for FUZZTIME, 10m by default
 		done; \
 	done
 
+# The test checks the list of survivors first.
+.PHONY: mutate
+mutate: ## change each operator of some packages and check that a test fails, about an hour; internal/mutation lists exceptions
+	go test -run '^TestSurvivors$$' ./internal/mutation
+	go run ./internal/mutation rpc/binrpc rpc/jsonrpc internal/metric internal/config
+
 # GoReleaser runs it. advise.sh is the first part of the scripts that run after an installation.
 .PHONY: package-files
 package-files: ## write manual pages, completion scripts, changelog and scripts for the packages to bin/package; needs VERSION and DATE
