@@ -9,10 +9,11 @@ import (
 	"unicode"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/hint"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
 )
 
 // problemLog logs a problem in the first poll that has it, not in each poll, and logs
-// when a poll has no problem any more. The number of lines is limited, whatever a
+// when a poll has no problem any more. It does the same for each SIP socket. The number of lines is limited, whatever a
 // server sends. It must not be used concurrently.
 type problemLog struct {
 	name    string // of the target
@@ -25,6 +26,9 @@ type problemLog struct {
 	unlogged int  // number of problems since then that the budget did not allow to log
 
 	noticed map[string]bool // the texts of notices that were logged
+
+	silent    map[sipprobe.Socket]bool // the SIP sockets whose failure was logged, and that did not reply in the last poll
+	sipBudget lineBudget
 }
 
 // problemKey identifies a problem: problems of two polls are the same if their keys
@@ -96,6 +100,29 @@ func (l *problemLog) addNotices(notices []notice) {
 		}
 		l.logger.Log(context.Background(), level, "Some series of Kamailio's host are missing; this is logged once",
 			"target", l.name, "err", text, "hint", n.hint.Text(l.setting))
+	}
+}
+
+// addProbes logs the SIP sockets that no longer reply, and those that reply again. A poll without probes changes nothing.
+func (l *problemLog) addProbes(probes []sipprobe.Result) {
+	if len(probes) == 0 {
+		return
+	}
+	before := l.silent
+	l.silent = map[sipprobe.Socket]bool{}
+	for _, p := range probes {
+		args := []any{"target", l.name, "socket", p.Socket.String()}
+		switch {
+		case p.Failure == "" && before[p.Socket]:
+			l.logger.Info("SIP socket replies again", args...)
+		case p.Failure == "":
+		case before[p.Socket]:
+			l.silent[p.Socket] = true
+		case l.sipBudget.left() > 0:
+			l.sipBudget.used++
+			l.silent[p.Socket] = true
+			l.logger.Error("SIP socket did not reply to OPTIONS", append(args, "reason", p.Failure, "err", printable(p.Err.Error()))...)
+		}
 	}
 }
 

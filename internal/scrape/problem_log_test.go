@@ -3,12 +3,14 @@ package scrape
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/collector"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
 
@@ -139,6 +141,52 @@ func TestNumberOfLinesAboutDroppedFieldsIsLimited(t *testing.T) {
 		scrapeTarget(t.Context(), target)
 		if lines := strings.Count(log.String(), "level=WARN"); lines != maxLines {
 			t.Errorf("%d lines, want %d", lines, maxLines)
+		}
+	})
+}
+
+// TestSIPSocketsAreLoggedOnce probes sockets that fail, that still fail, that reply again, and that are new in each poll.
+func TestSIPSocketsAreLoggedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		log := &problemLog{name: "sbc1", logger: slog.New(slog.NewTextHandler(&out, nil))}
+		socket := func(port int) sipprobe.Socket {
+			s, err := sipprobe.ParseURI(fmt.Sprintf("sip:127.0.0.1:%d", port))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		works := sipprobe.Result{Socket: socket(5060), Code: 200}
+		fails := sipprobe.Result{Socket: socket(5060), Failure: sipprobe.Timeout, Err: errors.New("no reply\x1b within 2s")}
+		const failed = `level=ERROR msg="SIP socket did not reply to OPTIONS" target=sbc1 socket=udp:127.0.0.1:5060 reason=timeout err="no reply` + "\ufffd" + ` within 2s"`
+		for i, step := range []struct {
+			probes []sipprobe.Result
+			want   string
+		}{
+			{[]sipprobe.Result{works}, ""},
+			{[]sipprobe.Result{fails}, failed},
+			{[]sipprobe.Result{fails}, ""},
+			{nil, ""}, // the poll had one method only
+			{[]sipprobe.Result{fails}, ""},
+			{[]sipprobe.Result{works}, `level=INFO msg="SIP socket replies again" target=sbc1 socket=udp:127.0.0.1:5060`},
+			{[]sipprobe.Result{works}, ""},
+			{[]sipprobe.Result{fails}, failed},
+		} {
+			out.Reset()
+			log.addProbes(step.probes)
+			_, line, _ := strings.Cut(strings.TrimSpace(out.String()), " ") // after the time
+			if line != step.want {
+				t.Errorf("step %d: got %q, want %q", i, line, step.want)
+			}
+		}
+
+		out.Reset()
+		for port := range 100 {
+			log.addProbes([]sipprobe.Result{{Socket: socket(6000 + port), Failure: sipprobe.Timeout, Err: errors.New("no reply")}})
+		}
+		if lines := strings.Count(out.String(), "\n"); lines != maxLines-2 {
+			t.Errorf("%d lines about other sockets, want %d", lines, maxLines-2)
 		}
 	})
 }

@@ -103,6 +103,7 @@ func (r *report) conclude(p *poll, results []Result) *metric.Set {
 	r.count(set, all)
 	p.module.log.add(all.problems, all.answered, checked)
 	p.module.log.addNotices(all.notices)
+	p.module.log.addProbes(all.sip)
 	r.addCounters(set, p)
 	r.history.add(p, set, all, reason)
 	return set
