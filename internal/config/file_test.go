@@ -171,6 +171,7 @@ func TestFileErrors(t *testing.T) {
 		{"modules: {a: {sip: {sockets: ['sip:u@h']}}}\n", nil, `FILE:1: "sip:u@h" is not the URI of a SIP socket: use sip:host:port, sip:host:port;transport=tcp, or sips:host:port for TLS; the port is 5060 or 5061 by default`},
 		{"modules: {a: {sip: {sockets: auto, timeout: 0s}}}\n", nil, `FILE:1: "0s" is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms`},
 		{"modules: {a: {sip: {sockets: auto, ca_file: c.yml}}}\n", nil, "FILE:1: FILE has no certificate in PEM"},
+		{"targets: [{name: a, uri: 'unix:/x', sip: []}]\n", nil, "FILE:1: must have at least one URI; a target without the key sip has the sockets of its modules"},
 		{"targets: [{name: a, uri: 'unix:/x', sip: ['sip:h']}]\n", nil, "FILE:1: none of the modules of the target has the key sip, so that its SIP sockets would not be probed"},
 		{"modules: {default: {methods: [auto]}}\n" + target, []string{"-m", "core.uptime", "-t", "1s"},
 			"FILE:1: the file has the module default, so the command line must not have --kamailio.methods, --kamailio.timeout"},

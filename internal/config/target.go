@@ -212,6 +212,9 @@ func (t *targetReader) resolveModules(n node) error {
 		}
 		t.Modules = append(t.Modules, module)
 	}
+	if at, given := t.nodes["sip"]; given && len(t.SIPSockets) == 0 {
+		return at.wrong("must have at least one URI; a target without the key sip has the sockets of its modules")
+	}
 	if len(t.SIPSockets) > 0 && !slices.ContainsFunc(t.Modules, func(m *Module) bool { return m.SIP != nil }) {
 		return t.nodes["sip"].wrong("none of the modules of the target has the key sip, so that its SIP sockets would not be probed")
 	}
