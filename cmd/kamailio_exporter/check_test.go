@@ -37,7 +37,7 @@ func TestCheckErrors(t *testing.T) {
 		{[]string{"--once"}, "--once: the flag is not for the command check"},
 		{[]string{"--config.check"}, "--config.check: the flag is not for the command check"},
 		{[]string{"--target", "a"}, `--target: there is no target "a" in --config.file`},
-		{[]string{"--target", "b", "--config.file", file}, `--target: there is no target "b" in --config.file`},
+		{[]string{"--target", "b", "--config.file", file}, `--target: there is no target "b" in --config.file; the targets are a`},
 		{[]string{"--config.file", wrong}, wrong + ":1: unknown key \"target\", allowed are auths, custom_metrics, modules, target_files, targets\nkamailio_exporter: error: " + wrong + ":2: unknown key"},
 	} {
 		stdout, stderr, status := checkCommandOutput(t, test.args...)

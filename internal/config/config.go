@@ -217,7 +217,24 @@ func (c *Config) named(name string) (*Target, error) {
 			return target, nil
 		}
 	}
-	return nil, wrong("target", fmt.Errorf("there is no target %q in --config.file", name))
+	return nil, wrong("target", fmt.Errorf("there is no target %q in --config.file%s", name, c.namesOfTargets()))
+}
+
+// namesOfTargets returns the end of an error that says which targets there are.
+func (c *Config) namesOfTargets() string {
+	const maxNamed = 20
+	var names []string
+	for _, target := range c.Targets {
+		names = append(names, target.Name)
+	}
+	switch {
+	case len(names) == 0:
+		return ""
+	case len(names) > maxNamed:
+		return fmt.Sprintf("; the targets are %s and %d more", strings.Join(names[:maxNamed], ", "), len(names)-maxNamed)
+	default:
+		return "; the targets are " + strings.Join(names, ", ")
+	}
 }
 
 // target returns the target of --kamailio.scrape-uri.
