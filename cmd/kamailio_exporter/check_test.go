@@ -78,7 +78,7 @@ func TestCheckChangesNothing(t *testing.T) {
 	}
 	cmd.Dir = dir
 	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), `targets: ["`+listener.Addr().String()+`"]`) || !strings.HasSuffix(string(out), "ok     kamailio_up would be 1.\n") {
+	if err != nil || !strings.Contains(string(out), `targets: ["`+listener.Addr().String()+`"]`) || !strings.Contains(string(out), "ok     kamailio_up would be 1.\n") {
 		t.Errorf("%v: %s", err, out)
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
@@ -24,7 +25,7 @@ const maxNamed = 20
 // modules.
 func Run(ctx context.Context, out io.Writer, cfg *config.Config, targets []*config.Target, users Users) (up bool, err error) {
 	reports := examineAll(ctx, targets, users)
-	var down, refused []string
+	var down, refused, faulty []string
 	for i, target := range targets {
 		r := <-reports[i]
 		if !r.up {
@@ -32,6 +33,9 @@ func Run(ctx context.Context, out io.Writer, cfg *config.Config, targets []*conf
 		}
 		if r.serviceRefused {
 			refused = append(refused, nameOf(target))
+		}
+		if r.up && r.hasFailed() {
+			faulty = append(faulty, nameOf(target))
 		}
 		if err := write(out, r.title, r.sections); err != nil {
 			return false, err
@@ -41,7 +45,7 @@ func Run(ctx context.Context, out io.Writer, cfg *config.Config, targets []*conf
 	if len(down) < len(targets) {
 		end = append(end, prometheusSection(cfg))
 	}
-	end = append(end, resultSection(len(targets), down, refused))
+	end = append(end, resultSection(len(targets), down, refused, faulty))
 	return len(down) == 0, write(out, "", end)
 }
 
@@ -72,9 +76,9 @@ func nameOf(target *config.Target) string {
 	return target.URI.Redacted()
 }
 
-// resultSection says whether kamailio_up would be 1. down are the names of the targets for which it would not, and refused of
-// those to which only the user of the packaged service may not connect.
-func resultSection(targets int, down, refused []string) section {
+// resultSection says whether kamailio_up would be 1. down are the names of the targets for which it would not, refused of those to
+// which only the user of the packaged service may not connect, and faulty of those of which it would be 1 although something failed.
+func resultSection(targets int, down, refused, faulty []string) section {
 	s := section{title: "Result"}
 	switch {
 	case targets == 0:
@@ -87,6 +91,13 @@ func resultSection(targets int, down, refused []string) section {
 		s.add(failed, "kamailio_up would be 0.")
 	default:
 		s.add(failed, fmt.Sprintf("kamailio_up would be 0 for %d of %d targets: %s", len(down), targets, someOf(down)))
+	}
+	const seeFailed = "Something else does not work: see the lines above that begin with failed"
+	switch {
+	case len(faulty) > 0 && targets == 1:
+		s.add(failed, seeFailed+".")
+	case len(faulty) > 0:
+		s.add(failed, seeFailed+", of "+someOf(faulty))
 	}
 	if len(refused) > 0 {
 		s.add(failed, "The user of the packaged service may not connect, see step 1: "+someOf(refused))
@@ -109,6 +120,13 @@ type report struct {
 	up       bool
 	// serviceRefused reports whether only the user of the packaged service may not connect.
 	serviceRefused bool
+}
+
+// hasFailed reports whether a line of the report says that something does not work.
+func (r *report) hasFailed() bool {
+	return slices.ContainsFunc(r.sections, func(s section) bool {
+		return slices.ContainsFunc(s.lines, func(l line) bool { return l.state == failed })
+	})
 }
 
 // report turns the facts into a report.

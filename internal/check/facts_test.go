@@ -125,18 +125,20 @@ func TestResult(t *testing.T) {
 		many = append(many, fmt.Sprintf("t%02d", i))
 	}
 	for _, test := range []struct {
-		targets       int
-		down, refused []string
-		want          string
+		targets               int
+		down, refused, faulty []string
+		want                  string
 	}{
-		{0, nil, nil, "note   The configuration has no targets to check.\n"},
-		{1, nil, nil, "ok     kamailio_up would be 1.\n"},
-		{3, nil, nil, "ok     kamailio_up would be 1 for all 3 targets.\n"},
-		{1, []string{"a"}, nil, "failed kamailio_up would be 0.\n"},
-		{3, []string{"a", "b"}, []string{"c"}, "failed kamailio_up would be 0 for 2 of 3 targets: a, b\n   failed The user of the packaged service may not connect, see step 1: c\n"},
-		{99, many, nil, "failed kamailio_up would be 0 for 30 of 99 targets: " + strings.Join(many[:20], ", ") + " …\n"},
+		{0, nil, nil, nil, "note   The configuration has no targets to check.\n"},
+		{1, nil, nil, nil, "ok     kamailio_up would be 1.\n"},
+		{3, nil, nil, nil, "ok     kamailio_up would be 1 for all 3 targets.\n"},
+		{2, nil, nil, []string{"a"}, "ok     kamailio_up would be 1 for all 2 targets.\n   failed Something else does not work: see the lines above that begin with failed, of a\n"},
+		{1, nil, nil, []string{"a"}, "ok     kamailio_up would be 1.\n   failed Something else does not work: see the lines above that begin with failed.\n"},
+		{1, []string{"a"}, nil, nil, "failed kamailio_up would be 0.\n"},
+		{3, []string{"a", "b"}, []string{"c"}, nil, "failed kamailio_up would be 0 for 2 of 3 targets: a, b\n   failed The user of the packaged service may not connect, see step 1: c\n"},
+		{99, many, nil, nil, "failed kamailio_up would be 0 for 30 of 99 targets: " + strings.Join(many[:20], ", ") + " …\n"},
 	} {
-		if got := continuedLine.Replace(textOf(t, resultSection(test.targets, test.down, test.refused))); got != "Result\n   "+test.want {
+		if got := continuedLine.Replace(textOf(t, resultSection(test.targets, test.down, test.refused, test.faulty))); got != "Result\n   "+test.want {
 			t.Errorf("got\n%swant\n%s", got, test.want)
 		}
 	}
