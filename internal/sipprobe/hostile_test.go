@@ -19,7 +19,7 @@ import (
 
 const (
 	// enough is a timeout of a probe that must end before it.
-	enough = 30 * time.Second
+	enough = time.Minute
 	// short is a timeout of a probe that must take it all.
 	short = 300 * time.Millisecond
 )
@@ -89,7 +89,7 @@ func TestHostilePeers(t *testing.T) {
 			if r.Failure != test.failure || r.Code != test.code {
 				t.Errorf("got %+v, want the failure %q and code %d", r, test.failure, test.code)
 			}
-			if test.limit == enough && took > enough/2 {
+			if test.limit == enough && took >= enough {
 				t.Errorf("the probe took %v", took)
 			}
 			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > maxAllocated {
