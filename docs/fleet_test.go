@@ -72,14 +72,18 @@ func awaitAny(p *lab.Prometheus, expression string) {
 	p.Await(expression, "there", func(samples model.Vector) bool { return len(samples) > 0 })
 }
 
-// expressionOf returns the expression of an alert in fleet.md.
+// expressionOf returns the expression of an alert in mixin/alerts.yml.
 func expressionOf(t *testing.T, alert string) string {
 	t.Helper()
-	match := regexp.MustCompile(`- alert: ` + alert + `\n +expr: (.+)\n`).FindStringSubmatch(fleetBlock(t, "yaml", "rules"))
-	if match == nil {
-		t.Fatalf("fleet.md has no alert %s", alert)
+	rules, err := os.ReadFile("../mixin/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	return match[1]
+	match := regexp.MustCompile(`- alert: ` + alert + `\n +expr: (.+)\n`).FindSubmatch(rules)
+	if match == nil {
+		t.Fatalf("mixin/alerts.yml has no alert %s with an expression on one line", alert)
+	}
+	return string(match[1])
 }
 
 // fleet is the example of fleet.md.
