@@ -133,11 +133,11 @@ var (
 	shmmemFields = []field{
 		{name: "total", unsigned: true, desc: gauge("kamailio_core_shmmem_total",
 			"Bytes of shared memory. Field total of core.shmmem.")},
-		{name: "free", unsigned: true, desc: gauge("kamailio_core_shmmem_free",
-			"Bytes of free shared memory. Field free of core.shmmem.")},
+		{name: memoryFree, unsigned: true, desc: gauge("kamailio_core_shmmem_free",
+			"Bytes of free shared memory, 0 if Kamailio's number is negative because the memory is full. Field free of core.shmmem.")},
 		{name: "used", unsigned: true, desc: gauge("kamailio_core_shmmem_used",
 			"Bytes of shared memory in use, without the allocator's overhead. Field used of core.shmmem.")},
-		{name: "real_used", unsigned: true, desc: gauge("kamailio_core_shmmem_real_used",
+		{name: memoryRealUsed, unsigned: true, desc: gauge("kamailio_core_shmmem_real_used",
 			"Bytes of shared memory in use, with the allocator's overhead. Field real_used of core.shmmem.")},
 		{name: "max_used", unsigned: true, desc: gauge("kamailio_core_shmmem_max_used",
 			"Bytes of shared memory in use, with the allocator's overhead, at the peak since the start. Field max_used of core.shmmem.")},
@@ -207,14 +207,38 @@ func isBelow4GiB(kib rpc.Value) bool {
 	return ok && total < 1<<32/1024
 }
 
+// The names of fields of core.shmmem and of pkg.stats.
+const (
+	memoryFree     = "free"
+	memoryRealUsed = "real_used"
+)
+
+// isFull reports whether free is the negative number of free bytes of a full memory. Before version 6.1, Kamailio counts bytes as
+// used, with the overhead, that are not in the total, and subtracts them from it. It sends the difference as an unsigned number.
+func isFull(free, realUsed, total rpc.Value) bool {
+	used, ok := number(realUsed, true)
+	size, okSize := number(total, true)
+	isNumber := free.Kind() == rpc.KindInt || free.Kind() == rpc.KindDouble
+	return ok && okSize && used > size && isNumber
+}
+
 func collectShmmem(out *metric.Writer, bytes, kib rpc.Value) {
 	total := bytes.Get("total")
 	inKiB := integer(total) == "" || integer(total) != integer(kib.Get("total")) // a server of a test may ignore the argument
 	mayBeCut := inKiB && !isBelow4GiB(kib)
+	whole := bytes
+	if mayBeCut && total.Kind() == rpc.KindInt {
+		whole = kib
+	}
+	full := isFull(bytes.Get(memoryFree), whole.Get(memoryRealUsed), whole.Get("total"))
 	for member := range bytes.All() {
 		f, ok := shmmemByName[member.Name()]
 		if !ok {
 			out.Skip(metric.UnknownField, member.Name())
+			continue
+		}
+		if full && f.name == memoryFree {
+			out.Add(f.desc, 0)
 			continue
 		}
 		value, ok := number(member, true)

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -287,4 +288,58 @@ func TestSharedMemoryWithoutKiB(t *testing.T) {
 	got, skips := collect(t, coreShmmem, reply(t, rpc.Members{{Name: "total", Value: 109051904}, {Name: "free", Value: 8.0}, {Name: "fragments", Value: 3}}))
 	checkSamples(t, got, "kamailio_core_shmmem_fragments 3", "kamailio_core_shmmem_free 8")
 	checkSkips(t, skips, metric.Skip{Collector: "core.shmmem", Reason: metric.BadValue, Count: 1, Example: "total may lack its upper 32 bits"})
+}
+
+// freeMemory returns the value of kamailio_core_shmmem_free for replies in bytes and in KiB, "" if there is none.
+func freeMemory(t *testing.T, bytes, kib rpc.Members) string {
+	t.Helper()
+	set := metric.NewSet()
+	calls := coreShmmem.Calls(Settings{})
+	if err := coreShmmem.Collect(set, Settings{}, []Reply{{Call: calls[0], Reply: reply(t, bytes)}, {Call: calls[1], Reply: reply(t, kib)}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, sample := range samples(t, set) {
+		if value, ok := strings.CutPrefix(sample, "kamailio_core_shmmem_free "); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+func memoryOf(total, free, realUsed any) rpc.Members {
+	return rpc.Members{{Name: "total", Value: total}, {Name: "free", Value: free}, {Name: "real_used", Value: realUsed}}
+}
+
+// TestFullSharedMemory has the numbers of Kamailios with a full shared memory of 12 MiB: 5.6 sends a negative number of free bytes
+// as 32 bits, 6.0 as a double that overflows or, over JSON-RPC, as an unsigned number. 6.1 sends a correct one.
+func TestFullSharedMemory(t *testing.T) {
+	for name, test := range map[string]struct {
+		free, realUsed any
+		want           string
+	}{
+		"5.6":                {int32(-538896), 13121808, "0"},
+		"6.0":                {-9223372036854775.808, 12998384.0, "0"},
+		"6.0 over JSON-RPC":  {int64(math.MaxInt64), 12897968, "0"},
+		"6.1":                {1840.0, 12581072.0, "1840"},
+		"all bytes are used": {5, 12582912, "5"},
+		"a text":             {"1840", 13121808, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := freeMemory(t, memoryOf(12582912, test.free, test.realUsed), memoryOf(12288, 0, 12814)); got != test.want {
+				t.Errorf("free is %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestFullSharedMemoryOf8GiB has numbers of Kamailio 5.6 that lack their upper 32 bits, so that only those in KiB show whether the
+// memory is full.
+func TestFullSharedMemoryOf8GiB(t *testing.T) {
+	const total, more = 8 << 20, 526 // KiB
+	for realUsed, want := range map[int32]string{total + more: "0", total - more: "538624"} {
+		free := total - realUsed
+		if got := freeMemory(t, memoryOf(0, free<<10, realUsed<<10), memoryOf(total, free, realUsed)); got != want {
+			t.Errorf("%d KiB are used: free is %q, want %q", realUsed, got, want)
+		}
+	}
 }

@@ -22,9 +22,9 @@ func pkgMetric(name, help string) *metric.Desc {
 var pkgFields = []field{
 	{name: "used", unsigned: true, desc: pkgMetric("used_bytes",
 		"Bytes of private memory in use by the process, without the allocator's overhead. Field used of pkg.stats.")},
-	{name: "free", unsigned: true, desc: pkgMetric("free_bytes",
-		"Bytes of free private memory of the process. Field free of pkg.stats.")},
-	{name: "real_used", unsigned: true, desc: pkgMetric("real_used_bytes",
+	{name: memoryFree, unsigned: true, desc: pkgMetric("free_bytes",
+		"Bytes of free private memory of the process, 0 if Kamailio's number is negative because the memory is full. Field free of pkg.stats.")},
+	{name: memoryRealUsed, unsigned: true, desc: pkgMetric("real_used_bytes",
 		"Bytes of private memory in use by the process, with the allocator's overhead. Field real_used of pkg.stats.")},
 	{name: "total_size", unsigned: true, desc: pkgMetric("size_bytes",
 		"Bytes of private memory of the process. Field total_size of pkg.stats.")},
@@ -48,13 +48,13 @@ func pkgRoleMetric(name, help string) *metric.Desc {
 var pkgRoleFields = []pkgRoleField{
 	{combine: sum, field: field{name: "used", desc: pkgRoleMetric("used_bytes",
 		"Bytes of private memory in use by all processes of the role, without the allocator's overhead. Field used of pkg.stats.")}},
-	{combine: sum, field: field{name: "free", desc: pkgRoleMetric("free_bytes",
+	{combine: sum, field: field{name: memoryFree, desc: pkgRoleMetric("free_bytes",
 		"Bytes of free private memory of all processes of the role. Field free of pkg.stats.")}},
-	{combine: sum, field: field{name: "real_used", desc: pkgRoleMetric("real_used_bytes",
+	{combine: sum, field: field{name: memoryRealUsed, desc: pkgRoleMetric("real_used_bytes",
 		"Bytes of private memory in use by all processes of the role, with the allocator's overhead. Field real_used of pkg.stats.")}},
 	{combine: sum, field: field{name: "total_size", desc: pkgRoleMetric("size_bytes",
 		"Bytes of private memory of all processes of the role. Field total_size of pkg.stats.")}},
-	{combine: lower, field: field{name: "free", desc: pkgRoleMetric("free_min_bytes",
+	{combine: lower, field: field{name: memoryFree, desc: pkgRoleMetric("free_min_bytes",
 		"Bytes of free private memory of the process of the role with the least free memory. Field free of pkg.stats.")}},
 	{combine: higher, field: field{name: "total_frags", desc: pkgRoleMetric("fragments_max",
 		"Number of fragments of free private memory of the process of the role with the most fragments. Field total_frags of pkg.stats.")}},
@@ -99,15 +99,40 @@ func collectProcesses(out *metric.Writer, processes rpc.Value) {
 			continue
 		}
 		if description, ok := keys(out, process, "desc"); ok {
-			addNumbers(out, pkgFields, process, []string{entry, Role(description[0])})
+			addProcess(out, process, entry, Role(description[0]))
 		}
 	}
+}
+
+func addProcess(out *metric.Writer, process rpc.Value, entry, role string) {
+	labels := out.Labels(pkgFields[0].desc.Labels, entry, role)
+	for i := range pkgFields {
+		if value, ok := pkgNumber(out, process, pkgFields[i].name); ok {
+			out.AddTo(labels, pkgFields[i].desc, value)
+		}
+	}
+}
+
+// pkgNumber returns a field of a process. If it is not a valid number, pkgNumber counts it as dropped and returns false.
+func pkgNumber(out *metric.Writer, process rpc.Value, name string) (float64, bool) {
+	v := process.Get(name)
+	if !v.Exists() {
+		return 0, false
+	}
+	if name == memoryFree && isFull(v, process.Get(memoryRealUsed), process.Get("total_size")) {
+		return 0, true
+	}
+	value, ok := number(v, true)
+	if !ok {
+		skipNumber(out, name, v)
+	}
+	return value, ok
 }
 
 // hasPkg reports whether a process has values. Kamailio also lists processes that
 // do not report them, and unused entries of its process table, with zeros.
 func hasPkg(process rpc.Value) bool {
-	for _, name := range []string{"used", "free", "real_used"} {
+	for _, name := range []string{"used", memoryFree, memoryRealUsed} {
 		if v := process.Get(name); v.Exists() && !isZero(v) {
 			return true
 		}
@@ -149,13 +174,8 @@ func collectRoles(out *metric.Writer, processes rpc.Value) {
 func combineProcess(out *metric.Writer, combined map[*pkgRoleField]float64, process rpc.Value) {
 	for i := range pkgRoleFields {
 		f := &pkgRoleFields[i]
-		v := process.Get(f.name)
-		if !v.Exists() {
-			continue
-		}
-		value, ok := number(v, true)
+		value, ok := pkgNumber(out, process, f.name)
 		if !ok {
-			skipNumber(out, f.name, v)
 			continue
 		}
 		if before, ok := combined[f]; ok {

@@ -2,6 +2,7 @@ package collector
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
@@ -63,6 +64,23 @@ func TestPkgByRole(t *testing.T) {
 		`kamailio_pkg_role_used_bytes{role="udp receiver"} 4.294969795e+09`,
 	)
 	checkSkips(t, set.Skips(), metric.Skip{Collector: "pkg.stats", Reason: metric.NotANumber, Count: 2, Example: "free is a string"})
+}
+
+// TestFullPrivateMemory has a process that uses more bytes, with the overhead, than there are, so that Kamailio's number of free
+// bytes is negative.
+func TestFullPrivateMemory(t *testing.T) {
+	full := pkgOf(1, 8100, int32(-100), "ctl handler")
+	got, _ := collect(t, pkgStats, reply(t, full))
+	if !slices.Contains(got, `kamailio_pkg_free_bytes{process="1",role="ctl handler"} 0`) {
+		t.Errorf("samples %q", got)
+	}
+	set := metric.NewSet()
+	if err := pkgStats.Collect(set, Settings{Short: []string{"pkg.stats"}}, []Reply{{Reply: reply(t, full)}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := samples(t, set); !slices.Contains(got, `kamailio_pkg_role_free_min_bytes{role="ctl handler"} 0`) {
+		t.Errorf("samples of the role %q", got)
+	}
 }
 
 // TestPkgByRoleGolden compares the short form of captured replies with golden files.

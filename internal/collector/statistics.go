@@ -305,12 +305,16 @@ type statistic struct {
 	labels         []string
 	scale          float64
 	signed         bool
+	negativeIsZero bool
 	minusOneIsNone bool
 }
 
 func (s *statistic) add(out *metric.Writer, name string, value int64, labels []string) {
 	if value == -1 && s.minusOneIsNone {
 		return
+	}
+	if value < 0 && s.negativeIsZero {
+		value = 0
 	}
 	if value < 0 && !s.signed {
 		out.Skip(metric.BadValue, name+" is negative")
@@ -335,7 +339,7 @@ func makeStatistics() []*statistic {
 		for _, entry := range family.from {
 			s := &statistic{
 				desc: desc, name: entry[0], labels: entry[1:], scale: cmp.Or(family.scale, 1),
-				signed: family.signed, minusOneIsNone: family.minusOneIsNone,
+				signed: family.signed, negativeIsZero: family.negativeIsZero, minusOneIsNone: family.minusOneIsNone,
 			}
 			if strings.Contains(s.name, "{") {
 				s.pattern = statisticPattern(s.name)

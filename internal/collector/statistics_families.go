@@ -22,6 +22,8 @@ type statisticFamily struct {
 	// family is wrong, because Kamailio's clock was set back or because of a bug in
 	// Kamailio, and is dropped.
 	signed bool
+	// negativeIsZero reports whether a negative value means 0.
+	negativeIsZero bool
 	// minusOneIsNone reports whether -1 means that there is no value.
 	minusOneIsNone bool
 	// from lists the statistics: each has "group.name" and a value for each label.
@@ -138,8 +140,9 @@ var coreStatistics = []statisticFamily{
 		help: "Size of the shared memory.",
 		from: [][]string{{"shmem.total_size"}}},
 	{kind: metric.Gauge, name: "kamailio_shmem_free_bytes",
-		help: "Free shared memory.",
-		from: [][]string{{"shmem.free_size"}}},
+		help:           "Free shared memory, 0 if Kamailio's number is negative because the memory is full.",
+		negativeIsZero: true, // see isFull
+		from:           [][]string{{"shmem.free_size"}}},
 	{kind: metric.Gauge, name: "kamailio_shmem_used_bytes",
 		help: "Shared memory in use, without the allocator's overhead.",
 		from: [][]string{{"shmem.used_size"}}},

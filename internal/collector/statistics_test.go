@@ -91,8 +91,10 @@ func TestNegativeStatistics(t *testing.T) {
 		"core.fwd_requests", "9223372036854775808",
 		"script.level", "18446744073709551612",
 		"cdp.average_response_time", "18446744073709551116",
+		"shmem.free_size", "18446744073709012720",
 	)))
 	checkSamples(t, got,
+		"kamailio_shmem_free_bytes 0",
 		`kamailio_stats_fetch_value{group="script",name="level"} -4`,
 		"kamailio_tmx_absorbed_replies -4427",
 		"kamailio_tmx_received_replies_total 9.223372036854776e+18",
