@@ -110,7 +110,7 @@ func TestJsonnetInPage(t *testing.T) {
 	if expr := got["KamailioNotScraped"].Expr; expr != `up{job="sip"} == 0` {
 		t.Errorf("KamailioNotScraped is %s", expr)
 	}
-	if !strings.Contains(got["KamailioScrapeSlow"].Expr, "> 16") || got["KamailioPikeBlocks"].Labels["severity"] != "info" {
+	if got["KamailioScrapeSlow"].For != "30m" || got["KamailioPikeBlocks"].Labels["severity"] != "info" {
 		t.Errorf("the changes are lost: %v, %v", got["KamailioScrapeSlow"], got["KamailioPikeBlocks"])
 	}
 }

@@ -29,6 +29,8 @@ var (
 		Help: "Seconds from the previous reply to the reply of this method, plus the time to parse it.", Labels: []string{"collector"}}
 	scrapeDuration = &metric.Desc{Name: "kamailio_exporter_scrape_duration_seconds", Type: metric.Gauge,
 		Help: "Seconds that the poll of this scrape took."}
+	scrapeTimeout = &metric.Desc{Name: "kamailio_exporter_scrape_timeout_seconds", Type: metric.Gauge,
+		Help: "Seconds that a poll may take: the timeout of the module, less the time to send the page."}
 	scrapeError = &metric.Desc{Name: "kamailio_exporter_scrape_error", Type: metric.Gauge,
 		Help: "1 for the reason why kamailio_up is 0; 0 for all other reasons, and for all reasons if kamailio_up is 1.", Labels: []string{"reason"}}
 	skipped = &metric.Desc{Name: "kamailio_exporter_skipped_total", Type: metric.Counter,
@@ -37,7 +39,7 @@ var (
 
 // Metrics returns the families about the scrapes themselves.
 func Metrics() []*metric.Desc {
-	return []*metric.Desc{up, totalScrapes, failedScrapes, collectorSuccess, collectorDuration, scrapeDuration, scrapeError, skipped}
+	return []*metric.Desc{up, totalScrapes, failedScrapes, collectorSuccess, collectorDuration, scrapeDuration, scrapeTimeout, scrapeError, skipped}
 }
 
 // report turns the results of a target's polls into samples and log lines, and counts polls.
@@ -209,9 +211,10 @@ func (r *report) count(set *metric.Set, all summary) {
 	}
 }
 
-// addCounters adds the samples of the report's own counters and of the duration of the poll.
+// addCounters adds the samples of the report's own counters and of the times of the poll.
 func (r *report) addCounters(set *metric.Set, p *poll) {
 	set.Add(scrapeDuration, time.Since(p.begun).Seconds())
+	set.Add(scrapeTimeout, budget(p.module.Timeout).Seconds())
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	set.Add(totalScrapes, float64(r.ended))

@@ -209,11 +209,12 @@ func scraped(ctx context.Context, target *Target) *metric.Set {
 }
 
 // samples returns the samples of the set whose names have one of the prefixes, without
-// durations and reasons.
+// durations, timeouts and reasons.
 func samples(set *metric.Set, prefixes ...string) string {
+	hidden := []*metric.Desc{collectorDuration, scrapeDuration, scrapeTimeout, scrapeError}
 	var b strings.Builder
 	for _, family := range set.Families() {
-		if family.Desc == collectorDuration || family.Desc == scrapeDuration || family.Desc == scrapeError || !slices.ContainsFunc(prefixes, func(prefix string) bool {
+		if slices.Contains(hidden, family.Desc) || !slices.ContainsFunc(prefixes, func(prefix string) bool {
 			return strings.HasPrefix(family.Desc.Name, prefix)
 		}) {
 			continue

@@ -133,7 +133,7 @@ targets:
 
 func TestProbe(t *testing.T) {
 	f := newFleet(t, fmt.Sprintf(twoTargets, uptimeServer(t, 42)))
-	page := f.want("/probe?target=sbc1", 200, "kamailio_up 1\n", "kamailio_core_uptime_uptime_total 42\n", "kamailio_exporter_scrape_duration_seconds ")
+	page := f.want("/probe?target=sbc1", 200, "kamailio_up 1\n", "kamailio_core_uptime_uptime_total 42\n", "kamailio_exporter_scrape_duration_seconds ", "kamailio_exporter_scrape_timeout_seconds 4.5\n")
 	for _, other := range []string{"go_goroutines", "kamailio_exporter_targets", "process_", "tm.stats"} {
 		if strings.Contains(page, other) {
 			t.Errorf("the page has %s:\n%s", other, page)
