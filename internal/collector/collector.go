@@ -106,6 +106,8 @@ type Settings struct {
 type Reply struct {
 	Call rpc.Call
 	rpc.Reply
+	// Start is what earlier replies of the same Kamailio say about its start.
+	Start Start
 }
 
 // argument returns the call's i-th argument if it is a string, otherwise "".

@@ -17,22 +17,28 @@ import (
 
 var (
 	uptimeTotal = counter("kamailio_core_uptime_uptime_total",
-		"Seconds since Kamailio started, by the clock of its host. Absent if that clock was changed so that the value is impossible. "+
-			"Field uptime of core.uptime.")
+		"Seconds since Kamailio started, by the clock of its host. Absent if that clock was changed so that the value is impossible, or "+
+			"lower than before. Field uptime of core.uptime.")
 	startTime = gauge("kamailio_start_time_seconds",
 		"Unix timestamp of the start of Kamailio, by the clock of its host. Field up_since of core.uptime.")
 )
 
+const uptimeMethod = "core.uptime"
+
 var coreUptime = &Collector{
-	Method:  "core.uptime",
+	Method:  uptimeMethod,
 	Module:  "core",
 	Help:    "start time and uptime of Kamailio, 2 series",
 	Auto:    true,
 	Metrics: []*metric.Desc{uptimeTotal, startTime},
-	collect: each(collectUptime),
+	collect: func(out *metric.Writer, _ Settings, replies []Reply) {
+		for _, reply := range replies {
+			collectUptime(out, reply)
+		}
+	},
 }
 
-func collectUptime(out *metric.Writer, reply rpc.Reply) {
+func collectUptime(out *metric.Writer, reply Reply) {
 	for member := range reply.Value.All() {
 		switch member.Name() {
 		case "uptime", "up_since", "now":
@@ -40,39 +46,77 @@ func collectUptime(out *metric.Writer, reply rpc.Reply) {
 			out.Skip(metric.UnknownField, member.Name())
 		}
 	}
-	if uptime := reply.Value.Get("uptime"); uptime.Exists() {
-		addUptime(out, reply, uptime)
+	v := reply.Value.Get("uptime")
+	if !v.Exists() {
+		return
+	}
+	start := reply.Start.after(reply.Reply)
+	uptime, ok := uptimeOf(v)
+	switch {
+	case !ok:
+		skipNumber(out, "uptime", v)
+	case uptime < start.longest:
+		out.Skip(metric.BadValue, "uptime is lower than before")
+	default:
+		out.Add(uptimeTotal, uptime)
+	}
+	switch {
+	case start.since == "":
+	case start.time.IsZero():
+		out.Skip(metric.BadValue, "up_since is not a possible start time")
+	default:
+		out.Add(startTime, float64(start.time.UnixMilli())/1000)
+		out.SetCreated(start.time)
 	}
 }
 
 // longestUptime is longer than any process runs, in seconds.
 const longestUptime = 20 * 366 * 24 * 3600
 
-// addUptime adds the uptime and the start time. Kamailio computes the uptime from
-// its host's clock, so it is negative, or decades long, if that clock was changed
-// after the start.
-func addUptime(out *metric.Writer, reply rpc.Reply, v rpc.Value) {
+// uptimeOf returns the uptime in seconds. Kamailio computes it from its host's clock, so it is negative, or decades long, if that
+// clock was changed after the start. uptimeOf returns false then.
+func uptimeOf(v rpc.Value) (float64, bool) {
 	seconds, ok := number(v, false)
-	if !ok || seconds < 0 || seconds > longestUptime {
-		skipNumber(out, "uptime", v)
-		return
-	}
-	out.Add(uptimeTotal, seconds)
-	addStartTime(out, reply, time.Duration(seconds)*time.Second)
+	return seconds, ok && seconds >= 0 && seconds <= longestUptime
 }
 
-func addStartTime(out *metric.Writer, reply rpc.Reply, uptime time.Duration) {
-	since := reply.Value.Get("up_since")
-	if !since.Exists() {
-		return
+// Start is what replies to core.uptime say about the start of a Kamailio. The zero value is that of no reply. Since the start time
+// does not change, it shows that a lower uptime is not that of another process.
+type Start struct {
+	since   string    // field up_since, the same in all replies; "" if there is none
+	time    time.Time // zero if since is not a possible start time
+	longest float64   // highest uptime in seconds
+}
+
+// After returns what is known after another reply. Only replies to core.uptime that arrived change it.
+func (s Start) After(reply Reply) Start {
+	if reply.Call.Method != uptimeMethod || reply.Err != nil || reply.Received.IsZero() {
+		return s
 	}
-	started, err := started(since.Text(), reply.Received.Add(-uptime))
-	if err != nil || started.Year() < 2001 || started.After(reply.Received.Add(zoneStep)) {
-		out.Skip(metric.BadValue, "up_since is not a possible start time")
-		return
+	return s.after(reply.Reply)
+}
+
+func (s Start) after(reply rpc.Reply) Start {
+	since := reply.Value.Get("up_since").Text()
+	uptime, ok := uptimeOf(reply.Value.Get("uptime"))
+	switch {
+	case since == "" || since != s.since && !ok:
+		return Start{}
+	case since != s.since:
+		return Start{since, startOf(since, reply.Received, uptime), uptime}
+	case ok:
+		s.longest = max(s.longest, uptime)
 	}
-	out.Add(startTime, float64(started.UnixMilli())/1000)
-	out.SetCreated(started)
+	return s
+}
+
+// startOf returns the time at which Kamailio started, the zero time if the text is not a possible one. uptime is in seconds.
+func startOf(since string, received time.Time, uptime float64) time.Time {
+	start, err := started(since, received.Add(-time.Duration(uptime)*time.Second))
+	if err != nil || start.Year() < 2001 || start.After(received.Add(zoneStep)) {
+		return time.Time{}
+	}
+	return start
 }
 
 // zoneStep is the smallest difference between two time zones, including summer

@@ -113,6 +113,63 @@ func TestUptime(t *testing.T) {
 	}
 }
 
+// TestClockSetBack has replies of one Kamailio whose clock is changed, and of the next one. The clock of the exporter is not.
+func TestClockSetBack(t *testing.T) {
+	received := time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	lower := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "uptime is lower than before"}
+	impossible := metric.Skip{Collector: "core.uptime", Reason: metric.BadValue, Count: 1, Example: "uptime is out of range"}
+	const start = "kamailio_start_time_seconds 1.795342e+09"
+	var known Start
+	for _, step := range []struct {
+		since  string
+		uptime int
+		want   []string
+		skips  []metric.Skip
+	}{
+		{"Sun Nov 22 10:06:40 2026", 6800, []string{"kamailio_core_uptime_uptime_total 6800", start}, nil},
+		{"Sun Nov 22 10:06:40 2026", 6800, []string{"kamailio_core_uptime_uptime_total 6800", start}, nil},
+		{"Sun Nov 22 10:06:40 2026", 6799, []string{start}, []metric.Skip{lower}},
+		{"Sun Nov 22 10:06:40 2026", 100, []string{start}, []metric.Skip{lower}},
+		{"Sun Nov 22 10:06:40 2026", -400, []string{start}, []metric.Skip{impossible}},
+		{"Sun Nov 22 10:06:40 2026", 6799, []string{start}, []metric.Skip{lower}},
+		{"Sun Nov 22 10:06:40 2026", 10000, []string{"kamailio_core_uptime_uptime_total 10000", start}, nil},
+		{"Sun Nov 22 11:59:50 2026", 10, []string{"kamailio_core_uptime_uptime_total 10", "kamailio_start_time_seconds 1.79534879e+09"}, nil},
+		{"Sun Nov 22 12:30:00 2026", -1800, nil, []metric.Skip{impossible}},
+	} {
+		answer := Reply{Call: rpc.Call{Method: uptimeMethod}, Start: known, Reply: reply(t, rpc.Members{{Name: "up_since", Value: step.since}, {Name: "uptime", Value: step.uptime}})}
+		answer.Received = received
+		set := metric.NewSet()
+		if err := coreUptime.Collect(set, Settings{}, []Reply{answer}); err != nil && step.want != nil {
+			t.Fatal(err)
+		}
+		checkSamples(t, samples(t, set), step.want...)
+		checkSkips(t, set.Skips(), step.skips...)
+		known = known.After(answer)
+	}
+}
+
+// TestStartIsKept has replies that say nothing about the start of Kamailio.
+func TestStartIsKept(t *testing.T) {
+	uptime := rpc.Call{Method: uptimeMethod}
+	answer := reply(t, rpc.Members{{Name: "up_since", Value: "Sat Nov 21 12:00:01 2026"}, {Name: "uptime", Value: 86399}})
+	known := Start{}.After(Reply{Call: uptime, Reply: answer})
+	if known.longest != 86399 {
+		t.Fatalf("start %+v", known)
+	}
+	for name, reply := range map[string]Reply{
+		"another method": {Call: rpc.Call{Method: "core.info"}, Reply: answer},
+		"a fault":        {Call: uptime, Reply: rpc.Reply{Err: &rpc.Fault{}, Received: answer.Received}},
+		"no reply":       {Call: uptime},
+	} {
+		if got := known.After(reply); got != known {
+			t.Errorf("after %s: %+v, want %+v", name, got, known)
+		}
+	}
+	if got := known.After(Reply{Call: uptime, Reply: reply(t, rpc.Members{{Name: "uptime", Value: 5}})}); got != (Start{}) {
+		t.Errorf("after a reply without a start: %+v", got)
+	}
+}
+
 func TestBuildInfo(t *testing.T) {
 	got, skips := collect(t, coreInfo, reply(t, rpc.Members{{Name: "version", Value: "kamailio 6.1.0"}, {Name: "id", Value: "a1b2c3 "}}))
 	checkSamples(t, got, `kamailio_build_info{compiled="",compiler="",name="kamailio",revision="a1b2c3",version="6.1.0"} 1`)

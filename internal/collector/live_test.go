@@ -29,12 +29,12 @@ func live(t *testing.T, uri string, c *Collector, settings Settings) ([]string, 
 	calls := c.Calls(settings)
 	answers := make([]Reply, len(calls))
 	for i, reply := range client.Do(t.Context(), calls...) {
-		answers[i] = Reply{calls[i], reply}
+		answers[i] = Reply{Call: calls[i], Reply: reply}
 	}
 	if calls := c.Again(settings, answers); len(calls) > 0 {
 		answers = make([]Reply, len(calls))
 		for i, reply := range client.Do(t.Context(), calls...) {
-			answers[i] = Reply{calls[i], reply}
+			answers[i] = Reply{Call: calls[i], Reply: reply}
 		}
 	}
 	set := metric.NewSet()

@@ -44,6 +44,7 @@ type rpcSource struct {
 	// Used by the running Fetch only.
 	known []*collector.Collector // collectors whose methods the server had in an earlier poll
 	lost  lostReplies
+	start collector.Start
 	// settled has the replies that are valid until Kamailio restarts. They came over the connection with the number
 	// connection.
 	settled    map[*collector.Collector][]collector.Reply
@@ -146,10 +147,10 @@ type job struct {
 	lost bool
 }
 
-func newJob(c *collector.Collector, calls []rpc.Call) job {
+func newJob(c *collector.Collector, calls []rpc.Call, start collector.Start) job {
 	j := job{collector: c, replies: make([]collector.Reply, len(calls))}
 	for i, call := range calls {
-		j.replies[i].Call = call
+		j.replies[i].Call, j.replies[i].Start = call, start
 	}
 	return j
 }
@@ -228,7 +229,7 @@ func (s *rpcFetch) addJobs(chosen choice) (first []int) {
 			if settled != nil {
 				calls = calls[:1]
 			}
-			j := newJob(c, calls)
+			j := newJob(c, calls, s.start)
 			j.settled = settled
 			j.guessed = chosen.guessed && !slices.Contains(s.named, c)
 			j.known = slices.Contains(s.known, c)
@@ -271,7 +272,7 @@ func (s *rpcFetch) addSecondBatch() (second []int) {
 			}
 			if len(calls) > 0 {
 				second = append(second, i)
-				o.jobs[i] = newJob(j.collector, calls)
+				o.jobs[i] = newJob(j.collector, calls, s.start)
 				o.jobs[i].guessed, o.jobs[i].known = j.guessed, j.known
 			}
 		}
@@ -379,7 +380,7 @@ func sortForBatch(collectors []*collector.Collector) {
 	slices.SortStableFunc(collectors, func(a, b *collector.Collector) int { return place(a) - place(b) })
 }
 
-// learn records which methods the server has, and which replies were lost.
+// learn records which methods the server has, which replies were lost, and when Kamailio started.
 func (s *rpcFetch) learn(chosen choice) {
 	s.update(func(o *outcome) {
 		switch {
@@ -398,6 +399,11 @@ func (s *rpcFetch) learn(chosen choice) {
 			s.lost.update(o)
 		}
 		s.settle(o.jobs)
+		for _, j := range o.jobs {
+			for _, reply := range j.replies {
+				s.start = s.start.After(reply)
+			}
+		}
 	})
 }
 
