@@ -167,7 +167,7 @@ func verifyLines(replies []Reply) error {
 		}
 		cut, all := cutShort(reply.Value), reply.argument(0) == allStatistics
 		switch {
-		case all && reply.Value.Len() == 0, !all && cut:
+		case all && reply.Value.Len() == 0, !all && cut, hasCutLine(reply.Value):
 			return fmt.Errorf("%w: %s", ErrCutShort, reply.Call)
 		case all && !cut:
 			return nil
@@ -240,6 +240,17 @@ func cutShort(lines rpc.Value) bool {
 		buffer *= 2
 	}
 	return size+longest > buffer && longest > 0
+}
+
+// hasCutLine reports whether the last character of a line is missing: a line that is as long as ctl's buffer for lines
+// (binrpc_buffer_size) ends with a zero instead. ctl drops longer lines.
+func hasCutLine(lines rpc.Value) bool {
+	for line := range lines.Rows() {
+		if strings.HasSuffix(line.Text(), "\x00") {
+			return true
+		}
+	}
+	return false
 }
 
 // isStatisticName reports whether full has the format "group.name".

@@ -389,6 +389,17 @@ func TestStatisticLines(t *testing.T) {
 	)
 }
 
+// TestCutStatisticLines has lines of a Kamailio with a small binrpc_buffer_size. Those that are longer are missing.
+func TestCutStatisticLines(t *testing.T) {
+	set := metric.NewSet()
+	err := statsFetch.Collect(set, Settings{}, []Reply{statisticLines(t, "all", "tcp:established = 3", "tcp:con_timeout = \x00")})
+	if !errors.Is(err, ErrCutShort) {
+		t.Errorf("error %v", err)
+	}
+	checkSamples(t, samples(t, set), "kamailio_tcp_established_total 3")
+	checkSkips(t, set.Skips(), metric.Skip{Collector: "stats.fetch", Reason: metric.BadValue, Count: 1, Example: otherForm})
+}
+
 // TestStatisticLinesThatFillTheBuffer has replies that may be incomplete, since ctl drops lines that do not fit.
 func TestStatisticLinesThatFillTheBuffer(t *testing.T) {
 	tests := []struct {
