@@ -65,6 +65,8 @@ type Options struct {
 	Rows map[string]string
 	// Route is added at the beginning of request_route.
 	Route string
+	// FakeClock lets [Kamailio.SetClock] change the clock that Kamailio reads.
+	FakeClock bool
 }
 
 // Kamailio is a running server. Its methods may be called from several goroutines.
@@ -182,6 +184,12 @@ func (k *Kamailio) launch(ctx context.Context) error {
 		"-DD", "-E", "-f", k.path("kamailio.cfg"), "-w", k.Dir, "-Y", k.Dir, "-m", strconv.Itoa(cmp.Or(k.options.SharedMemory, 128)), "-M", "16")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = stopGrace
+	if k.options.FakeClock {
+		if cmd.Env, err = k.clockEnv(ctx); err != nil {
+			cancel()
+			return err
+		}
+	}
 	process, err := child.StartIn(k.Dir, cmd)
 	if err != nil {
 		cancel()
@@ -231,6 +239,9 @@ func (k *Kamailio) end() {
 	}
 	k.cancel()
 	<-k.process.Done()
+	if k.options.FakeClock {
+		removeClock(k.process.PID())
+	}
 }
 
 // Stop ends the server and removes its directory. Calling it again does nothing.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -300,5 +301,26 @@ func TestAnswersRefused(t *testing.T) {
 	}
 	if err := Answers(t.Context(), socket); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("error %v, want fs.ErrPermission", err)
+	}
+}
+
+func TestSetClock(t *testing.T) {
+	k := StartTest(t, Options{Minimal: true, FakeClock: true})
+	for _, ahead := range []time.Duration{0, -2 * time.Hour, time.Hour} {
+		if err := k.SetClock(ahead); err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(kamcmd(t, k, "core.uptime"), "\n") // {, now, up_since, uptime, }
+		text, _ := strings.CutPrefix(strings.TrimSpace(lines[1]), "now: ")
+		now, err := time.ParseInLocation(time.ANSIC, text, time.Local)
+		if off := now.Sub(time.Now().Add(ahead)).Abs(); err != nil || off > 5*time.Minute {
+			t.Errorf("the clock is set by %v, and Kamailio's now is %q: %v off, %v", ahead, text, off, err)
+		}
+	}
+	if err := k.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := filepath.Glob(fmt.Sprintf("/dev/shm/*faketime*_%d", k.process.PID())); err != nil || len(left) > 0 {
+		t.Errorf("left: %q, %v", left, err)
 	}
 }

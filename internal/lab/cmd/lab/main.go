@@ -84,11 +84,13 @@ func fetch(ctx context.Context) error {
 		}
 		fmt.Printf("%s (%.1f s)\n", path, time.Since(begin).Seconds())
 	}
-	dir, err := lab.FetchBrowser(ctx)
-	if err != nil {
-		return err
+	for _, get := range []func(context.Context) (string, error){lab.FetchBrowser, lab.FetchClock} {
+		path, err := get(ctx)
+		if err != nil {
+			return err
+		}
+		fmt.Println(path)
 	}
-	fmt.Println(dir)
 	return nil
 }
 
