@@ -89,7 +89,7 @@ func parse(data []byte, datagram bool) (r response, length int, err error) {
 	}
 }
 
-// mayBeSIP reports whether data can be the start of a SIP message: letters, digits and punctuation of a start line.
+// mayBeSIP reports whether data can be the start of a SIP message: its first line has no control characters.
 func mayBeSIP(data []byte) bool {
 	line, _, _ := bytes.Cut(data, []byte("\r\n"))
 	return !bytes.ContainsFunc(line, func(c rune) bool { return c < ' ' && c != '\t' && c != '\r' || c == 0x7f })

@@ -121,6 +121,7 @@ var retransmitAfter = []time.Duration{500 * time.Millisecond, 1500 * time.Millis
 // maxDatagrams is the maximum number of datagrams that are read in a probe. More are a flood.
 const maxDatagrams = 1000
 
+// probeUDP sends the request over UDP, and again until a response arrives. It sets the fields of r.
 func (p *Prober) probeUDP(ctx context.Context, s Socket, r *Result) error {
 	conn, err := new(net.Dialer).DialContext(ctx, "udp", s.Address())
 	if err != nil {
@@ -218,14 +219,16 @@ func (c *connection) outdated() bool {
 	return c.version != "" && (time.Since(c.made) > maxTLSAge || time.Now().After(c.expiry))
 }
 
+// probeStream sends the request on the kept connection, or on a new one if there is none or the server has closed it. It sets the
+// fields of r.
 func (p *Prober) probeStream(ctx context.Context, s Socket, r *Result) error {
 	if c := p.take(s); c != nil {
 		err := p.ask(ctx, s, c, r)
-		if err == nil || ctx.Err() != nil || !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, syscall.EPIPE) {
+		if ctx.Err() != nil || !isClosed(err) {
 			return err
 		}
 	}
-	r.Connect, r.Handshake, r.Expiry, r.TLSVersion = 0, 0, time.Time{}, "" // of a kept connection that was closed
+	*r = Result{Socket: s} // without the times and the certificate of a kept connection that was closed
 	c, err := p.connect(ctx, s, r)
 	if err != nil {
 		return err
@@ -386,6 +389,11 @@ func trimKeepAlive(data []byte) []byte {
 	return data
 }
 
+// isClosed reports whether an error means that the server closed the connection.
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // failureOf returns the failure for an error.
 func failureOf(err error) Failure {
 	_, certificate := errors.AsType[*tls.CertificateVerificationError](err)
@@ -400,9 +408,7 @@ func failureOf(err error) Failure {
 		return Handshake
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return Refused
-	case errors.Is(err, errNotSIP), errors.Is(err, errIncomplete):
-		return NotSIP
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+	case errors.Is(err, errNotSIP), isClosed(err):
 		return NotSIP
 	default:
 		return Unreachable

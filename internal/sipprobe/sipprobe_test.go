@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,8 +57,8 @@ func udpServer(t *testing.T, reply func(request string, n int) []string) Socket 
 			if err != nil {
 				return
 			}
-			for _, answer := range reply(string(buffer[:size]), n) {
-				_, _ = conn.WriteTo([]byte(answer), from)
+			for _, datagram := range reply(string(buffer[:size]), n) {
+				_, _ = conn.WriteTo([]byte(datagram), from)
 			}
 		}
 	}()
@@ -122,7 +123,7 @@ func TestUDP(t *testing.T) {
 			text := strings.NewReplacer("Via: ", "v : ", "Call-ID:", "i:", ";branch=", "\r\n ;Branch = ").Replace(responseTo(r, 200))
 			return []string{text}
 		}, "", 200, 0},
-		"a flood of garbage": {func(string, int) []string { return repeat("garbage", maxDatagrams+10) }, NotSIP, 0, 0},
+		"a flood of garbage": {func(string, int) []string { return slices.Repeat([]string{"garbage"}, maxDatagrams+10) }, NotSIP, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,14 +133,6 @@ func TestUDP(t *testing.T) {
 			}
 		})
 	}
-}
-
-func repeat(text string, n int) []string {
-	all := make([]string, n)
-	for i := range all {
-		all[i] = text
-	}
-	return all
 }
 
 // TestSilence checks that a request over UDP is sent at most three times, that nothing else is sent, and that the probe ends.
