@@ -77,7 +77,7 @@ type ProcessReading struct {
 	Process
 	State State
 	CPU   float64 // seconds of CPU time since the start of the process, in steps of 0.01
-	// Memory is the resident anonymous memory in bytes. It is not set, as the switches, unless they were asked for.
+	// Memory is the resident anonymous memory in bytes. Memory, Voluntary and Involuntary are 0 unless they were asked for.
 	Memory uint64
 	// Voluntary and Involuntary count context switches since the start of the process.
 	Voluntary, Involuntary uint64

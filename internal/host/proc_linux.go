@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"net/netip"
 	"os"
@@ -67,12 +66,13 @@ func (k *Kamailio) Read(full bool) Reading {
 	listed, problems := k.lists()
 	seen.listed = listed
 	reading.Problems = append(reading.Problems, problems...)
+	pids := k.pids()
 	if full {
-		for pid := range k.pids() {
+		for _, pid := range pids {
 			seen.statuses[pid], _ = k.status(strconv.Itoa(pid)) // stat fails, too, if the process has ended
 		}
 	}
-	for pid := range k.pids() {
+	for _, pid := range pids {
 		if stat, ok := k.stat(pid); ok {
 			seen.stats[pid] = stat
 		}
@@ -81,19 +81,18 @@ func (k *Kamailio) Read(full bool) Reading {
 	return reading
 }
 
-// pids yields the PIDs of the processes that can be read, as far as they are known.
-func (k *Kamailio) pids() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		if k.main != 0 && !k.known {
-			yield(k.main)
-			return
-		}
+// pids returns the PIDs of the processes that can be read.
+func (k *Kamailio) pids() []int {
+	var pids []int
+	switch {
+	case k.known:
 		for _, process := range k.table.Processes {
-			if k.known && !yield(process.PID) {
-				return
-			}
+			pids = append(pids, process.PID)
 		}
+	case k.main != 0:
+		pids = append(pids, k.main)
 	}
+	return pids
 }
 
 // stat reads /proc/PID/stat.
