@@ -15,7 +15,7 @@ var (
 	processCPU = &metric.Desc{Name: "kamailio_process_cpu_seconds_total", Type: metric.Counter, Labels: []string{"process", "role"},
 		Help: "Seconds of CPU time that the process has used. From /proc/PID/stat."}
 	processStates = &metric.Desc{Name: "kamailio_process_states", Type: metric.Gauge, Labels: []string{"role", "state"},
-		Help: "Number of processes of the role in the state: running uses a CPU or waits for one, sleeping waits for an event, uninterruptible waits for a device. From /proc/PID/stat."}
+		Help: "Number of processes of the role in the state: running uses a CPU or waits for one, sleeping waits for an event, uninterruptible waits for a device, stopped was stopped by a signal or a debugger, other is any other state. From /proc/PID/stat."}
 	processMemory = &metric.Desc{Name: "kamailio_process_resident_anonymous_memory_bytes", Type: metric.Gauge, Labels: []string{"process", "role"},
 		Help: "Bytes of memory of the process that are neither shared nor backed by files. From RssAnon of /proc/PID/status."}
 	processSwitches = &metric.Desc{Name: "kamailio_process_context_switches_total", Type: metric.Counter, Labels: []string{"process", "role", "type"},
