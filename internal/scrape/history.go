@@ -147,8 +147,8 @@ type moduleHistory struct {
 	methods  map[string]*Method
 	problems []Problem
 	sip      []SIPSocket
-	taken    time.Time // of snapshot
-	snapshot snapshot
+	taken    time.Time       // of the last poll to which Kamailio replied
+	families map[string]Rows // that the status page shows; it may be reading them, so that they are replaced and not changed
 	times    processTimes
 }
 
@@ -334,7 +334,7 @@ func (m *moduleHistory) addProblem(p *poll, problem problem, failed map[string]b
 	}
 }
 
-// setFailing sets whether the method failed in a poll that began at some time.
+// setFailing sets whether the method failed in a poll.
 func (m *Method) setFailing(failing bool, begun time.Time) {
 	if failing != m.Failing {
 		m.Failing, m.Since = failing, begun
@@ -347,27 +347,25 @@ func (m *Method) setFailing(failing bool, begun time.Time) {
 // addComplete remembers the results of a poll of all methods of the module.
 func (m *moduleHistory) addComplete(p *poll, set *metric.Set, all summary) {
 	m.addSIP(p, all.sip)
-	if !all.answered {
-		m.addHost(p.begun, set)
-		return
+	s := newSnapshot(set)
+	m.times = s.addProcesses(set, m.times, p.begun)
+	if all.answered {
+		maps.DeleteFunc(m.methods, func(_ string, method *Method) bool { return method.Polled != p.begun })
+		m.taken = p.begun
+	} else {
+		keepReplies(s.families, m.families)
 	}
-	maps.DeleteFunc(m.methods, func(_ string, method *Method) bool { return method.Polled != p.begun })
-	m.taken, m.snapshot = p.begun, newSnapshot(set)
-	m.times = m.snapshot.addProcesses(set, m.times, p.begun)
+	m.families = s.families
 }
 
-// addHost replaces what is known from the host, which does not need Kamailio's replies.
-func (m *moduleHistory) addHost(begun time.Time, set *metric.Set) {
-	now := newSnapshot(set)
-	m.times = now.addProcesses(set, m.times, begun)
-	families := maps.Clone(m.snapshot.families) // a page may be reading the old ones
-	maps.DeleteFunc(families, func(name string, _ Rows) bool { return isOfHost(name) })
-	for name, rows := range now.families {
-		if isOfHost(name) && families != nil {
+// keepReplies adds the families of Kamailio's last replies to those of a poll to which it did not reply. That poll has the families of
+// the host, which do not need a reply.
+func keepReplies(families, last map[string]Rows) {
+	for name, rows := range last {
+		if !isOfHost(name) {
 			families[name] = rows
 		}
 	}
-	m.snapshot.families = families
 }
 
 // addSIP replaces the SIP sockets.
@@ -385,7 +383,7 @@ func (m *moduleHistory) addSIP(p *poll, probes []sipprobe.Result) {
 	}
 }
 
-// peers are the families of which a snapshot has what is not up.
+// peers are families of which a snapshot has only the peers that are not up.
 var peers = []string{
 	"kamailio_dispatcher_destination_state", "kamailio_uac_registration_up", "kamailio_rtpengine_node_up",
 	"kamailio_rtpproxy_node_up", "kamailio_dmq_node_state", "kamailio_cdp_peer_state",
@@ -426,25 +424,25 @@ func (h *history) summarize() {
 	}
 }
 
-// addFailing adds a failure since some time.
+// addFailing makes Failing the earlier one of its value and since.
 func (s *Summary) addFailing(since time.Time) {
 	if s.Failing.IsZero() || since.Before(s.Failing) {
 		s.Failing = since
 	}
 }
 
-// families returns the families of all snapshots, and the time of the newest one. If several modules have a family, that of the
-// newest snapshot is used. The caller holds mu.
+// families returns the families of all modules, and the time of the newest ones. If several modules have a family, the newest one is
+// used. The caller holds mu.
 func (h *history) families() (families map[string]Rows, taken time.Time) {
 	byAge := slices.SortedFunc(slices.Values(h.modules), func(a, b *moduleHistory) int { return a.taken.Compare(b.taken) })
 	for _, m := range byAge {
 		if len(byAge) == 1 {
-			return m.snapshot.families, m.taken
+			return m.families, m.taken
 		}
 		if families == nil {
 			families = map[string]Rows{}
 		}
-		maps.Copy(families, m.snapshot.families)
+		maps.Copy(families, m.families)
 		taken = m.taken
 	}
 	return families, taken

@@ -214,7 +214,6 @@ func TestBusiestProcesses(t *testing.T) {
 	}
 }
 
-// TestTraffic has numbers of a poll, and none of them.
 // TestHostWithoutReplies has a poll that Kamailio replies to, and two in which only the host shows something.
 func TestHostWithoutReplies(t *testing.T) {
 	states := &metric.Desc{Name: "kamailio_process_states", Labels: []string{"role", "state"}}
@@ -229,12 +228,12 @@ func TestHostWithoutReplies(t *testing.T) {
 	replied.Add(memory, 5)
 	m.addComplete(&poll{begun: time.Unix(100, 0)}, replied, summary{answered: true})
 	for i, stopped := range []float64{1, 0} {
-		before := m.snapshot.families
+		before := m.families
 		m.addComplete(&poll{begun: time.Unix(int64(110+i), 0)}, of(stopped), summary{})
-		if rows := m.snapshot.families[states.Name]; rows.Count != int(stopped) {
+		if rows := m.families[states.Name]; rows.Count != int(stopped) {
 			t.Errorf("poll %d: %+v, want %v stopped processes", i, rows, stopped)
 		}
-		if rows := m.snapshot.families[memory.Name]; rows.Count != 1 || m.taken != time.Unix(100, 0) {
+		if rows := m.families[memory.Name]; rows.Count != 1 || m.taken != time.Unix(100, 0) {
 			t.Errorf("poll %d: what Kamailio replied last is %+v of %v", i, rows, m.taken)
 		}
 		if before[states.Name].Count != 1-int(stopped) && i > 0 {
@@ -243,6 +242,7 @@ func TestHostWithoutReplies(t *testing.T) {
 	}
 }
 
+// TestTraffic has a poll with numbers, and one without.
 func TestTraffic(t *testing.T) {
 	set := metric.NewSet()
 	out := set.Writer("stats.fetch", 0)

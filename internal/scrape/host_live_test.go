@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/host"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab"
 )
 
@@ -171,8 +172,8 @@ func testHostLabels(t *testing.T, k *lab.Kamailio, target *Target, others ...str
 
 // countStates returns the number of processes of a role in all states.
 func countStates(page map[string]float64, role string) (sum float64) {
-	for _, state := range []string{"other", "running", "sleeping", "stopped", "uninterruptible"} {
-		sum += page["process_states["+role+" "+state+"]"]
+	for _, state := range host.States {
+		sum += page["process_states["+role+" "+string(state)+"]"]
 	}
 	return sum
 }

@@ -57,7 +57,7 @@ type rule struct {
 	highest bool
 }
 
-// processTime is the family with the CPU time of processes. A snapshot has the CPU time in a second instead, 1 for a whole CPU.
+// processTime is the family with the CPU time of processes. A snapshot has the CPU time per second instead, 1 for a whole CPU.
 const processTime = "kamailio_process_cpu_seconds_total"
 
 // rules are the families that the status page shows.
@@ -71,7 +71,7 @@ var rules = map[string]rule{
 	"kamailio_pkg_free_bytes":               {lowest: true},
 	"kamailio_pkg_role_free_min_bytes":      {lowest: true},
 	"kamailio_dispatcher_destination_state": {keeps: isStateExcept("active")},
-	"kamailio_dispatcher_set_destinations":  {keeps: isNumberExcept("active")},
+	"kamailio_dispatcher_set_destinations":  {keeps: isStateExcept("active")},
 	"kamailio_uac_registration_up":          {keeps: isZero},
 	"kamailio_rtpengine_node_up":            {keeps: isZero},
 	"kamailio_rtpproxy_node_up":             {keeps: isZero},
@@ -88,37 +88,22 @@ func isOfHost(family string) bool {
 
 func isZero(f *metric.Family, i int) bool { return f.Value(i) == 0 }
 
-// isStateExcept returns the condition that a sample is the one of the present state, which is none of these. It is for families
-// with a sample for each state.
+// isStateExcept returns the condition that something is in a state that is none of these. It is for families with a sample for each
+// state, which is 1 for the present state, or the number of those in the state.
 func isStateExcept(states ...string) func(f *metric.Family, i int) bool {
-	pairs := statePairs(states)
-	return func(f *metric.Family, i int) bool { return f.Value(i) == 1 && !hasOne(f, i, pairs) }
-}
-
-// isNumberExcept returns the condition that the number of another state is positive. It is for families with a number for each
-// state.
-func isNumberExcept(states ...string) func(f *metric.Family, i int) bool {
-	pairs := statePairs(states)
-	return func(f *metric.Family, i int) bool { return f.Value(i) > 0 && !hasOne(f, i, pairs) }
+	var pairs []metric.Pair
+	for _, state := range states {
+		pairs = append(pairs, metric.NewPair("state", state))
+	}
+	return func(f *metric.Family, i int) bool {
+		return f.Value(i) > 0 && !slices.ContainsFunc(pairs, func(pair metric.Pair) bool { return f.Has(i, pair) })
+	}
 }
 
 // stopped is the state of processes that a signal or a debugger stopped.
 var stopped = metric.NewPair("state", string(host.Stopped))
 
 func isStopped(f *metric.Family, i int) bool { return f.Value(i) > 0 && f.Has(i, stopped) }
-
-func statePairs(states []string) []metric.Pair {
-	var pairs []metric.Pair
-	for _, state := range states {
-		pairs = append(pairs, metric.NewPair("state", state))
-	}
-	return pairs
-}
-
-// hasOne reports whether a sample has one of the labels.
-func hasOne(f *metric.Family, i int, pairs []metric.Pair) bool {
-	return slices.ContainsFunc(pairs, func(pair metric.Pair) bool { return f.Has(i, pair) })
-}
 
 // snapshot has the samples of a poll that the status page shows, by family.
 type snapshot struct {
@@ -197,7 +182,7 @@ type processTimes struct {
 	seconds map[string]float64 // by the values of the labels
 }
 
-// addProcesses adds the CPU time in a second of the busiest processes since an earlier poll. It returns the present CPU times.
+// addProcesses adds the CPU time per second, since an earlier poll, of the busiest processes. It returns the present CPU times.
 func (s *snapshot) addProcesses(set *metric.Set, before processTimes, now time.Time) processTimes {
 	for family := range set.All() {
 		if family.Desc.Name != processTime {
