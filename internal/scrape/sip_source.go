@@ -20,11 +20,11 @@ import (
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/dial"
 )
 
-// sipSource probes the SIP sockets of a target. With auto, the sockets are those that Kamailio listed last.
+// sipSource probes the SIP sockets of a target.
 type sipSource struct {
 	client   Client
 	uri      dial.Target
-	sip      *config.SIP
+	auto     bool // the sockets are those that Kamailio lists
 	settings sipSettings
 	prober   *sipprobe.Prober
 	latest   *latestProbes
@@ -41,13 +41,10 @@ func newSIPSource(client Client, cfg *config.Target, module *config.Module, late
 	if sip == nil {
 		return nil
 	}
-	s := &sipSource{client: client, uri: cfg.URI, sip: sip, latest: latest, hosts: ownAddresses, sockets: sip.Sockets}
+	s := &sipSource{client: client, uri: cfg.URI, auto: sip.Auto, latest: latest, hosts: ownAddresses, sockets: sip.Sockets}
 	s.settings = sipSettings{timeout: min(sip.Timeout, budget(module.Timeout)), ca: sip.CA, serverName: sip.ServerName}
 	if len(cfg.SIPSockets) > 0 {
-		s.sockets = cfg.SIPSockets
-		fixed := *sip
-		fixed.Auto = false
-		s.sip = &fixed
+		s.auto, s.sockets = false, cfg.SIPSockets
 	}
 	options := sipprobe.Options{UserAgent: "kamailio_exporter/" + version.Version, ServerName: sip.ServerName}
 	if sip.CA != "" {
@@ -87,7 +84,7 @@ func (f *sipFetch) Run(ctx context.Context) {
 		known = f.known()
 	}
 	var running sync.WaitGroup
-	if f.sip.Auto && known != nil {
+	if f.auto && known != nil {
 		running.Go(func() { f.list(ctx) })
 	}
 	f.prober.Keep(known)
@@ -151,7 +148,7 @@ func (s *sipSource) probe(ctx context.Context, socket sipprobe.Socket) (result s
 		case <-time.After(wait):
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.sip.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, s.settings.timeout)
 	defer cancel()
 	begun := time.Now()
 	result = s.prober.Probe(ctx, socket)
@@ -194,7 +191,7 @@ func listedSockets(list rpc.Value, allowed []netip.Addr) (sockets []sipprobe.Soc
 		socket := sipprobe.Socket{Transport: transport, Host: addr.String(), Port: port}
 		switch {
 		case slices.Contains(sockets, socket):
-		case err != nil || portErr != nil || port < 1 || port > 65535 || !isAllowed(addr, allowed) || len(sockets) == config.MaxSIPSockets:
+		case err != nil || portErr != nil || port < 1 || port > 65535 || !slices.Contains(allowed, addr) || len(sockets) == config.MaxSIPSockets:
 			left++
 		default:
 			sockets = append(sockets, socket)
@@ -208,9 +205,6 @@ func listedSockets(list rpc.Value, allowed []netip.Addr) (sockets []sipprobe.Soc
 func SIPSockets(ctx context.Context, uri dial.Target, list rpc.Value) (sockets []sipprobe.Socket, left int) {
 	return listedSockets(list, ownAddresses(ctx, uri))
 }
-
-// isAllowed reports whether an address is one of the allowed ones.
-func isAllowed(addr netip.Addr, allowed []netip.Addr) bool { return slices.Contains(allowed, addr) }
 
 // ownAddresses returns the addresses of the host of a target: those of this host for a unix socket, otherwise those of the host
 // in the URI. A server can therefore not aim the probes at another host.
@@ -240,7 +234,7 @@ func hostOf(uri dial.Target) string {
 	case "http":
 		u, err := url.Parse(uri.Address)
 		if err != nil {
-			return "invalid." // dial.ParseTarget has checked the URL; this is not a host of anybody
+			return "invalid." // dial.ParseTarget has checked the URL; no host has this name (RFC 6761)
 		}
 		return u.Hostname()
 	default:
