@@ -186,7 +186,7 @@ func TestProbeWithoutResponse(t *testing.T) {
 		var s section
 		addProbe(&s, sipprobe.Result{Socket: socket, Failure: failure, Err: errors.New("no luck")})
 		text := continuedLine.Replace(textOf(t, s))
-		if !strings.Contains(text, "failed udp:192.0.2.1:5060 did not reply to OPTIONS: "+string(failure)+": no luck.") ||
+		if !strings.Contains(text, "failed udp:192.0.2.1:5060 did not respond to OPTIONS: "+string(failure)+": no luck.") ||
 			strings.Contains(text, "If calls fail too, the processes that receive SIP hang or wait") != want {
 			t.Errorf("%s: %s", failure, text)
 		}

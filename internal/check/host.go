@@ -38,13 +38,9 @@ func addHost(s *section, h *scrape.HostDetails) {
 	if h.Asked {
 		missing = failed
 	}
-	last := ""
 	for _, problem := range h.Problems {
 		s.add(missing, capital(problem.Err.Error())+".")
-		if problem.Hint != last {
-			s.add(change, capital(problem.Hint))
-			last = problem.Hint
-		}
+		s.addHint(problem.Hint)
 	}
 	if len(s.lines) == 0 {
 		s.add(missing, "No process and no socket of Kamailio is visible on this host.")

@@ -99,7 +99,7 @@ func TestLive(t *testing.T) {
 		contains(t, report, up, true,
 			"Kamailio replies by JSON-RPC over HTTP.",
 			"Not called, because Kamailio does not answer them over JSON-RPC, or only in part: ",
-			"ok     tcp:"+k.SIPAddr()+" replied to OPTIONS with 200 after ", "ok     tls:"+k.TLSAddr()+" replied",
+			"ok     tcp:"+k.SIPAddr()+" responded to OPTIONS with 200 after ", "ok     tls:"+k.TLSAddr()+" responded",
 			"note   Processes and sockets of Kamailio can be shown if it runs on this host and --kamailio.scrape-uri is a unix: socket of ctl")
 
 		report, up = checked(t, Users{Current: alice}, "-u", k.URI("tcp"), "-m", "tm.stats,sca.subscription_count", "--kamailio.sip-probe=sip:127.0.0.1:1", "--kamailio.host=on")
@@ -107,7 +107,7 @@ func TestLive(t *testing.T) {
 			"failed sca.subscription_count: Kamailio replied with fault 500: command sca.subscription_count not found",
 			"change This Kamailio does not have the method: load the Kamailio module that it belongs to, or remove the method from --kamailio.methods",
 			"Not called, because --kamailio.methods does not have them: core.uptime, ",
-			"failed udp:127.0.0.1:1 did not reply to OPTIONS: refused",
+			"failed udp:127.0.0.1:1 did not respond to OPTIONS: refused",
 			"failed Only a connection to a unix: socket proves which processes and sockets are Kamailio's.",
 			"change Name a unix: socket of ctl on this host with --kamailio.scrape-uri")
 
@@ -143,7 +143,7 @@ targets:
 	service := &User{Name: "kamailio_exporter", UID: 12345, Groups: []int{12345}}
 	report, up := checked(t, Users{Current: alice, Service: service}, "--config.file", file)
 	contains(t, report, up, false,
-		"Target a: "+k.URI("unix")+" ("+file+":4)", "Methods of module default", "Methods of module slow", "dlg.stats_active", "udp:"+k.SIPAddr()+" replied",
+		"Target a: "+k.URI("unix")+" ("+file+":4)", "Methods of module default", "Methods of module slow", "dlg.stats_active", "udp:"+k.SIPAddr()+" responded",
 		"kamailio_exporter, the user of the packaged service, may not connect to it", `modparam("ctl", "mode", 0660)`,
 		"failed /no/such/b: no such file or directory.", "If its socket is elsewhere, name it with uri of target b",
 		"With sip: {sockets: auto} in module default", "ok     The page of xhttp_prom_url of target c was read.",

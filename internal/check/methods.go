@@ -81,7 +81,6 @@ func (m *moduleFacts) unmeasured() []string {
 
 // addProblems says which methods fail.
 func (m *moduleFacts) addProblems(s *section) {
-	last := ""
 	problems := slices.Clone(m.whole.details.Problems)
 	for _, one := range m.alone {
 		if one.details != nil {
@@ -90,10 +89,7 @@ func (m *moduleFacts) addProblems(s *section) {
 	}
 	for _, problem := range problems {
 		s.add(failed, describe(problem))
-		if problem.Hint != last {
-			s.add(change, capital(problem.Hint))
-			last = problem.Hint
-		}
+		s.addHint(problem.Hint)
 	}
 }
 
@@ -107,7 +103,7 @@ func describe(problem scrape.ProblemDetails) string {
 
 // addUncalled says which methods Kamailio has that no module of the target calls, and why.
 func (m *moduleFacts) addUncalled(s *section, f *facts) {
-	nameOf := func(key string) string { return f.target.SettingName(m.module, key) }
+	setting := func(key string) string { return f.target.SettingName(m.module, key) }
 	var partial, unnamed []string
 	var costly section
 	for _, c := range f.uncalled() {
@@ -115,7 +111,7 @@ func (m *moduleFacts) addUncalled(s *section, f *facts) {
 		case c.BINRPCOnly && f.target.URI.Protocol == dial.JSONRPC:
 			partial = append(partial, c.Method)
 		case c.Setting != "":
-			s.add(note, fmt.Sprintf("%s is not called: it needs %s, which names what to read.", c.Method, nameOf(c.Setting)))
+			s.add(note, fmt.Sprintf("%s is not called: it needs %s, which names what to read.", c.Method, setting(c.Setting)))
 		case !c.Auto:
 			costly.add(note, fmt.Sprintf("%s is not called: %s.", c.Method, whyCostly(c)))
 		case !m.module.Auto:
@@ -126,10 +122,10 @@ func (m *moduleFacts) addUncalled(s *section, f *facts) {
 		s.add(note, "Not called, because Kamailio does not answer them over JSON-RPC, or only in part: "+strings.Join(partial, ", ")+". A socket of ctl has them.")
 	}
 	if len(unnamed) > 0 {
-		s.add(note, fmt.Sprintf("Not called, because %s does not have them: %s", nameOf("methods"), strings.Join(unnamed, ", ")))
+		s.add(note, fmt.Sprintf("Not called, because %s does not have them: %s", setting("methods"), strings.Join(unnamed, ", ")))
 	}
 	if len(costly.lines) > 0 {
-		s.add(note, "auto does not call these methods, which cost Kamailio more. "+capital(nameOf("methods"))+" can name them:")
+		s.add(note, "auto does not call these methods, which cost Kamailio more. "+capital(setting("methods"))+" can name them:")
 		s.lines = append(s.lines, costly.lines...)
 	}
 }

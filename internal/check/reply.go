@@ -61,11 +61,9 @@ func (f *facts) addOutage(s *section, m *moduleFacts) {
 		s.add(failed, fmt.Sprintf("The scrape%s failed: %v.", of, m.whole.err))
 		return
 	}
-	for i, problem := range m.whole.details.Problems {
+	for _, problem := range m.whole.details.Problems {
 		s.add(failed, fmt.Sprintf("The calls%s failed: %v.", of, problem.Err))
-		if i == 0 || problem.Hint != m.whole.details.Problems[i-1].Hint {
-			s.add(change, capital(problem.Hint))
-		}
+		s.addHint(problem.Hint)
 	}
 	if len(m.whole.details.Problems) == 0 {
 		s.add(failed, fmt.Sprintf("No reply%s arrived in time.", of))

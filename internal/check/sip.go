@@ -39,11 +39,11 @@ func bySocket(a, b sipprobe.Result) int { return strings.Compare(a.Socket.String
 // addProbe says what a probe of a socket showed.
 func addProbe(s *section, result sipprobe.Result) {
 	if result.Failure == "" {
-		s.add(ok, fmt.Sprintf("%s replied to OPTIONS with %d after %s.", result.Socket, result.Code, milliseconds(result.Response)))
+		s.add(ok, fmt.Sprintf("%s responded to OPTIONS with %d after %s.", result.Socket, result.Code, milliseconds(result.Response)))
 		return
 	}
-	s.add(failed, fmt.Sprintf("%s did not reply to OPTIONS: %s: %v.", result.Socket, result.Failure, result.Err))
-	if result.Failure == "timeout" {
+	s.add(failed, fmt.Sprintf("%s did not respond to OPTIONS: %s: %v.", result.Socket, result.Failure, result.Err))
+	if result.Failure == sipprobe.Timeout {
 		s.add(change, "If calls work, Kamailio's configuration or a firewall drops these requests: let Kamailio answer them, see docs/sip.md. "+
 			"If calls fail too, the processes that receive SIP hang or wait: see docs/runbooks/KamailioSIPDead.md.")
 	}

@@ -224,7 +224,7 @@ func (f *facts) isServiceRefused() bool {
 
 // hintOn returns the hint for an error of the target, with the user's names of settings.
 func (f *facts) hintOn(err error) string {
-	return capital(hint.For(err, f.target.URI).Text(func(key string) string { return f.target.SettingName(f.target.Modules[0], key) }))
+	return capital(hint.For(err, f.target.URI).Text(f.settingName))
 }
 
 // protocolName returns the name of the protocol of a URI.

@@ -26,6 +26,7 @@ const (
 type section struct {
 	title string
 	lines []line
+	hint  string // the last one of addHint
 }
 
 type line struct {
@@ -37,6 +38,15 @@ type line struct {
 func (s *section) add(state state, text string) {
 	if text != "" {
 		s.addLine(state, strings.ReplaceAll(text, "\n", "; ")) // errors.Join puts one error on a line
+	}
+}
+
+// addHint adds what the user can do about the line above. It adds nothing if the last hint was the same, because problems with one
+// cause follow each other.
+func (s *section) addHint(hint string) {
+	if hint != s.hint {
+		s.add(change, capital(hint))
+		s.hint = hint
 	}
 }
 
