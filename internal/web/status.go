@@ -175,7 +175,7 @@ func (s *statusPages) serve(w http.ResponseWriter, r *http.Request, newPage func
 	}
 }
 
-// render makes a page when less than maxMaking are being made. The whole page is in memory, so that a client that reads slowly does
+// render makes a page when fewer than maxMaking are being made. The whole page is in memory, so that a client that reads slowly does
 // not keep others waiting.
 func (s *statusPages) render(ctx context.Context, newPage func() statusPage) ([]byte, error) {
 	select {

@@ -38,7 +38,7 @@ const (
 	RefreshParameter = "refresh"
 )
 
-// Query returns the query of the URL of the page with this filter.
+// query returns the query of the URL of the page with a filter.
 func (s Site) query(f Filter, paused bool) string {
 	values := url.Values{}
 	set := func(name, value string) {
@@ -211,13 +211,14 @@ func (f *Fleet) addQueries() {
 // newRow returns the row of a target.
 func newRow(t Target, now time.Time) Row {
 	s := t.Summary
+	state := stateOf(s, now)
 	row := Row{
 		Name:    t.title(),
 		Path:    t.path(),
 		Labels:  labels(t.Labels),
-		State:   stateOf(s, now),
-		Since:   at(since(s, now), now),
-		Notes:   notes(t, now),
+		State:   state,
+		Since:   at(since(s, state), now),
+		Notes:   notes(s, state),
 		Version: clean(s.Version, shortText),
 		Module:  s.Module,
 		Bars:    bars(t.Polls()),
@@ -235,8 +236,8 @@ func newRow(t Target, now time.Time) Row {
 }
 
 // since returns the time since which a target has its state.
-func since(s scrape.Summary, now time.Time) time.Time {
-	switch stateOf(s, now) {
+func since(s scrape.Summary, state State) time.Time {
+	switch state {
 	case Stale:
 		return s.Last.Begun
 	case Failing:
@@ -280,10 +281,9 @@ var reasons = map[string]string{
 }
 
 // notes say what fails.
-func notes(t Target, now time.Time) []string {
-	s := t.Summary
+func notes(s scrape.Summary, state State) []string {
 	var notes []string
-	switch stateOf(s, now) {
+	switch state {
 	case Stale:
 		notes = append(notes, "Prometheus does not scrape it")
 	case Down:

@@ -306,33 +306,45 @@ func isEmpty(rows scrape.Rows, label string) bool {
 	return !slices.ContainsFunc(rows.Rows, func(row scrape.Row) bool { return rows.Text(row, label) != "" })
 }
 
-// memory returns the free shared memory, and that of the process with the least free private memory.
+// memory returns the free shared memory, and that of the process with the least free private memory, as far as they are known.
 func memory(families map[string]scrape.Rows) []Amount {
-	var all []Amount
-	free, total := "kamailio_shmem_free_bytes", "kamailio_shmem_total_bytes"
-	if len(families[free].Rows) == 0 {
-		free, total = "kamailio_core_shmmem_free", "kamailio_core_shmmem_total"
+	return append(sharedMemory(families), privateMemory(families)...)
+}
+
+// sharedMemory returns the free shared memory.
+func sharedMemory(families map[string]scrape.Rows) []Amount {
+	free, total := families["kamailio_shmem_free_bytes"].Rows, families["kamailio_shmem_total_bytes"].Rows
+	if len(free) == 0 {
+		free, total = families["kamailio_core_shmmem_free"].Rows, families["kamailio_core_shmmem_total"].Rows
 	}
-	if rows := families[free].Rows; len(rows) > 0 {
-		a := Amount{"Free shared memory", bytes(rows[0].Value), -1}
-		if size := families[total].Rows; len(size) > 0 && size[0].Value > 0 {
-			if percent := 100 * rows[0].Value / size[0].Value; percent >= 0 && percent <= 100 {
-				a.Percent = int(percent)
-			}
-			a.Text += " of " + bytes(size[0].Value)
+	if len(free) == 0 {
+		return nil
+	}
+	a := Amount{"Free shared memory", bytes(free[0].Value), -1}
+	if len(total) > 0 && total[0].Value > 0 {
+		if percent := 100 * free[0].Value / total[0].Value; percent >= 0 && percent <= 100 {
+			a.Percent = int(percent)
 		}
-		all = append(all, a)
+		a.Text += " of " + bytes(total[0].Value)
 	}
-	if least := families["kamailio_pkg_free_bytes"]; len(least.Rows) > 0 {
-		row := least.Rows[0]
-		process := clean(least.Text(row, "role")+", process "+least.Text(row, "process"), shortText)
-		return append(all, Amount{"Least free private memory of a process", bytes(row.Value) + " (" + process + ")", -1})
+	return []Amount{a}
+}
+
+// privateMemory returns the free private memory of the process with the least. The short form of pkg.stats has only its role.
+func privateMemory(families map[string]scrape.Rows) []Amount {
+	least := families["kamailio_pkg_free_bytes"]
+	if len(least.Rows) == 0 {
+		least = families["kamailio_pkg_role_free_min_bytes"]
 	}
-	if least := families["kamailio_pkg_role_free_min_bytes"]; len(least.Rows) > 0 {
-		row := least.Rows[0]
-		all = append(all, Amount{"Least free private memory of a process", bytes(row.Value) + " (" + clean(least.Text(row, "role"), shortText) + ")", -1})
+	if len(least.Rows) == 0 {
+		return nil
 	}
-	return all
+	row := least.Rows[0]
+	process := least.Text(row, "role")
+	if number := least.Text(row, "process"); number != "" {
+		process += ", process " + number
+	}
+	return []Amount{{"Least free private memory of a process", bytes(row.Value) + " (" + clean(process, shortText) + ")", -1}}
 }
 
 // Dropped reports whether parts of replies were dropped.
