@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -200,7 +201,7 @@ func (b *Browser) await(session, event string) {
 	b.tb.Helper()
 	for i, m := range b.events {
 		if m.Session == session && m.Method == event {
-			b.events = append(b.events[:i], b.events[i+1:]...)
+			b.events = slices.Delete(b.events, i, i+1)
 			return
 		}
 	}

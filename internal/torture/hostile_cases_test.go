@@ -135,7 +135,7 @@ var hostileCases = []hostileCase{
 	{name: "methods of another program", on: anyway, list: true, log: "format is unknown", script: withValue(func() any {
 		return []any{"core.kill", "\x1b[2J", "\xff", "", strings.Repeat("x", 1<<20), 7, nil, []any{"core.uptime"}}
 	})},
-	{name: "a million methods", on: anyway, list: true, log: "format is unknown|limit of", script: withValue(func() any {
+	{name: "200,000 methods", on: anyway, list: true, log: "format is unknown|limit of", script: withValue(func() any {
 		names := make([]any, 200_000)
 		for i := range names {
 			names[i] = fmt.Sprintf("core.kill%d", i)

@@ -24,8 +24,8 @@ const (
 	maxGrowth = 10_000_000
 )
 
-// hostileConfig has a module whose methods have numbers, texts and rows, and custom metrics with ordinary expressions. The short
-// module is for servers that do not reply.
+// hostileConfig has modules whose methods have numbers, texts and rows, and custom metrics with ordinary expressions. The module slow,
+// with a short timeout, is for servers that do not reply in time.
 const hostileConfig = `
 modules:
   long:

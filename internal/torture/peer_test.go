@@ -178,15 +178,15 @@ type datagrams struct {
 // Write implements io.Writer.
 func (d datagrams) Write(packet []byte) (int, error) { return d.conn.WriteTo(packet, d.to) }
 
-// serve starts a peer with one of the transports stream, datagram and http. It ends with the test.
+// serve starts a peer over stream, datagram or overHTTP. It ends with the test.
 func (p *peer) serve(t *testing.T, transport string) {
 	t.Helper()
 	switch transport {
-	case "stream":
+	case stream:
 		p.serveStream(t)
-	case "datagram":
+	case datagram:
 		p.serveDatagrams(t)
-	case "http":
+	case overHTTP:
 		server := httptest.NewServer(http.HandlerFunc(p.serveHTTP))
 		t.Cleanup(server.Close)
 		p.uri = server.URL + "/RPC"
