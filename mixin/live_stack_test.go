@@ -54,6 +54,8 @@ func shorterExpr(t *testing.T, text string) string {
 		switch node := node.(type) {
 		case *parser.MatrixSelector:
 			node.Range /= speedup
+		case *parser.SubqueryExpr:
+			node.Range, node.Step, node.OriginalOffset = node.Range/speedup, node.Step/speedup, node.OriginalOffset/speedup
 		case *parser.VectorSelector:
 			node.OriginalOffset /= speedup
 		}
