@@ -9,8 +9,11 @@ import (
 	"testing"
 )
 
-// ofOthers are series of Prometheus and of the libraries of the exporter, with which dashboards show its cost.
-var ofOthers = []string{"scrape_duration_seconds", "scrape_samples_scraped", "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "go_goroutines"}
+// ofOthers are the types of series of Prometheus and of the libraries of the exporter, with which dashboards show its cost.
+var ofOthers = map[string]string{
+	"scrape_duration_seconds": "gauge", "scrape_samples_scraped": "gauge", "process_cpu_seconds_total": "counter",
+	"process_resident_memory_bytes": "gauge", "process_open_fds": "gauge", "go_goroutines": "gauge",
+}
 
 // ofOldKamailios are series that are kept for old dashboards, and that the dashboards use for Kamailio 5.6, which has no others.
 var ofOldKamailios = []string{"kamailio_core_tcp_info_opened_tls_connections", "kamailio_core_tcp_info_max_tls_connections"}
@@ -24,8 +27,8 @@ var inLegend = regexp.MustCompile(`{{(\w+)}}`)
 // TestDashboardSeries checks that docs/metrics.md has every series and label in the queries and legends of the dashboards.
 func TestDashboardSeries(t *testing.T) {
 	c := checker{families(t), samples(t)}
-	for _, name := range ofOthers {
-		c.families[name] = family{}
+	for name, kind := range ofOthers {
+		c.families[name] = family{kind: kind}
 	}
 	for _, name := range ofOldKamailios {
 		f := c.families[name]

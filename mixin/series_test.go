@@ -27,6 +27,7 @@ var notInGolden = regexp.MustCompile(`^(up$|kamailio_(up$|exporter_|sip_|process
 
 // family is a family of series in docs/metrics.md.
 type family struct {
+	kind   string // counter, gauge or untyped
 	labels []string
 	legacy bool
 }
@@ -34,7 +35,7 @@ type family struct {
 // families returns the families of docs/metrics.md by name.
 func families(t *testing.T) map[string]family {
 	t.Helper()
-	all := map[string]family{"up": {}}
+	all := map[string]family{"up": {kind: "gauge"}}
 	var columns []string
 	for line := range strings.Lines(readFile(t, "../docs/metrics.md")) {
 		cells := strings.Split(strings.Trim(strings.TrimSpace(line), "|"), "|")
@@ -52,6 +53,7 @@ func families(t *testing.T) map[string]family {
 				return ""
 			}
 			all[strings.Trim(cells[0], "`")] = family{
+				kind:   cell("type"),
 				labels: strings.FieldsFunc(cell("labels"), func(r rune) bool { return r == ',' || r == ' ' }),
 				legacy: strings.HasPrefix(cell("use"), "kept for"),
 			}
@@ -123,6 +125,8 @@ func TestSeriesErrors(t *testing.T) {
 		"an unknown grouping label":  `sum without (status) (kamailio_dispatcher_destination_state)`,
 		"an unknown matching label":  `kamailio_up and ignoring (status) kamailio_up`,
 		"a window of one minute":     `rate(kamailio_tm_stats_created_total[1m]) > 0`,
+		"the rate of a gauge":        `rate(kamailio_shmem_free_bytes[5m]) > 0`,
+		"the trend of a counter":     `predict_linear(kamailio_tm_stats_created_total[1h], 3600) > 0`,
 		"a syntax error":             `kamailio_up ==`,
 		"a series without its name":  `{state="inactive"} == 1`,
 		"a recorded series of alert": `kamailio:shmem_free:ratio < 0.1`,
@@ -161,6 +165,10 @@ func (c checker) check(text string) (known []string, err error) {
 			if node.Range < 5*time.Minute {
 				err = fmt.Errorf("a window of %v is too short", node.Range)
 			}
+		case *parser.Call:
+			if kindErr := c.checkKind(node); kindErr != nil {
+				err = kindErr
+			}
 		case *parser.AggregateExpr:
 			named = append(named, node.Grouping...)
 		case *parser.BinaryExpr:
@@ -177,6 +185,31 @@ func (c checker) check(text string) (known []string, err error) {
 		}
 	}
 	return known, err
+}
+
+// kinds are the types of families that functions need.
+var kinds = map[string]string{
+	"rate": "counter", "irate": "counter", "increase": "counter", "resets": "counter",
+	"delta": "gauge", "idelta": "gauge", "deriv": "gauge", "predict_linear": "gauge",
+}
+
+// checkKind checks that a function gets a family of the type that it needs.
+func (c checker) checkKind(call *parser.Call) error {
+	want, ok := kinds[call.Func.Name]
+	if !ok {
+		return nil
+	}
+	for _, arg := range call.Args {
+		matrix, ok := arg.(*parser.MatrixSelector)
+		if !ok {
+			continue
+		}
+		selector, ok := matrix.VectorSelector.(*parser.VectorSelector)
+		if ok && c.families[selector.Name].kind != want {
+			return fmt.Errorf("%s of %s, which is not a %s", call.Func.Name, selector.Name, want)
+		}
+	}
+	return nil
 }
 
 // checkSelector checks the name and the labels of a selector.
@@ -222,6 +255,7 @@ func (c checker) checkTemplate(text string, known []string) error {
 	return c.checkNode(tree.Root, known)
 }
 
+// checkNode checks a node of an annotation, and those below it.
 func (c checker) checkNode(node parse.Node, known []string) error {
 	var children []parse.Node
 	add := func(list *parse.ListNode) {
@@ -234,6 +268,11 @@ func (c checker) checkNode(node parse.Node, known []string) error {
 			children = append(children, command.Args...)
 		}
 	}
+	addBranch := func(branch *parse.BranchNode) {
+		addPipe(branch.Pipe)
+		add(branch.List)
+		add(branch.ElseList)
+	}
 	switch node := node.(type) {
 	case *parse.ListNode:
 		add(node)
@@ -242,17 +281,11 @@ func (c checker) checkNode(node parse.Node, known []string) error {
 	case *parse.PipeNode:
 		addPipe(node)
 	case *parse.IfNode:
-		addPipe(node.Pipe)
-		add(node.List)
-		add(node.ElseList)
+		addBranch(&node.BranchNode)
 	case *parse.WithNode:
-		addPipe(node.Pipe)
-		add(node.List)
-		add(node.ElseList)
+		addBranch(&node.BranchNode)
 	case *parse.RangeNode:
-		addPipe(node.Pipe)
-		add(node.List)
-		add(node.ElseList)
+		addBranch(&node.BranchNode)
 	case *parse.VariableNode:
 		if node.Ident[0] == "$labels" && len(node.Ident) > 1 && !slices.Contains(known, node.Ident[1]) {
 			return fmt.Errorf("no series of the expression has the label %s", node.Ident[1])
