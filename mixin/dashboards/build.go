@@ -41,22 +41,22 @@ func (q query) expression() string { return strings.ReplaceAll(q.expr, "SELECTOR
 
 // newDashboard returns an empty dashboard with the variables of all.
 func newDashboard(uid, title, description string, variables ...cog.Builder[dashboard.VariableModel]) *builder {
-	d := dashboard.NewDashboardBuilder("Kamailio / "+title). //nolint:staticcheck // see model
-									Uid(uid).
-									Description(description).
-									Tags([]string{"kamailio"}).
-									Refresh("30s").
-									Time("now-3h", "now").
-									Timezone(common.TimeZoneBrowser).
-									Tooltip(dashboard.DashboardCursorSyncCrosshair).
-									Link(dashboard.NewDashboardLinkBuilder("Kamailio").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{"kamailio"}).
-										AsDropdown(true).IncludeVars(true).KeepTime(true)).
-									Link(dashboard.NewDashboardLinkBuilder("Runbooks").Type(dashboard.DashboardLinkTypeLink).Url(project + "docs/alerts.md").TargetBlank(true)).
-									Annotation(restarts).
-									Annotation(versions).
-									WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
-									WithVariable(labelVariable("job", "Job", `kamailio_up`)).
-									WithVariable(labelVariable("site", "Site", `kamailio_up{job=~"$job"}`))
+	d := dashboard.NewDashboardBuilder("Kamailio / " + title) //nolint:staticcheck // see model
+	d.Uid(uid).
+		Description(description).
+		Tags([]string{"kamailio"}).
+		Refresh("30s").
+		Time("now-3h", "now").
+		Timezone(common.TimeZoneBrowser).
+		Tooltip(dashboard.DashboardCursorSyncCrosshair).
+		Link(dashboard.NewDashboardLinkBuilder("Kamailio").Type(dashboard.DashboardLinkTypeDashboards).Tags([]string{"kamailio"}).
+			AsDropdown(true).IncludeVars(true).KeepTime(true)).
+		Link(dashboard.NewDashboardLinkBuilder("Runbooks").Type(dashboard.DashboardLinkTypeLink).Url(project + "docs/alerts.md").TargetBlank(true)).
+		Annotation(restarts).
+		Annotation(versions).
+		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
+		WithVariable(labelVariable("job", "Job", `kamailio_up`)).
+		WithVariable(labelVariable("site", "Site", `kamailio_up{job=~"$job"}`))
 	for _, v := range variables {
 		d.WithVariable(v)
 	}
@@ -171,15 +171,16 @@ func states(title, description string, mappings []dashboard.ValueMapping, q quer
 		Height(graphHeight)
 }
 
-// column is a column of a table: a query by a common label, and how to show its value. A column without a query shows a label.
+// column is a column of instanceTable: a query by instance, and how to show its value. A column without a title shows the other labels.
 type column struct {
 	title, unit, expr string
-	steps             []dashboard.Threshold // none for no color
+	steps             []dashboard.Threshold // nil for no color
 	mappings          []dashboard.ValueMapping
 }
 
-// rows returns a table whose rows are the values of a label. The first column links to the dashboard of the instance.
-func rows(title, description, label string, link string, columns ...column) *table.PanelBuilder {
+// instanceTable returns a table with a row for each instance. The first column has its name, which leads to its dashboard.
+func instanceTable(description string, columns ...column) *table.PanelBuilder {
+	const label, title = "instance", "Instance"
 	p := table.NewPanelBuilder().
 		Title(title).
 		Description(description).
@@ -200,11 +201,9 @@ func rows(title, description, label string, link string, columns ...column) *tab
 		names[value] = c.title
 		p.OverrideByName(c.title, c.properties())
 	}
-	if link != "" {
-		p.OverrideByName(title, []dashboard.DynamicConfigValue{{Id: "links", Value: []any{map[string]string{
-			"title": "Show this Kamailio", "url": "/d/" + link + "?${datasource:queryparam}&${job:queryparam}&var-instance=${__value.raw}&${__url_time_range}",
-		}}}})
-	}
+	p.OverrideByName(title, []dashboard.DynamicConfigValue{{Id: "links", Value: []any{map[string]string{
+		"title": "Show this Kamailio", "url": "/d/kamailio-instance?${datasource:queryparam}&${job:queryparam}&var-instance=${__value.raw}&${__url_time_range}",
+	}}}})
 	return p.WithTransformation(dashboard.DataTransformerConfig{Id: "joinByField", Options: map[string]any{"byField": label, "mode": "outer"}}).
 		WithTransformation(dashboard.DataTransformerConfig{Id: "organize", Options: map[string]any{"renameByName": names, "excludeByName": hidden}})
 }

@@ -25,11 +25,11 @@ func exporter() *builder {
 			query{`sum by (reason) (kamailio_exporter_scrape_error{SELECTOR})`, "{{reason}}"})).
 		WithPanel(graph("Skipped fields", "Fields of replies that the exporter left out, for example because a label is too long.", "cps",
 			query{`sum by (collector, reason) (rate(kamailio_exporter_skipped_total{SELECTOR}[$__rate_interval]))`, "{{collector}} {{reason}}"})).
-		WithPanel(graph("Series", "Of each scrape.", "short", query{`max by (instance) (scrape_samples_scraped{SELECTOR})`, "{{instance}}"})).
+		WithPanel(graph("Series", "Number of series in each scrape.", "short", query{`max by (instance) (scrape_samples_scraped{SELECTOR})`, "{{instance}}"})).
 		WithRow(row("The exporter's process")).
 		WithPanel(graph("CPU", "Processors in use.", "short",
 			query{`sum by (instance) (rate(process_cpu_seconds_total{SELECTOR}[$__rate_interval]) and on (job, instance) kamailio_exporter_build_info)`, "{{instance}}"})).
-		WithPanel(graph("Memory", "It should be level.", "bytes",
+		WithPanel(graph("Memory", "It should be level at a constant number of targets.", "bytes",
 			query{`max by (instance) (process_resident_memory_bytes{SELECTOR} and on (job, instance) kamailio_exporter_build_info)`, "{{instance}}"})).
 		WithPanel(graph("Goroutines and open files", "Both should be level at a constant number of targets.", "short",
 			query{`max by (instance) (go_goroutines{SELECTOR} and on (job, instance) kamailio_exporter_build_info)`, "{{instance}} goroutines"},

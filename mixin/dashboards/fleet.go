@@ -17,8 +17,7 @@ func fleet() *builder {
 			`sum(max by (instance) (kamailio_dialog_dialogs{SELECTOR,state="active"}))`)).
 		WithPanel(figure("Requests", "SIP requests received each second. Retransmissions count too.", "reqps",
 			`sum(max by (instance, method) (rate(kamailio_core_received_requests_total{SELECTOR}[$__rate_interval])))`)).
-		WithPanel(rows("Instance", "A row for each Kamailio. Sort by a column to find the worst one; a name opens the dashboard of that Kamailio.",
-			"instance", "kamailio-instance",
+		WithPanel(instanceTable("A row for each Kamailio. Sort by a column to find the worst one; a name opens the dashboard of that Kamailio.",
 			column{title: "RPC", expr: `max by (instance) (kamailio_up{SELECTOR})`, mappings: upDown, steps: []dashboard.Threshold{}},
 			column{expr: `max by (instance, version) (kamailio_build_info{SELECTOR})`},
 			column{title: "Uptime", unit: "s", expr: `time() - max by (instance) (kamailio_start_time_seconds{SELECTOR})`},

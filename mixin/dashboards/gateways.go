@@ -26,7 +26,7 @@ func gateways() *builder {
   or 3 * kamailio_dispatcher_destination_state{SELECTOR,setid=~"$setid",state="inactive"})`, "{{instance}} {{setid}} {{uri}}"})).
 		WithPanel(graph("Response time of pings", "The moving average that Kamailio computes. Compare destinations of a set. Needs latency statistics of the dispatcher.", "s",
 			query{`max by (instance, setid, uri) (kamailio_dispatcher_destination_latency_estimate_seconds{SELECTOR,setid=~"$setid"})`, "{{instance}} {{setid}} {{uri}}"})).
-		WithPanel(graph("Pings without a reply", "They come before a destination becomes inactive.", "cps",
+		WithPanel(graph("Pings without a reply", "Pings fail before a destination becomes inactive.", "cps",
 			query{`sum by (instance, setid, uri) (rate(kamailio_dispatcher_destination_timeouts_total{SELECTOR,setid=~"$setid"}[$__rate_interval]))`, "{{instance}} {{setid}} {{uri}}"})).
 		WithPanel(graph("Calls of each destination", "For sets with the algorithm of call load only. An inactive destination can still carry calls.", "short",
 			query{`max by (instance, setid, uri) (kamailio_dispatcher_destination_load{SELECTOR,setid=~"$setid"})`, "{{instance}} {{setid}} {{uri}}"})).

@@ -25,7 +25,7 @@ func traffic() *builder {
 			query{`sum(rate(kamailio_dialog_failed_total{SELECTOR}[$__rate_interval]))`, "failed"},
 			query{`sum(rate(kamailio_dialog_expired_total{SELECTOR}[$__rate_interval]))`, "timed out"},
 			query{`sum(rate(kamailio_dialog_processed_total{SELECTOR}[$__rate_interval]))`, "all"})).
-		WithPanel(graph("Share of dialogs that did not fail", "Of the INVITE requests for which the routing script creates a dialog.", "percentunit",
+		WithPanel(graph("Share of dialogs that did not fail", "Share of the INVITE requests for which the routing script creates a dialog.", "percentunit",
 			query{`1 - sum by (instance) (rate(kamailio_dialog_failed_total{SELECTOR}[$__rate_interval])) / sum by (instance) (rate(kamailio_dialog_processed_total{SELECTOR}[$__rate_interval]))`, "{{instance}}"}).Max(1)).
 		WithRow(row("Rejected and lost")).
 		WithPanel(graph("Messages that Kamailio could not use", "A few come from scanners. Many at once: a peer was changed, or something sends garbage.", "reqps",
@@ -36,7 +36,7 @@ func traffic() *builder {
 			query{`sum by (type) (rate(kamailio_core_dropped_messages_total{SELECTOR}[$__rate_interval]))`, "dropped {{type}}"})).
 		WithPanel(graph("Packets dropped by UDP sockets", "Messages that Kamailio never saw. Needs --kamailio.host.", "pps",
 			query{`sum by (instance, socket) (rate(kamailio_socket_dropped_packets_total{SELECTOR}[$__rate_interval]))`, "{{instance}} {{socket}}"})).
-		WithPanel(graph("Addresses blocked by pike", "Sources that sent too many requests. Many at once can be customers behind one address.", "cps",
+		WithPanel(graph("Addresses blocked by pike", "Addresses that sent too many requests. An address can have many customers behind it.", "cps",
 			query{`sum by (instance) (rate(kamailio_pike_blocked_ips_total{SELECTOR}[$__rate_interval]))`, "{{instance}}"})).
 		WithPanel(graph("Registrations", "A growing share of rejected ones: passwords are tried, or the database fails.", "reqps",
 			query{`sum by (instance, result) (rate(kamailio_registrar_registrations_total{SELECTOR}[$__rate_interval]))`, "{{instance}} {{result}}"})).
