@@ -115,7 +115,13 @@ func (e *exporter) awaitListening() {
 // get gets a page. headers are names and values in turn.
 func (e *exporter) get(path string, headers ...string) (*http.Response, []byte) {
 	e.t.Helper()
-	request, err := http.NewRequestWithContext(e.t.Context(), http.MethodGet, e.url+path, http.NoBody)
+	return e.request(http.MethodGet, path, headers...)
+}
+
+// request sends a request without a body. headers are names and values in turn.
+func (e *exporter) request(method, path string, headers ...string) (*http.Response, []byte) {
+	e.t.Helper()
+	request, err := http.NewRequestWithContext(e.t.Context(), method, e.url+path, http.NoBody)
 	if err != nil {
 		e.t.Fatal(err)
 	}

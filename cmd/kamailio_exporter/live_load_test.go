@@ -246,7 +246,7 @@ func (l loadTest) manyScrapers(t *testing.T) {
 	e := l.start(t, "-u", k.URI("unix"), "-t", maxLatency.String(), "-m", "dispatcher.list,ctl.connections,tm.stats")
 	e.scrape().check(t, "kamailio_up", 1)
 	c := newCrowd(t, e, "collect[]=tm.stats&")
-	time.AfterFunc(10*time.Minute, c.cancel) // more shows nothing new
+	time.AfterFunc(10*time.Minute, c.cancel) // a longer run shows nothing new
 	for range readers {
 		c.scrapeRepeatedly("/metrics", 5*time.Second, wantDestinations(more+5))
 	}

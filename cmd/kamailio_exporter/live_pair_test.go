@@ -60,7 +60,7 @@ type pair struct {
 	suite    string
 	nodes    [2]*lab.Kamailio
 	engines  [2]*rtpEngine
-	deadPort int // where nobody listens
+	deadPort int // where no process listens
 }
 
 // pairPatience is the maximum time until both Kamailios have noticed a change. They need up to six seconds.

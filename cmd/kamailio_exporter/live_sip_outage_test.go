@@ -74,6 +74,7 @@ type outage struct {
 	hang   bool   // reports whether the processes of these transports hang
 	change func(begin bool)
 	before page // the latest scrape before it
+	down   bool // Kamailio does not reply to RPC either
 }
 
 // run makes all outages.
@@ -113,12 +114,12 @@ func (o *outages) run() {
 		o.awaitServed()
 		o.checkHealthy(each.what)
 	}
-	o.record(outage{what: "no process listens at the URI"}, o.e.probe("nowhere"))
+	o.record(outage{what: "no process listens at the URI", target: "nowhere"}, o.e.probe("nowhere"))
 	o.awaitInterval()
 	if err := o.k.Stop(); err != nil {
 		o.t.Fatal(err)
 	}
-	o.record(outage{what: "Kamailio is stopped"}, o.e.probe("auto"))
+	o.record(outage{what: "Kamailio is stopped", down: true}, o.e.probe("auto"))
 }
 
 // scrape scrapes a target once, or again if this machine is too busy for two seconds: Kamailio does not respond over UDP although that
@@ -286,14 +287,12 @@ func (o *outages) sockets() []sipSocket {
 // record adds the rows of an outage. Sockets whose cells are equal share a row.
 func (o *outages) record(during outage, p page) {
 	o.t.Helper()
-	sockets := o.sockets()
-	switch during.what {
-	case "Kamailio is stopped":
-	case "no process listens at the URI":
-		sockets = []sipSocket{{nowhere, "udp"}, {nowhere, "tcp"}, {nowhere, "tls"}}
-		fallthrough
-	default:
+	if !during.down {
 		o.checkRPC(during.what, p)
+	}
+	sockets := o.sockets()
+	if during.target == "nowhere" {
+		sockets = []sipSocket{{nowhere, "udp"}, {nowhere, "tcp"}, {nowhere, "tls"}}
 	}
 	var transports []string
 	for i, s := range sockets {

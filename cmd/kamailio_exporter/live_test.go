@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -124,14 +123,7 @@ func TestLivePermissionDenied(t *testing.T) {
 	t.Parallel()
 	k := lab.StartTest(t, lab.Options{Minimal: true})
 	cmd := command(context.WithoutCancel(t.Context()), "-l", "127.0.0.1:0", "-u", k.URI("unix"))
-	if os.Geteuid() != 0 {
-		if err := os.Chmod(strings.TrimPrefix(k.URI("unix"), "unix:"), 0); err != nil {
-			t.Fatal(err)
-		}
-	} else { // root may connect, so run as another user
-		cmd.Path = copyForAll(t, cmd.Path)
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	}
+	refuse(t, cmd, strings.TrimPrefix(k.URI("unix"), "unix:"), k.Dir)
 	e := startCommand(t, cmd)
 	e.scrape().check(t, "kamailio_up", 0)
 	e.awaitLog(`permission denied.*mode\\", 0660.*group`)

@@ -140,12 +140,7 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %s, %s", test.path, response.Status, body)
 		}
 	}
-	response, err := http.Post(e.url+"/metrics", "text/plain", strings.NewReader("x")) //nolint:noctx // the exporter ends with the test
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode != http.StatusMethodNotAllowed {
+	if response, _ := e.request(http.MethodPost, "/metrics"); response.StatusCode != http.StatusMethodNotAllowed {
 		t.Errorf("POST: %s", response.Status)
 	}
 }

@@ -46,24 +46,26 @@ var hostileReplies = map[string]func() any{
 		}
 		return reply
 	},
-	"16 MB of text": func() any { return strings.Repeat("x", 16<<20-100) },
-	"a URI of 16 MB": func() any {
-		destination := func(uri string) rpc.Member {
-			return rpc.Member{Name: "DEST", Value: rpc.Members{{Name: "URI", Value: uri}, {Name: "FLAGS", Value: "AP"}, {Name: "PRIORITY", Value: 1}}}
-		}
-		targets := rpc.Members{destination("sip:" + strings.Repeat("x", 16<<20-4096)), destination("sip:127.0.0.1")}
-		set := rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: targets}}
-		return rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}
-	},
+	"16 MB of text":  func() any { return strings.Repeat("x", 16<<20-100) },
+	"a URI of 16 MB": func() any { return dispatcherList("sip:"+strings.Repeat("x", 16<<20-4096), "sip:127.0.0.1") },
 	"100,000 destinations": func() any {
-		targets := rpc.Members{}
-		for i := range 100_000 {
-			targets = append(targets, rpc.Member{Name: "DEST", Value: rpc.Members{{Name: "URI", Value: fmt.Sprintf("sip:%0100d", i)}, {Name: "FLAGS", Value: "AP"}, {Name: "PRIORITY", Value: 1}}})
+		uris := make([]string, 100_000)
+		for i := range uris {
+			uris[i] = fmt.Sprintf("sip:%0100d", i)
 		}
-		set := rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: targets}}
-		return rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}
+		return dispatcherList(uris...)
 	},
 	"a fault of 16 MB": func() any { return &rpc.Fault{Code: 500, Reason: strings.Repeat("x", 16<<20-100)} },
+}
+
+// dispatcherList returns a reply to dispatcher.list with these destinations.
+func dispatcherList(uris ...string) rpc.Members {
+	var targets rpc.Members
+	for _, uri := range uris {
+		targets = append(targets, rpc.Member{Name: "DEST", Value: rpc.Members{{Name: "URI", Value: uri}, {Name: "FLAGS", Value: "AP"}, {Name: "PRIORITY", Value: 1}}})
+	}
+	set := rpc.Members{{Name: "ID", Value: 1}, {Name: "TARGETS", Value: targets}}
+	return rpc.Members{{Name: "NRSETS", Value: 1}, {Name: "RECORDS", Value: rpc.Members{{Name: "SET", Value: set}}}}
 }
 
 // largeTables are replies with a table of 100,000 rows, by method, in which each row has series of its own.
@@ -228,30 +230,33 @@ func serveHostileBINRPC(t *testing.T, value any) string {
 			if err != nil {
 				return
 			}
-			go func() {
-				defer conn.Close()
-				r := bufio.NewReader(conn)
-				for {
-					message, err := binrpc.Read(r, rpc.Limits{})
-					if err != nil {
-						return
-					}
-					call, err := message.Call()
-					if err != nil {
-						return
-					}
-					p := reply
-					if call.Method == "system.listMethods" {
-						p = list
-					}
-					if err := p.writeTo(conn, message.Cookie); err != nil {
-						return
-					}
-				}
-			}()
+			go replyOn(conn, list, reply)
 		}
 	}()
 	return "tcp://" + listener.Addr().String()
+}
+
+// replyOn replies to the calls on a connection, with list to system.listMethods and with reply to all others.
+func replyOn(conn net.Conn, list, reply packet) {
+	defer conn.Close()
+	r := bufio.NewReader(conn)
+	for {
+		message, err := binrpc.Read(r, rpc.Limits{})
+		if err != nil {
+			return
+		}
+		call, err := message.Call()
+		if err != nil {
+			return
+		}
+		p := reply
+		if call.Method == "system.listMethods" {
+			p = list
+		}
+		if err := p.writeTo(conn, message.Cookie); err != nil {
+			return
+		}
+	}
 }
 
 // serveHostileJSONRPC is like serveHostileBINRPC over HTTP.

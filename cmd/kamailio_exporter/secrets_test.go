@@ -205,7 +205,7 @@ func TestSecretsAreNotShown(t *testing.T) {
 
 	s.plant("a configuration file that is not valid")
 	writeFile(t, file, []byte("auths: {noc: {basic_auth: {username: [], password: "+s.of["password"]+"}, bearer_token: "+s.of["a configuration file that is not valid"]+"}}\n"))
-	response, body := e.post("/-/reload")
+	response, body := e.request(http.MethodPost, "/-/reload")
 	s.checkAbsent("the response to a reload", string(body))
 	if response.StatusCode < 400 {
 		t.Errorf("a reload with a file that is not valid: %s", response.Status)
@@ -250,25 +250,6 @@ func (e *exporter) checkPages(s *secrets, paths ...string) {
 			s.checkAbsent(path, fmt.Sprint(response.Status, response.Header, string(body)))
 		}
 	}
-}
-
-// post sends a POST request without a body.
-func (e *exporter) post(path string) (*http.Response, []byte) {
-	e.t.Helper()
-	request, err := http.NewRequestWithContext(e.t.Context(), http.MethodPost, e.url+path, http.NoBody)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		e.t.Fatal(err)
-	}
-	return response, body
 }
 
 // checkCommands runs command lines of the exporter and checks that their output has no secret.
