@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/itchyny/gojq"
 )
@@ -40,8 +42,28 @@ def tonumber: _limited | _tonumber;
 def fromjson: _limited | _fromjson;
 .`
 
-// ownDefs has the definitions as gojq represents them.
-var ownDefs = mustParse(definitions).FuncDefs
+// searches are the functions of jq that search a text with a regular expression, except test. gojq counts the characters before each
+// match, so that the time for many matches grows with the square of the length of the text. The end of a poll does not stop that.
+var searches = []string{
+	"match($re)", "match($re; $flags)", "capture($re)", "capture($re; $flags)", "scan($re)", "scan($re; $flags)", "split($re; $flags)",
+	"splits($re)", "splits($re; $flags)", "sub($re; str)", "sub($re; str; $flags)", "gsub($re; str)", "gsub($re; str; $flags)",
+}
+
+// limitedSearches returns definitions with which the searches fail for a long text.
+func limitedSearches() string {
+	var text strings.Builder
+	text.WriteString(`def _short: if type == "string" and utf8bytelength > 16384 then error("a text of more than 16384 bytes is not searched") else . end;`)
+	for _, search := range searches {
+		fmt.Fprintf(&text, "def _%[1]s: %[1]s; def %[1]s: _short | _%[1]s;", search)
+	}
+	return text.String() + "."
+}
+
+// ownDefs has the definitions as gojq represents them, searchDefs those of the searches.
+var (
+	ownDefs    = mustParse(definitions).FuncDefs
+	searchDefs = mustParse(limitedSearches()).FuncDefs
+)
 
 func mustParse(text string) *gojq.Query {
 	query, err := gojq.Parse(text)
@@ -60,7 +82,7 @@ func Compile(text string) (*Expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the jq expression %q is not valid: %w", text, err)
 	}
-	query.FuncDefs = append(append([]*gojq.FuncDef{}, ownDefs...), query.FuncDefs...)
+	query.FuncDefs = slices.Concat(defsFor(text), query.FuncDefs)
 	readsEnvironment := false
 	code, err := gojq.Compile(query, gojq.WithEnvironLoader(func() []string {
 		readsEnvironment = true
@@ -73,6 +95,16 @@ func Compile(text string) (*Expression, error) {
 		return nil, fmt.Errorf("the jq expression %q does not compile: %w", text, err)
 	}
 	return &Expression{code, text}, nil
+}
+
+// defsFor returns the definitions that an expression needs. Those of the searches would make the code of each expression ten times as large.
+func defsFor(text string) []*gojq.FuncDef {
+	for _, search := range searches {
+		if name, _, _ := strings.Cut(search, "("); strings.Contains(text, name) {
+			return slices.Concat(ownDefs, searchDefs)
+		}
+	}
+	return ownDefs
 }
 
 // maxOutputs is the maximum number of outputs of one expression.

@@ -52,22 +52,56 @@ func TestHostileReplies(t *testing.T) {
 
 // TestLongNumbersAreNotParsed has a reply with a number of 16 million digits, for which Go would need minutes.
 func TestLongNumbersAreNotParsed(t *testing.T) {
-	value, err := rpc.ValueOf(rpc.Members{{Name: "value", Value: strings.Repeat("7", 16_000_000)}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	value := replyOf(t, strings.Repeat("7", 16_000_000))
 	for _, expression := range []string{".value | tonumber", ".value | fromjson"} {
 		got, err := entry(t, ".[]", `"x"`, expression).Evaluate(t.Context(), value)
 		if text := text(got); err != nil || !strings.Contains(text, "is not parsed") {
 			t.Errorf("%s: got %.200s, error %v", expression, text, err)
 		}
 	}
-	value, err = rpc.ValueOf(rpc.Members{{Name: "value", Value: "7"}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	value = replyOf(t, "7")
 	got, err := entry(t, ".[]", ".value | fromjson | tonumber", ".value | tonumber").Evaluate(t.Context(), value)
 	if text := text(got); err != nil || text != "lab_trunk_calls [7] 7\n" {
 		t.Errorf("got %s, error %v", text, err)
 	}
+}
+
+// TestLongTextsAreNotSearched has a reply with a text that is longer than the limit of searches. gojq would need seconds to search a text
+// that is twice as long, and hours for one as long as a reply can be.
+func TestLongTextsAreNotSearched(t *testing.T) {
+	long, short := replyOf(t, strings.Repeat("a", 16_385)), replyOf(t, "aa")
+	for _, test := range []struct{ expression, want string }{
+		{`[match("a"; "g")] | length`, "2"},
+		{`[match(["a", "g"])] | length`, "2"},
+		{`[capture("(?<x>a)"; "g")] | length`, "2"},
+		{`capture("(?<x>a)") | .x | length`, "1"},
+		{`[scan("a")] | length`, "2"},
+		{`[scan("A"; "i")] | length`, "2"},
+		{`[splits("a")] | length`, "3"},
+		{`[splits("A"; "i")] | length`, "3"},
+		{`split("A"; "i") | length`, "3"},
+		{`sub("aa"; "1")`, "1"},
+		{`sub("a"; "1"; "g")`, "11"},
+		{`gsub("a"; "1")`, "11"},
+		{`gsub("(?<x>A)"; "\(.x | length)"; "i")`, "11"},
+	} {
+		got, err := entry(t, ".[]", `"x"`, ".value | "+test.expression).Evaluate(t.Context(), long)
+		if text := text(got); err != nil || !strings.Contains(text, "is not searched") {
+			t.Errorf("%s of a long text: got %.200s, error %v", test.expression, text, err)
+		}
+		got, err = entry(t, ".[]", `"x"`, ".value | "+test.expression).Evaluate(t.Context(), short)
+		if text := text(got); err != nil || text != "lab_trunk_calls [x] "+test.want+"\n" {
+			t.Errorf("%s: got %s, want %s, error %v", test.expression, text, test.want, err)
+		}
+	}
+}
+
+// replyOf returns a reply with one record, whose member value is a text.
+func replyOf(t *testing.T, value string) rpc.Value {
+	t.Helper()
+	reply, err := rpc.ValueOf(rpc.Members{{Name: "value", Value: value}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply
 }
