@@ -168,6 +168,7 @@ func reload() (*config.Config, error) {
 
 // run serves until SIGINT or SIGTERM.
 func run(cfg *config.Config, hangups <-chan os.Signal, logger *slog.Logger) error {
+	signal.Ignore(syscall.SIGPIPE) // otherwise the end of the program that reads the log ends this one, and systemd does not restart it
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	pool := scrape.NewPool(cfg, logger)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"net"
 	"net/http"
@@ -12,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
 // TestSIGHUPDoesNotEndTheExporter sends the signal twice. Each one is logged.
@@ -138,4 +141,33 @@ func TestHangupDuringTheStart(t *testing.T) {
 	fifo.Close()
 	e.awaitListening()
 	e.awaitLog("Received SIGHUP: there is no configuration file to reload")
+}
+
+// TestEndOfLogReader closes the pipe that the exporter logs to, as if the program that reads the log had ended. The exporter still
+// serves.
+func TestEndOfLogReader(t *testing.T) {
+	t.Parallel()
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exporter := command(context.WithoutCancel(t.Context()))
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), "sh", "-c", `exec "$0" "$@" 2>&3`,
+		exporter.Path, "-l", "127.0.0.1:0", "--config.file", writeConfig(t, "targets: []\n"), "--web.enable-lifecycle")
+	cmd.Env = exporter.Env
+	cmd.ExtraFiles = []*os.File{writer} // descriptor 3
+	e := runCommand(t, cmd)
+	writer.Close()
+	for lines := bufio.NewScanner(reader); e.url == "" && lines.Scan(); {
+		if address := child.Listening.FindStringSubmatch(lines.Text()); address != nil {
+			e.url = "http://" + address[1]
+		}
+	}
+	reader.Close()
+	response, err := http.Post(e.url+"/-/reload", "", http.NoBody) // which is logged
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	e.scrape().check(t, "kamailio_exporter_config_last_reload_successful", 1)
 }
