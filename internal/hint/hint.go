@@ -64,6 +64,8 @@ func hint(err error, target dial.Target) string {
 		return text
 	}
 	switch {
+	case errors.Is(err, syscall.EMFILE):
+		return "the exporter has no file descriptors left, which each target and each client needs: raise their limit, with LimitNOFILE= of the systemd unit or with ulimit -n"
 	case (errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR)) && socket:
 		return fmt.Sprintf("there is no such socket: check that Kamailio is running, with %s. If its socket is elsewhere, name it with {uri}", configOf(target))
 	case errors.Is(err, fs.ErrPermission) && socket:

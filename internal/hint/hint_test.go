@@ -43,6 +43,7 @@ func TestHintsOfErrors(t *testing.T) {
 		{"permission of a directory", permission, "unix:/no/such/kamailio_ctl", []string{`modparam("ctl", "mode", 0660)`, "directories above the socket"}},
 		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
 		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or it hangs"}},
+		{"no descriptors", &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}, "tcp://127.0.0.1:2046", []string{"LimitNOFILE="}},
 		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC as Kamailio does", "SETTING uri"}},
 		{"not JSON-RPC", &jsonrpc.SyntaxError{}, "jsonrpc+udp://127.0.0.1:5060", []string{"does not speak JSON-RPC as Kamailio does", "dgram_socket"}},
 		{"wrong path", &jsonrpc.StatusError{Code: 404}, "http://127.0.0.1:5060/", []string{"jsonrpc_dispatch()"}},
