@@ -139,22 +139,18 @@ func (t *labelTable) values(id labelID, names []string) []string {
 }
 
 // Pair is a label with its value, for [Family.Has].
-type Pair []byte
+type Pair struct {
+	first, later []byte // as the first label of a label set, and as a later one
+}
 
 // NewPair returns a label with its value. The value must not be empty, and must have letters, digits and underscores only.
-func NewPair(label, value string) Pair { return Pair(label + `="` + value + `"`) }
+func NewPair(label, value string) Pair {
+	text := label + `="` + value + `"`
+	return Pair{[]byte("{" + text), []byte("," + text)}
+}
 
 // isIn reports whether the text of a label set has the pair. The value of another label cannot look like it: a quote in a value has
 // a backslash before it, and after the end of a value is a comma or a brace.
 func (p Pair) isIn(text []byte) bool {
-	for {
-		at := bytes.Index(text, p)
-		if at <= 0 {
-			return false
-		}
-		if text[at-1] == '{' || text[at-1] == ',' {
-			return true
-		}
-		text = text[at+1:]
-	}
+	return bytes.HasPrefix(text, p.first) || bytes.Contains(text, p.later)
 }
