@@ -235,11 +235,6 @@ func (s *Set) insert(id labelID, desc *Desc, value float64, collector string) bo
 // end of the line, in bytes.
 const valueLength = 8
 
-// sameNames reports whether a and b are equal.
-func sameNames(a, b []string) bool {
-	return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0] || slices.Equal(a, b))
-}
-
 // family returns the family of desc, which is added if it is new.
 func (s *Set) family(desc *Desc, collector string) *Family {
 	family, ok := s.families[desc]

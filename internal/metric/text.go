@@ -2,7 +2,6 @@ package metric
 
 import (
 	"bufio"
-	"bytes"
 	"math"
 	"strconv"
 	"strings"
@@ -25,9 +24,7 @@ const (
 // WriteText is faster: it does not make a message for each sample, and label sets are
 // escaped once. Most of the time of a large scrape is spent here.
 func (f *Family) WriteText(w *bufio.Writer, format Format) error {
-	if _, err := w.Write(f.heads[format]); err != nil {
-		return err
-	}
+	_, _ = w.Write(f.heads[format]) // its error is returned by the next Write, too
 	for _, s := range f.samples {
 		line := append(w.AvailableBuffer(), f.Desc.Name...)
 		line = append(line, f.labels.texts[s.labels]...)
@@ -70,15 +67,10 @@ const minExponent = 1e6
 func appendValue(b []byte, value float64, format Format) []byte {
 	if math.Abs(value) < minExponent && value == math.Trunc(value) {
 		b = strconv.AppendInt(b, int64(value), 10) // the same text as AppendFloat, much faster
-	} else {
-		start := len(b)
-		b = strconv.AppendFloat(b, value, 'g', -1, 64)
-		if bytes.ContainsAny(b[start:], ".eIN") { // not an integer, infinite, or not a number
-			return b
+		if format == OpenMetrics {
+			b = append(b, ".0"...)
 		}
+		return b
 	}
-	if format == OpenMetrics {
-		b = append(b, ".0"...)
-	}
-	return b
+	return strconv.AppendFloat(b, value, 'g', -1, 64)
 }

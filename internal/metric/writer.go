@@ -80,10 +80,10 @@ func (w *Writer) AddOnce(desc *Desc, value float64, labels ...string) {
 
 // add adds a sample. It returns false if another sample has its labels.
 func (w *Writer) add(labels Labels, desc *Desc, value float64) bool {
-	if !sameNames(labels.names, desc.Labels) {
+	if !slices.Equal(labels.names, desc.Labels) {
 		panic("metric " + desc.Name + ": labels with other names") // a bug in a collector
 	}
-	if w.full() || labels.id == noLabels {
+	if w.full() { // otherwise the id is not noLabels
 		w.skip(TooMany, desc, labels)
 		return true
 	}
