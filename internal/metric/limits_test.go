@@ -31,6 +31,42 @@ func TestLongLabelValueIsCutAndCountedOnce(t *testing.T) {
 	}
 }
 
+func TestLongValueOfALaterLabelIsCounted(t *testing.T) {
+	s := NewSet()
+	s.Writer("c", 0).Labels(labeled.Labels, "x", strings.Repeat("a", MaxLabelLength+1))
+	if skips := s.Skips(); len(skips) != 1 || skips[0].Reason != TooLong || !strings.HasPrefix(skips[0].Example, "y=aaa") {
+		t.Errorf("dropped %+v", skips)
+	}
+}
+
+// TestExampleIsCut has examples around the maximum length.
+func TestExampleIsCut(t *testing.T) {
+	for size, want := range map[int]string{
+		maxExample - 1: strings.Repeat("a", maxExample-1),
+		maxExample:     strings.Repeat("a", maxExample),
+		maxExample + 1: strings.Repeat("a", maxExample-len(cutMark)) + cutMark,
+	} {
+		s := NewSet()
+		s.Writer("c", 0).Skip(UnknownField, strings.Repeat("a", size))
+		if got := s.Skips()[0].Example; got != want {
+			t.Errorf("%d bytes became %q", size, got)
+		}
+	}
+}
+
+// TestNothingIsAddedToAFullSet has Sets that are just full, and just not full.
+func TestNothingIsAddedToAFullSet(t *testing.T) {
+	for size, added := range map[int]int{MaxSize - 1: 1, MaxSize: 0, MaxSize + 1: 0} {
+		s := NewSet()
+		s.size = size
+		w := s.Writer("c", 0)
+		w.Add(plain, 1)
+		if w.Added() != added {
+			t.Errorf("with %d bytes, %d samples were added, want %d", size, w.Added(), added)
+		}
+	}
+}
+
 func TestDifferentLongLabelValuesStayDifferent(t *testing.T) {
 	s := NewSet()
 	w := s.Writer("c", 0)
@@ -57,7 +93,7 @@ func TestCutDoesNotSplitCharacters(t *testing.T) {
 
 func TestLabelValueOfMaximumLengthIsNotCut(t *testing.T) {
 	s := NewSet()
-	s.Add(labeled, 1, strings.Repeat("a", MaxLabelLength), "")
+	s.Writer("c", 0).Add(labeled, 1, strings.Repeat("a", MaxLabelLength), "")
 	if _, got := s.Families()[0].Sample(0); len(got[0]) != MaxLabelLength || len(s.Skips()) > 0 {
 		t.Errorf("%d bytes, dropped %+v", len(got[0]), s.Skips())
 	}
@@ -105,6 +141,22 @@ func TestSizeOfSetIsLimited(t *testing.T) {
 	}
 }
 
+// TestSizeIsThatOfTheText has values of six digits, whose length is that which the size assumes.
+func TestSizeIsThatOfTheText(t *testing.T) {
+	s := NewSet()
+	s.Add(plain, 123456)
+	s.Add(labeled, 123456, "p", "q")
+	lines := "a_plain 123456\n" + `b_labeled_total{x="p",y="q"} 123456` + "\n"
+	if got := s.Size(); got != len(lines) {
+		t.Errorf("the size is %d, want %d", got, len(lines))
+	}
+	s.Writer("c", 0).Add(labeled, 123456, "r", "s") // its labels take memory too
+	lines += `b_labeled_total{x="r",y="s"} 123456` + "\n" + `{x="r",y="s"}`
+	if got := s.Size(); got != len(lines) {
+		t.Errorf("with a sample of a collector, the size is %d, want %d", got, len(lines))
+	}
+}
+
 func TestCounterBelowZeroIsDropped(t *testing.T) {
 	s := NewSet()
 	w := s.Writer("c", 0)
@@ -140,5 +192,27 @@ func TestResetAfterSmallScrapeFreesMemory(t *testing.T) {
 	fill(s, 1)
 	if got := len(s.Families()); got != 1 {
 		t.Errorf("%d families", got)
+	}
+}
+
+// TestResetKeepsMemory has sizes around those from which on the memory is freed.
+func TestResetKeepsMemory(t *testing.T) {
+	for _, test := range []struct {
+		largest, size int
+		keeps         bool
+	}{
+		{spareSize - 1, 0, true},
+		{spareSize, 0, true},
+		{spareSize + 1, 0, false},
+		{4 * spareSize, spareSize - 1, false},
+		{4 * spareSize, spareSize, true},
+	} {
+		s := NewSet()
+		s.Add(plain, 1)
+		s.largest, s.size = test.largest, test.size
+		s.Reset()
+		if keeps := len(s.families) > 0; keeps != test.keeps || s.Size() != 0 {
+			t.Errorf("size %d, once %d: the memory is kept: %t; size %d after Reset", test.size, test.largest, keeps, s.Size())
+		}
 	}
 }

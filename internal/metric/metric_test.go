@@ -49,6 +49,7 @@ func TestSet(t *testing.T) {
 	w.Add(labeled, 7, "\xff", "")
 	w.Add(labeled, 8, "\uFFFD", "")
 	w.AddOnce(labeled, 9, "p", "q")
+	w.AddOnce(labeled, 10, "once", "")
 	want := `# HELP a_plain One.
 # TYPE a_plain gauge
 a_plain 3
@@ -58,6 +59,7 @@ b_labeled_total{x="p",y="q"} 1
 b_labeled_total{x="pq",y=""} 2
 b_labeled_total{x="",y="pq"} 4
 b_labeled_total{x="` + "\uFFFD" + `",y=""} 7
+b_labeled_total{x="once",y=""} 10
 `
 	if got := text(t, s); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
@@ -108,7 +110,10 @@ func TestSetIsAsNewAfterReset(t *testing.T) {
 		s.Merge(&dto.MetricFamily{})
 	}
 	fill()
-	want, chunks := text(t, s), len(s.labels.chunks)
+	want, chunks, labels := text(t, s), len(s.labels.chunks), len(s.labels.texts)
+	if all, err := s.Gather(); err != nil || len(s.Merged()) != 1 || all[len(all)-1] != s.Merged()[0] {
+		t.Errorf("%d families were merged, and all are %v: error %v", len(s.Merged()), all, err)
+	}
 	s.Reset()
 	if got := text(t, s); got != "" || len(s.Skips()) > 0 || len(s.Merged()) > 0 {
 		t.Errorf("after Reset, the set has %+v and\n%s", s.Skips(), got)
@@ -125,18 +130,75 @@ func TestSetIsAsNewAfterReset(t *testing.T) {
 	if got := text(t, s); got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if len(s.labels.chunks) > chunks {
-		t.Errorf("the memory grew from %d to %d chunks", chunks, len(s.labels.chunks))
+	if len(s.labels.chunks) != chunks || len(s.labels.texts) != labels {
+		t.Errorf("%d chunks became %d, %d label sets became %d", chunks, len(s.labels.chunks), labels, len(s.labels.texts))
+	}
+}
+
+// TestLabelsAroundTheSizeOfAChunk has label sets whose text just fits into a chunk, and one whose text does not.
+func TestLabelsAroundTheSizeOfAChunk(t *testing.T) {
+	for size, chunk := range map[int]int{labelChunk - 1: 0, labelChunk: 0, labelChunk + 1: 1} {
+		s := NewSet()
+		values := []string{strings.Repeat("a", size-len(`{x="",y=""}`)), ""}
+		s.Add(labeled, 1, values...)
+		if got := s.labels.chunk; got != chunk {
+			t.Errorf("%d bytes are in chunk %d, want %d", size, got, chunk)
+		}
+		s.Add(labeled, 2, "b", "")
+		if _, got := s.Families()[0].Sample(0); !slices.Equal(got, values) {
+			t.Errorf("%d bytes became %q", size, got)
+		}
+	}
+}
+
+// TestFirst checks which label sets are new, with a Writer that may add one series.
+func TestFirst(t *testing.T) {
+	s := NewSet()
+	w := s.Writer("c", 1)
+	for i, test := range []struct {
+		values []string
+		want   bool
+	}{
+		{nil, false}, // all Sets have the empty label set
+		{[]string{"a", ""}, true},
+		{[]string{"a", ""}, false},
+		{[]string{"b", ""}, true}, // uses up the series
+		{[]string{"a", ""}, false},
+		{[]string{"c", ""}, true},
+		{[]string{"c", ""}, true}, // was not added
+	} {
+		labels := w.Labels(labeled.Labels[:len(test.values)], test.values...)
+		if labels.First != test.want {
+			t.Errorf("label set %d, %q: first is %t", i, test.values, labels.First)
+		}
+		if i == 3 {
+			w.AddTo(labels, labeled, 1)
+		}
+	}
+	s.Reset()
+	if !s.Writer("c", 0).Labels(labeled.Labels, "a", "").First {
+		t.Error("after Reset, the Set has a label set")
 	}
 }
 
 func TestWrongNumberOfLabelsPanics(t *testing.T) {
-	defer func() {
-		if recover() == nil {
-			t.Error("a sample with too few labels was added")
+	for _, values := range [][]string{nil, {"1"}, {"1", "2", "3"}} {
+		for name, add := range map[string]func(){
+			"Set":    func() { NewSet().Add(labeled, 1, values...) },
+			"Writer": func() { NewSet().Writer("c", 0).Add(labeled, 1, values...) },
+		} {
+			if got, want := panicOf(add), "metric: wrong number of labels for x,y"; got != want {
+				t.Errorf("%s, labels %q: panic %v, want %s", name, values, got, want)
+			}
 		}
-	}()
-	NewSet().Add(labeled, 1, "x")
+	}
+}
+
+// panicOf returns the value with which a function panics, nil if it does not.
+func panicOf(f func()) (value any) {
+	defer func() { value = recover() }()
+	f()
+	return nil
 }
 
 func BenchmarkAdd(b *testing.B) {
@@ -160,6 +222,9 @@ func TestMaxSeries(t *testing.T) {
 	w.Add(labeled, 1, "a", "") // is not counted as a series
 	w.Add(plain, 2)
 	w.Add(labeled, 3, "b", "")
+	if w.Added() != 2 || w.Skipped() != 2 {
+		t.Errorf("%d series were added, and %d dropped, want 2 and 2", w.Added(), w.Skipped())
+	}
 	w = s.Writer("d", 0)
 	w.Add(labeled, 4, "c", "")
 	w.Add(labeled, 5, "d", "")
@@ -213,6 +278,9 @@ func TestDropLegacy(t *testing.T) {
 		var got []string
 		for _, family := range s.Families() {
 			got = append(got, family.Desc.Name)
+			if family.Len() != 1 {
+				t.Errorf("%s has %d samples, want 1", family.Desc.Name, family.Len())
+			}
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("%d families: %q remain, want %q", len(added), got, want)
@@ -236,6 +304,20 @@ func TestHas(t *testing.T) {
 		}
 		if family.Collector() != "c" || family.Value(1) != 1 {
 			t.Errorf("collector %q, value %v", family.Collector(), family.Value(1))
+		}
+	}
+}
+
+// TestHasFirstLabel has samples of one label, of two, and of none.
+func TestHasFirstLabel(t *testing.T) {
+	s := NewSet()
+	pair := NewPair("x", "1")
+	for _, labels := range [][]string{nil, {"x"}, {"x", "y"}} {
+		values := []string{"1", "1"}[:len(labels)]
+		desc := &Desc{Name: "a", Labels: labels}
+		s.Add(desc, 1, values...)
+		if got, want := s.families[desc].Has(0, pair), len(labels) > 0; got != want {
+			t.Errorf("labels %q: the label is found: %t, want %t", labels, got, want)
 		}
 	}
 }

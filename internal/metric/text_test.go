@@ -3,6 +3,8 @@ package metric
 import (
 	"bufio"
 	"bytes"
+	"errors"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -57,7 +59,7 @@ func checkText(t *testing.T, s *Set) {
 }
 
 // oddTexts are label values and help texts with special characters.
-var oddTexts = []string{"", "plain", `\`, `"`, "\n", `\n`, `\\"`, `a"b\c` + "\nd", "ümläut", "\xff\xfe", "a\xffb", "\uFFFD", "}", "{", `x="y"`, "\x00", "\r\t"}
+var oddTexts = []string{"", "plain", `\`, `"`, "\n", `\n`, `\\"`, `a"b\c` + "\nd", "ümläut", "\xff\xfe", "\x80", "a\xffb", "\uFFFD", "}", "{", `x="y"`, "\x00", "\r\t"}
 
 // oddValues are numbers around which the form of a number changes.
 var oddValues = []float64{
@@ -136,12 +138,24 @@ func TestSamplesInAnyOrder(t *testing.T) {
 }
 
 func TestLabelsWithOtherNamesPanic(t *testing.T) {
-	w := NewSet().Writer("c", 0)
-	labels := w.Labels([]string{"x", "z"}, "1", "2")
-	defer func() {
-		if recover() == nil {
-			t.Error("a sample with labels of other names was added")
+	for _, names := range [][]string{{"x", "z"}, {"x"}, nil} {
+		w := NewSet().Writer("c", 0)
+		labels := w.Labels(names, []string{"1", "2"}[:len(names)]...)
+		if got, want := panicOf(func() { w.AddTo(labels, labeled, 1) }), "metric b_labeled_total: labels with other names"; got != want {
+			t.Errorf("labels %q: panic %v, want %s", names, got, want)
 		}
-	}()
-	w.AddTo(labels, labeled, 1)
+	}
+}
+
+// brokenPipe is a writer to which nothing can be written.
+type brokenPipe struct{}
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestWriteTextReturnsTheErrorOfTheWriter(t *testing.T) {
+	s := NewSet()
+	s.Add(plain, 1)
+	if err := s.Families()[0].WriteText(bufio.NewWriterSize(brokenPipe{}, 16), Text); !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("error %v", err)
+	}
 }
