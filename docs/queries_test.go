@@ -188,13 +188,15 @@ func (w *watched) checkDashboards(t *testing.T) {
 	}
 }
 
-// kamcmdValues are panels with the method of RPC that has the same value, and the numbers in its reply to add.
-var kamcmdValues = []struct {
+// kamcmdValue is a panel with the RPC method that has the same value.
+type kamcmdValue struct {
 	dashboard, panel, legend string
 	method                   []string
-	pattern                  string // its group is a number; without a group, each match counts as 1
+	pattern                  string // of the numbers in the reply to add: its group is a number; without a group, each match counts as 1
 	tolerance                float64
-}{
+}
+
+var kamcmdValues = []kamcmdValue{
 	{"kamailio-instance", "Uptime", "", []string{"core.uptime"}, `uptime: (\d+)`, 3},
 	{"kamailio-instance", "Calls in progress", "", []string{"stats.get_statistics", "active_dialogs"}, `active_dialogs = (\d+)`, 0},
 	{"kamailio-instance", "Transactions in memory", "all", []string{"stats.get_statistics", "inuse_transactions"}, `inuse_transactions = (\d+)`, 0},
@@ -212,14 +214,7 @@ var kamcmdValues = []struct {
 func (w *watched) checkValues(t *testing.T) {
 	all := dashboards(t)
 	for _, test := range kamcmdValues {
-		query := ""
-		for _, p := range all[test.dashboard] {
-			for _, target := range p.Targets {
-				if p.Title == test.panel && target.LegendFormat == test.legend {
-					query = variables.Replace(target.Expr)
-				}
-			}
-		}
+		query := test.query(all[test.dashboard])
 		if query == "" {
 			t.Errorf("%s has no panel %q with %q", test.dashboard, test.panel, test.legend)
 			continue
@@ -229,17 +224,36 @@ func (w *watched) checkValues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := 0.0
-			for _, match := range regexp.MustCompile(test.pattern).FindAllStringSubmatch(out, -1) {
-				number := 1.0
-				if len(match) > 1 {
-					if number, err = strconv.ParseFloat(match[1], 64); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want += number
-			}
-			return len(samples) == 1 && math.Abs(float64(samples[0].Value)-want) <= test.tolerance
+			return len(samples) == 1 && math.Abs(float64(samples[0].Value)-test.sum(t, out)) <= test.tolerance
 		})
 	}
+}
+
+// query returns the query of the panel, "" if there is none.
+func (v kamcmdValue) query(panels []panel) string {
+	for _, p := range panels {
+		for _, target := range p.Targets {
+			if p.Title == v.panel && target.LegendFormat == v.legend {
+				return variables.Replace(target.Expr)
+			}
+		}
+	}
+	return ""
+}
+
+// sum returns the sum of the numbers in the output of kamcmd.
+func (v kamcmdValue) sum(t *testing.T, out string) float64 {
+	t.Helper()
+	sum := 0.0
+	for _, match := range regexp.MustCompile(v.pattern).FindAllStringSubmatch(out, -1) {
+		number := 1.0
+		if len(match) > 1 {
+			var err error
+			if number, err = strconv.ParseFloat(match[1], 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sum += number
+	}
+	return sum
 }

@@ -234,9 +234,8 @@ func (b *Browser) next(what string) message {
 type Screen struct {
 	// Name is a word for the name of a screenshot.
 	Name string
-	// Width and Height are in CSS pixels. Scale is the number of pixels of the screenshot for each, 1 if it is 0.
+	// Width and Height are in pixels.
 	Width, Height int
-	Scale         float64
 	// Dark prefers dark colors.
 	Dark bool
 }
@@ -285,7 +284,7 @@ func (t *Tab) call(method string, params, result any) {
 func (t *Tab) resize(height int) {
 	t.browser.tb.Helper()
 	t.call("Emulation.setDeviceMetricsOverride", map[string]any{
-		"width": t.screen.Width, "height": height, "deviceScaleFactor": max(t.screen.Scale, 1), "mobile": false,
+		"width": t.screen.Width, "height": height, "deviceScaleFactor": 1, "mobile": false,
 	}, nil)
 }
 
@@ -305,7 +304,7 @@ func (t *Tab) Evaluate(expression string, result any) {
 	}
 }
 
-// Screenshot returns a picture of the page in PNG, from its top to at most a number of CSS pixels below it.
+// Screenshot returns a picture of the page in PNG, from its top to at most limit pixels below it.
 func (t *Tab) Screenshot(limit int) []byte {
 	t.browser.tb.Helper()
 	var height float64

@@ -12,7 +12,7 @@ import (
 // TestBrowser opens a page that is larger than its window and asks for something that its policy does not allow.
 func TestBrowser(t *testing.T) {
 	b := StartBrowser(t)
-	tab := b.Open(Screen{Width: 300, Height: 200, Scale: 2, Dark: true}, "data:text/html,<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"+
+	tab := b.Open(Screen{Width: 300, Height: 200, Dark: true}, "data:text/html,<meta http-equiv=Content-Security-Policy content=\"default-src 'none'\">"+
 		"<title>Test</title><h1>Hello</h1><p style='height:400px'>text</p>")
 	defer tab.Close()
 	var dark bool
@@ -30,7 +30,7 @@ func TestBrowser(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size := picture.Bounds().Size(); size.X != 600 || size.Y < 400 || size.Y > 500 {
+	if size := picture.Bounds().Size(); size.X != 300 || size.Y < 200 || size.Y > 250 {
 		t.Errorf("size %v", size)
 	}
 }
