@@ -26,7 +26,7 @@ import (
 // fault is something that breaks, and the alerts that it causes. Alerts are named by their instance and their name.
 type fault struct {
 	name       string
-	make, mend func()
+	begin, end func()
 	alerts     []string            // these arrive
 	inhibited  map[string][]string // these do not arrive, because the one of the key explains them
 }
@@ -43,8 +43,8 @@ func TestLive(t *testing.T) {
 	faults := l.faults()
 	checkTable(t, "live", tableOf(faults))
 	for _, f := range faults {
-		t.Logf("%s %s: making", time.Now().Format(time.TimeOnly), f.name)
-		f.make()
+		t.Logf("%s %s: begins", time.Now().Format(time.TimeOnly), f.name)
+		f.begin()
 	}
 	for _, f := range faults {
 		l.await(t, "firing", f.alerts...)
@@ -57,7 +57,7 @@ func TestLive(t *testing.T) {
 	}
 	l.checkNotices(faults)
 	for _, f := range faults {
-		f.mend()
+		f.end()
 	}
 	for _, f := range faults {
 		l.await(t, "resolved", f.alerts...)
@@ -191,76 +191,76 @@ func (l *live) faults() []fault {
 	return []fault{
 		{
 			name:      "RTP proxies are down",
-			make:      func() {}, // they have never run
-			mend:      func() { l.rpc(l.memory, "rtpengine.enable", "all", "0") },
+			begin:     func() {}, // they have never run
+			end:       func() { l.rpc(l.memory, "rtpengine.enable", "all", "0") },
 			alerts:    []string{"memory KamailioRTPProxiesDown"},
 			inhibited: map[string][]string{"KamailioRTPProxiesDown": {"memory KamailioRTPProxyDown"}},
 		},
 		{
 			name:      "shared memory is filled",
-			make:      l.fill,
-			mend:      func() { l.rpc(l.memory, "htable.flush", "fill") },
+			begin:     l.fill,
+			end:       func() { l.rpc(l.memory, "htable.flush", "fill") },
 			alerts:    []string{"memory KamailioSharedMemoryShort"},
 			inhibited: map[string][]string{"KamailioSharedMemoryShort": {"memory KamailioSharedMemoryFillsUp"}},
 		},
 		{
 			name:      "a TLS certificate ends in a day",
-			make:      func() { l.renew(24 * time.Hour) },
-			mend:      func() { l.renew(365 * 24 * time.Hour) },
+			begin:     func() { l.renew(24 * time.Hour) },
+			end:       func() { l.renew(365 * 24 * time.Hour) },
 			alerts:    []string{"carrier KamailioCertificateEnds"},
 			inhibited: map[string][]string{"KamailioCertificateEnds": {"carrier KamailioCertificateEndsSoon"}},
 		},
 		{
 			name:      "the only gateway of a set is killed",
-			make:      func() { l.check(l.coreGateway.Kill()) },
-			mend:      func() { l.check(l.coreGateway.Restart(l.t.Context())) },
+			begin:     func() { l.check(l.coreGateway.Kill()) },
+			end:       func() { l.check(l.coreGateway.Restart(l.t.Context())) },
 			alerts:    []string{"core KamailioDispatcherSetDown"},
 			inhibited: map[string][]string{"KamailioDispatcherSetDown": {"core KamailioDestinationDown"}},
 		},
 		{
-			name: "the carrier refuses the registration",
-			make: func() { l.rpc(l.carrier, "pv.shvSet", "refuse", "int", "1") },
-			mend: func() {
+			name:  "the carrier refuses the registration",
+			begin: func() { l.rpc(l.carrier, "pv.shvSet", "refuse", "int", "1") },
+			end: func() {
 				l.rpc(l.carrier, "pv.shvSet", "refuse", "int", "0")
 				l.rpc(l.core, "uac.reg_enable", "l_uuid", "trunk")
 			},
 			alerts: []string{"core KamailioUpstreamRegistrationLost"},
 		},
 		{
-			name: "a storm of registrations with too many contacts", make: phones.start, mend: func() { phones.stop() },
+			name: "a storm of registrations with too many contacts", begin: phones.start, end: func() { phones.stop() },
 			alerts: []string{"carrier KamailioRegistrationsRejected", "carrier KamailioStatelessErrorsHigh"},
 		},
 		{
 			name:   "the UDP receivers are stopped in a storm of requests",
-			make:   func() { l.signalReceivers(syscall.SIGSTOP); pinger.start() },
-			mend:   func() { pinger.stop(); l.signalReceivers(syscall.SIGCONT) },
+			begin:  func() { l.signalReceivers(syscall.SIGSTOP); pinger.start() },
+			end:    func() { pinger.stop(); l.signalReceivers(syscall.SIGCONT) },
 			alerts: []string{"sip KamailioSIPDead"},
 			inhibited: map[string][]string{
 				"KamailioSIPDead": {"sip KamailioReceiveQueueGrowing", "sip KamailioPacketsDropped"},
 			},
 		},
 		{
-			name: "too many TCP connections", make: connections.start, mend: func() { connections.stop() },
+			name: "too many TCP connections", begin: connections.start, end: func() { connections.stop() },
 			alerts:    []string{"sip KamailioTCPConnectionsRejected"},
 			inhibited: map[string][]string{"KamailioTCPConnectionsRejected": {"sip KamailioTCPConnectionsNearLimit"}},
 		},
 		{
-			name: "the exporter's configuration is wrong",
-			make: func() { l.reload("targets: [{name: sip}]\n", http.StatusInternalServerError) },
-			mend: func() { l.reload(l.config(), http.StatusOK) }, alerts: []string{"exporter KamailioExporterReloadFailed"},
+			name:  "the exporter's configuration is wrong",
+			begin: func() { l.reload("targets: [{name: sip}]\n", http.StatusInternalServerError) },
+			end:   func() { l.reload(l.config(), http.StatusOK) }, alerts: []string{"exporter KamailioExporterReloadFailed"},
 		},
 		{
-			name: "an exporter is stopped", make: func() { l.stopOther() }, mend: l.startOther,
+			name: "an exporter is stopped", begin: func() { l.stopOther() }, end: l.startOther,
 			alerts: []string{"other KamailioNotScraped"},
 		},
 		{
-			name: "a gateway goes down and up twice", make: l.flap, mend: func() {},
+			name: "a gateway goes down and up twice", begin: l.flap, end: func() {},
 			alerts: []string{"edge KamailioDestinationFlapping"},
 		},
 		{
 			name:      "Kamailio is killed",
-			make:      l.kill,
-			mend:      func() { l.check(l.edge.Restart(l.t.Context())) },
+			begin:     l.kill,
+			end:       func() { l.check(l.edge.Restart(l.t.Context())) },
 			alerts:    []string{"edge KamailioDown", "core KamailioDMQNodeGone"},
 			inhibited: map[string][]string{"KamailioDown": {"edge KamailioDestinationFlapping"}},
 		},

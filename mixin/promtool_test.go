@@ -47,7 +47,7 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// withTestedRules copies a file of tests, beside the rules that it tests, and returns the path of the copy. promtool evaluates all
+// withTestedRules copies a file of tests and the rules that it tests, and returns the path of the copy. promtool evaluates all
 // rules for each test, which takes ten times as long with all of them.
 func withTestedRules(t *testing.T, file string) string {
 	t.Helper()

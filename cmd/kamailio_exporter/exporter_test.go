@@ -112,13 +112,13 @@ func (e *exporter) awaitListening() {
 	e.url = "http://" + address[1]
 }
 
-// get gets a page. headers are names and values in turn.
+// get gets a page. headers alternates names and values.
 func (e *exporter) get(path string, headers ...string) (*http.Response, []byte) {
 	e.t.Helper()
 	return e.request(http.MethodGet, path, headers...)
 }
 
-// request sends a request without a body. headers are names and values in turn.
+// request sends a request without a body. headers alternates names and values.
 func (e *exporter) request(method, path string, headers ...string) (*http.Response, []byte) {
 	e.t.Helper()
 	request, err := http.NewRequestWithContext(e.t.Context(), method, e.url+path, http.NoBody)

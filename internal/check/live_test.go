@@ -155,7 +155,7 @@ targets:
 	}
 }
 
-// TestSocketWithoutServer has a socket that nothing listens on, beside another one.
+// TestSocketWithoutServer has a socket that nothing listens on, in a directory with another one.
 func TestSocketWithoutServer(t *testing.T) {
 	t.Parallel()
 	dir, err := os.MkdirTemp("", "check")

@@ -116,7 +116,7 @@ func TestReportOfInstalling(t *testing.T) {
 	}
 }
 
-// TestLookAtSocket has a socket behind a symbolic link, one that does not exist beside another one, and a file.
+// TestLookAtSocket has a socket behind a symbolic link, one that does not exist in a directory with another socket, and a file.
 func TestLookAtSocket(t *testing.T) {
 	dir, err := os.MkdirTemp("", "check") // short, as the path of a socket must be
 	if err != nil {

@@ -41,7 +41,7 @@ type hostResult struct {
 	full      bool           // memory and context switches were read
 }
 
-// AddTo implements Result. What was read says nothing about kamailio_up, which is about RPC.
+// AddTo implements Result. It does not affect kamailio_up, which is about RPC.
 func (r hostResult) AddTo(set *metric.Set) summary {
 	for _, process := range r.reading.Processes {
 		index := strconv.Itoa(process.Index)

@@ -41,7 +41,7 @@ type sipResult struct {
 	left   int // number of sockets that Kamailio listed and that are not probed
 }
 
-// AddTo implements Result. The probes say nothing about kamailio_up, which is about RPC.
+// AddTo implements Result. The probes do not affect kamailio_up, which is about RPC.
 func (r sipResult) AddTo(set *metric.Set) summary {
 	probes := slices.SortedFunc(slices.Values(r.probes), func(a, b sipprobe.Result) int {
 		return cmp.Compare(a.Socket.String(), b.Socket.String())

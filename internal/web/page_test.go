@@ -67,7 +67,7 @@ func (p page) families(tb testing.TB) []*dto.MetricFamily {
 	return slices.Concat(p.own.families, found)
 }
 
-// answer requests the page. headers are names and values in turn.
+// answer requests the page. headers alternates names and values.
 func (p page) answer(t *testing.T, headers ...string) (int, http.Header, []byte) {
 	t.Helper()
 	var log bytes.Buffer

@@ -17,7 +17,7 @@ func exporter() *builder {
 		WithRow(row("Scrapes")).
 		WithPanel(graph("Duration of polls", "How long Kamailio took for all calls. A target that is slower than the others is loaded, or far away.", "s",
 			query{`max by (instance) (kamailio_exporter_scrape_duration_seconds{SELECTOR})`, "{{instance}}"})).
-		WithPanel(graph("Duration by method, ten slowest", "A method whose duration grows with the traffic should be asked less often: give it a module and a job of its own.", "s",
+		WithPanel(graph("Duration by method, ten slowest", "Call a method whose duration grows with the traffic less often: give it a module and a job of its own.", "s",
 			query{`topk(10, max by (collector) (kamailio_exporter_collector_duration_seconds{SELECTOR}))`, "{{collector}}"})).
 		WithPanel(graph("Failing methods by name", "The log of the exporter has the reason and what to change.", "short",
 			query{`sum by (collector) (kamailio_exporter_collector_success{SELECTOR} == bool 0) > 0`, "{{collector}}"})).

@@ -37,7 +37,7 @@ func fleet() *builder {
 			query{`max by (instance) (kamailio_dialog_dialogs{SELECTOR,state="active"})`, "{{instance}}"})).
 		WithPanel(graph("Requests received", "An instance with none gets no traffic. A peak on one instance can be a storm of retransmissions.", "reqps",
 			query{`sum by (instance) (max by (instance, method) (rate(kamailio_core_received_requests_total{SELECTOR}[$__rate_interval])))`, "{{instance}}"})).
-		WithPanel(graph("Share of transactions that ended with 5xx or 6xx", "Compare instances: one that is higher than the others has a problem of its own.",
+		WithPanel(graph("Share of transactions that ended with 5xx or 6xx", "Compare instances: if one is higher than the others, the problem is in this instance.",
 			"percentunit", query{`sum by (instance) (rate(kamailio_tmx_completed_transactions_total{SELECTOR,class=~"5xx|6xx"}[$__rate_interval]))
 / sum by (instance) (rate(kamailio_tmx_completed_transactions_total{SELECTOR}[$__rate_interval]))`, "{{instance}}"})).
 		WithPanel(graph("Shared memory used", "It should be level at a constant load. Kamailio cannot handle calls without free shared memory.", "percentunit",

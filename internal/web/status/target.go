@@ -82,7 +82,7 @@ type Table struct {
 	Rows    [][]string
 	// More is the number of rows that are not shown.
 	More int
-	// Good says that all is well if there are no rows.
+	// Good is the text of a table without rows, for example "All are up.".
 	Good string
 	// Bad reports whether the rows are things that are not up.
 	Bad bool
