@@ -224,6 +224,10 @@ const (
 	// maxHeader is the maximum size of a request, in bytes. A client that does not read an error could keep several times as much
 	// memory in use. URLs of Prometheus are much shorter.
 	maxHeader = 64 << 10
+	// maxStreams is the maximum number of requests that are answered at the same time on one connection of HTTP/2. Each one whose
+	// client does not read the response keeps 13 KB of memory in use. Go's default is 250. Clients open more connections if they
+	// need them.
+	maxStreams = 8
 )
 
 // newServer returns the server of the pages. requests returns the maximum number of requests for metrics.
@@ -234,6 +238,7 @@ func newServer(handler http.Handler, requests func() int, logger *slog.Logger) *
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ErrorLog:          slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
 	}
 	web.LimitConnections(server, requests)

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -97,4 +99,36 @@ func TestNetHTTPUsesTheLogFormat(t *testing.T) {
 			t.Errorf("a line that is not JSON: %s", line)
 		}
 	}
+}
+
+// TestStreamsAreLimited reads the settings that the exporter sends to a client of HTTP/2 (RFC 9113, section 6.5).
+func TestStreamsAreLimited(t *testing.T) {
+	t.Parallel()
+	e := start(t, "-u", noKamailio, "--web.config.file", certificate(t))
+	//nolint:gosec // the client sends nothing
+	conn, err := tls.Dial("tcp", strings.TrimPrefix(e.url, "http://"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00"); err != nil {
+		t.Fatal(err)
+	}
+	header := make([]byte, 9)
+	if _, err := io.ReadFull(conn, header); err != nil {
+		t.Fatal(err)
+	}
+	settings := make([]byte, int(header[1])<<8|int(header[2]))
+	if _, err := io.ReadFull(conn, settings); err != nil {
+		t.Fatal(err)
+	}
+	for ; len(settings) >= 6; settings = settings[6:] {
+		if binary.BigEndian.Uint16(settings) == 3 { // SETTINGS_MAX_CONCURRENT_STREAMS
+			if got := binary.BigEndian.Uint32(settings[2:]); got != maxStreams {
+				t.Errorf("a connection may have %d requests, want %d", got, maxStreams)
+			}
+			return
+		}
+	}
+	t.Error("the number of requests on a connection is not limited")
 }

@@ -28,8 +28,7 @@ func (h *metricsHandler) answerDebug(w http.ResponseWriter, r *http.Request, scr
 		lines.flush()
 		return err
 	})
-	h.logFailure("Writing part of the page failed", dropped)
-	h.logFailure("Answering a request failed", err)
+	h.logFailures(dropped, err)
 }
 
 // printableLines writes lines with all characters escaped that a terminal could act on.

@@ -49,7 +49,7 @@ func NewHandler(cfg *config.Config, pool *scrape.Pool, load func() (*config.Conf
 		mux.Handle("GET /{$}", http.RedirectHandler(prefix+"/", http.StatusFound))
 	}
 	newStatusPages(cfg, pool, logger).addTo(mux)
-	h.Handler = withNosniff(refuseBodies(mux))
+	h.Handler = withNosniff(limitBodies(mux, bodyTimeout))
 	return h, nil
 }
 
@@ -153,11 +153,19 @@ func setDefault(header http.Header, canonicalName string, value []string) {
 	}
 }
 
-// refuseBodies refuses GET and HEAD requests with a body. The server would wait for the
-// body before it responds, and keep the memory of the response until then.
-func refuseBodies(next http.Handler) http.Handler {
+// bodyTimeout is the maximum time in which a client sends the body of a request. No page reads it.
+const bodyTimeout = 10 * time.Second
+
+// limitBodies refuses GET and HEAD requests with a body, and ends the wait for the body of another request after a timeout. The
+// server would wait for the body before it responds, without end, and keep the memory of the response until then.
+func limitBodies(next http.Handler, timeout time.Duration) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ContentLength == 0 || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		if r.ContentLength == 0 {
+			next.ServeHTTP(w, r)
+			return
+		}
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout)) // fails in tests only
 			next.ServeHTTP(w, r)
 			return
 		}

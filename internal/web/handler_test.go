@@ -3,11 +3,13 @@ package web
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -181,5 +183,41 @@ func TestRequestsWithMissingBodyDoNotBlockOthers(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusOK {
 		t.Errorf("status %s", response.Status)
+	}
+}
+
+// TestMissingBodyEndsTheRequest sends the header of a request, and never its body.
+func TestMissingBodyEndsTheRequest(t *testing.T) {
+	server := httptest.NewServer(limitBodies(http.NotFoundHandler(), time.Millisecond))
+	defer server.Close()
+	for _, header := range []string{"Content-Length: 9", "Transfer-Encoding: chunked"} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\n"+header+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		response, err := io.ReadAll(conn) // until the server closes the connection
+		if err != nil || !strings.Contains(string(response), "404") {
+			t.Errorf("%s: the response is %q, error %v", header, response, err)
+		}
+	}
+}
+
+// TestClientsCannotFillTheLog has the errors of sending a page, over HTTP/1 and HTTP/2, and one of making it.
+func TestClientsCannotFillTheLog(t *testing.T) {
+	var log bytes.Buffer
+	h := &metricsHandler{logger: slog.New(slog.NewTextHandler(&log, nil))}
+	for _, err := range []error{errGivenUp, os.ErrDeadlineExceeded, errors.New("client disconnected"), &net.OpError{Op: "write", Err: syscall.EPIPE}} {
+		h.logFailures(nil, err)
+	}
+	if log.Len() > 0 {
+		t.Errorf("the log is\n%s", &log)
+	}
+	h.logFailures(errors.New("a family was dropped"), nil)
+	if !strings.Contains(log.String(), "a family was dropped") {
+		t.Errorf("the log is\n%s", &log)
 	}
 }

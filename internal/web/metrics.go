@@ -6,7 +6,6 @@ import (
 	"errors"
 	"log/slog"
 	"math"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -130,8 +129,7 @@ func (h *metricsHandler) answer(w http.ResponseWriter, r *http.Request, p page, 
 		defer release()
 		return p.write(buffer, contentType)
 	})
-	h.logFailure("Writing part of the page failed", dropped)
-	h.logFailure("Answering a request failed", err)
+	h.logFailures(dropped, err)
 }
 
 // smallestCompressed returns the size of the smallest page that is compressed, in bytes.
@@ -142,17 +140,15 @@ func (h *metricsHandler) smallestCompressed() int {
 	return 0
 }
 
-// logFailure logs an error that is not nil. If the client disconnected or does not read,
-// the level is debug: otherwise any client could fill the log.
-func (h *metricsHandler) logFailure(message string, err error) {
-	if err == nil {
-		return
+// logFailures logs the errors of respond that are not nil. The level of sent is debug, because it is about the client: otherwise any
+// client that disconnects or does not read could fill the log.
+func (h *metricsHandler) logFailures(written, sent error) {
+	if written != nil {
+		h.logger.Error("Writing part of the page failed", "err", written)
 	}
-	level := slog.LevelError
-	if failed, ok := errors.AsType[*net.OpError](err); ok && failed.Op == "write" || errors.Is(err, errGivenUp) {
-		level = slog.LevelDebug
+	if sent != nil {
+		h.logger.Debug("Answering a request failed", "err", sent)
 	}
-	h.logger.Log(context.Background(), level, message, "err", err)
 }
 
 // timeoutHeader has the scrape timeout of Prometheus, in seconds.
