@@ -105,10 +105,11 @@ func summary(cfg *config.Config) string {
 	if cfg.File == "" {
 		return "The flags are valid."
 	}
+	file := cli.Printable(cfg.File)
 	if len(cfg.Targets) == 1 {
-		return cfg.File + " is valid: 1 target."
+		return file + " is valid: 1 target."
 	}
-	return fmt.Sprintf("%s is valid: %d targets.", cfg.File, len(cfg.Targets))
+	return fmt.Sprintf("%s is valid: %d targets.", file, len(cfg.Targets))
 }
 
 // load returns the configuration of the command line and of the files that it names.

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/prometheus/common/expfmt"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/config"
 )
 
 // noKamailio is the URI of a socket that does not exist.
@@ -395,5 +397,12 @@ func TestServerThatDoesNotSpeakJSONRPC(t *testing.T) {
 		e := start(t, append(args, "-u", server.URL)...)
 		e.scrape().check(t, "kamailio_up", 0)
 		e.awaitLog(`the server there does not speak JSON-RPC`)
+	}
+}
+
+// TestSummaryIsPrintable has a file whose name could clear a terminal.
+func TestSummaryIsPrintable(t *testing.T) {
+	if got := summary(&config.Config{File: "a\x1b[2J.yml"}); got != `a\x1b[2J.yml is valid: 0 targets.` {
+		t.Errorf("got %q", got)
 	}
 }

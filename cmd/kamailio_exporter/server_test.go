@@ -105,8 +105,8 @@ func TestNetHTTPUsesTheLogFormat(t *testing.T) {
 func TestStreamsAreLimited(t *testing.T) {
 	t.Parallel()
 	e := start(t, "-u", noKamailio, "--web.config.file", certificate(t))
-	//nolint:gosec // the client sends nothing
-	conn, err := tls.Dial("tcp", strings.TrimPrefix(e.url, "http://"), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	dialer := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(e.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}

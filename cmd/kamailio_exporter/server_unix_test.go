@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -164,10 +165,32 @@ func TestEndOfLogReader(t *testing.T) {
 		}
 	}
 	reader.Close()
-	response, err := http.Post(e.url+"/-/reload", "", http.NoBody) // which is logged
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, e.url+"/-/reload", http.NoBody) // which is logged
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}
 	response.Body.Close()
 	e.scrape().check(t, "kamailio_exporter_config_last_reload_successful", 1)
+}
+
+// TestOutputThatCannotBeWritten has a full disk as standard output.
+func TestOutputThatCannotBeWritten(t *testing.T) {
+	for _, flag := range []string{"--help", "--version", "--help-man"} {
+		full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		if err != nil {
+			t.Skip("the system has no /dev/full")
+		}
+		defer full.Close()
+		var problems strings.Builder
+		cmd := command(t.Context(), flag)
+		cmd.Stdout, cmd.Stderr = full, &problems
+		err = cmd.Run()
+		if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 1 || strings.Count(problems.String(), "\n") != 1 {
+			t.Errorf("%s: got %v and the output\n%s", flag, err, &problems)
+		}
+	}
 }

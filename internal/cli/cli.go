@@ -6,6 +6,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -35,8 +36,23 @@ func New(name, help string) *kingpin.Application {
 	app.HelpFlag.Short('h').Help("Show this help.")
 	app.Version(version.Print(name))
 	app.VersionFlag.Help("Show the version.")
-	app.UsageWriter(os.Stdout)
+	app.UsageWriter(usageWriter{os.Stdout, name})
 	return app
+}
+
+// usageWriter writes help to out. If that fails, it ends the program with an error, where kingpin would panic.
+type usageWriter struct {
+	out     io.Writer
+	program string
+}
+
+// Write implements io.Writer.
+func (w usageWriter) Write(text []byte) (int, error) {
+	n, err := w.out.Write(text)
+	if err != nil {
+		Fatal(w.program, err)
+	}
+	return n, nil
 }
 
 // Parse sets the flags and arguments of app. args does not include the program's name.
