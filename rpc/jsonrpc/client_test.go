@@ -9,13 +9,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
+	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/budget"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc/internal/datagram"
 )
 
@@ -66,6 +69,9 @@ func serveHTTP(t *testing.T) *httptest.Server {
 	t.Helper()
 	ended := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if contentType := r.Header.Get("Content-Type"); contentType != "application/json" {
+			t.Errorf("Content-Type is %q", contentType)
+		}
 		request, _ := io.ReadAll(r.Body)
 		reply, status := replyTo(t, request)
 		if status == 0 {
@@ -199,6 +205,121 @@ func TestClose(t *testing.T) {
 	}
 }
 
+// TestCloseEndsConnections has a server for each transport that keeps connections, and checks that the server sees their end.
+func TestCloseEndsConnections(t *testing.T) {
+	t.Run("http", func(t *testing.T) {
+		ended := make(chan struct{})
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, `{"jsonrpc":"2.0","result":1,"id":1}`)
+		}))
+		server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+			if state == http.StateClosed {
+				close(ended)
+			}
+		}
+		server.Start()
+		defer server.Close()
+		client := NewHTTP(server.URL, Options{})
+		if _, err := rpc.One(t.Context(), client, "core.uptime"); err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		waitFor(t, ended)
+	})
+	t.Run("unixgram", func(t *testing.T) {
+		client, server := newDatagramPeer(t)
+		from := make(chan net.Addr, 1)
+		go func() { from <- answer(t, server) }()
+		if _, err := rpc.One(t.Context(), client, "core.uptime"); err != nil {
+			t.Fatal(err)
+		}
+		client.Close()
+		if _, err := server.WriteTo([]byte("{}"), <-from); err == nil {
+			t.Error("the socket of the client is open after Close")
+		}
+	})
+}
+
+// waitFor waits for an event that normally happens at once.
+func waitFor(t *testing.T, event <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-event:
+	case <-time.After(time.Minute):
+		t.Fatal("timed out")
+	}
+}
+
+// newDatagramPeer returns a client and the datagram socket of its server, which the test controls.
+func newDatagramPeer(t *testing.T) (*Client, net.PacketConn) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "rpc")
+	conn, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := NewDatagram("unixgram", path, Options{})
+	t.Cleanup(func() {
+		client.Close()
+		conn.Close()
+	})
+	return client, conn
+}
+
+// answer replies to one request, and returns the address of the client.
+func answer(t *testing.T, conn net.PacketConn) net.Addr {
+	buf := make([]byte, 65536)
+	n, from, err := conn.ReadFrom(buf)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	reply, _ := replyTo(t, buf[:n])
+	if _, err := conn.WriteTo([]byte(reply), from); err != nil {
+		t.Error(err)
+	}
+	return from
+}
+
+// TestDatagramServerRestarts checks that the call after the one that fails uses a new socket.
+func TestDatagramServerRestarts(t *testing.T) {
+	client, old := newDatagramPeer(t)
+	go answer(t, old)
+	if _, err := rpc.One(t.Context(), client, "core.uptime"); err != nil {
+		t.Fatal(err)
+	}
+	path := old.LocalAddr().String()
+	if err := errors.Join(old.Close(), os.Remove(path)); err != nil {
+		t.Fatal(err)
+	}
+	restarted, err := net.ListenPacket("unixgram", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer restarted.Close()
+	go answer(t, restarted)
+	replies := client.Do(t.Context(), rpc.Call{Method: "core.uptime"}, rpc.Call{Method: "core.uptime"})
+	if replies[0].Err == nil || !replies[0].NotSent || replies[1].Err != nil {
+		t.Errorf("got %+v, want an error for the first call only", replies)
+	}
+}
+
+// TestShares checks that the last call of a batch may take all of the time, and earlier ones half of the rest.
+func TestShares(t *testing.T) {
+	var shares []time.Duration
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	client := newClient(Options{}, func(share context.Context, _ []byte, _ uint64, _ budget.Allowance) ([]byte, bool, error) {
+		end, _ := share.Deadline()
+		shares = append(shares, time.Until(end).Round(time.Minute))
+		return nil, false, errors.New("no reply")
+	}, func() {})
+	client.Do(ctx, rpc.Call{Method: "a"}, rpc.Call{Method: "b"}, rpc.Call{Method: "c"})
+	if want := []time.Duration{time.Hour / 2, time.Hour / 2, time.Hour}; !slices.Equal(shares, want) {
+		t.Errorf("the calls may take %v, want %v", shares, want)
+	}
+}
+
 func TestBadArguments(t *testing.T) {
 	client := NewTCP("127.0.0.1:1", Options{})
 	if _, err := rpc.One(t.Context(), client, "x", make(chan int)); err == nil || !strings.Contains(err.Error(), "chan int") {
@@ -244,12 +365,15 @@ func TestReplyToAnotherRequest(t *testing.T) {
 	}
 }
 
-func TestReplyExceedsLimit(t *testing.T) {
-	client := NewHTTP(serveHTTP(t).URL, Options{Limits: rpc.Limits{Size: 10}})
-	defer client.Close()
-	_, err := rpc.One(t.Context(), client, "core.uptime")
-	if _, ok := errors.AsType[*rpc.LimitError](err); !ok {
-		t.Errorf("error %v", err)
+func TestSizeLimit(t *testing.T) {
+	size := len(`{"jsonrpc":"2.0","result":{"uptime":42},"id":1}`)
+	for size, exceeds := range map[int]bool{size: false, size - 1: true, 10: true} {
+		client := NewHTTP(serveHTTP(t).URL, Options{Limits: rpc.Limits{Size: size}})
+		_, err := rpc.One(t.Context(), client, "core.uptime")
+		if _, ok := errors.AsType[*rpc.LimitError](err); ok != exceeds || !exceeds && err != nil {
+			t.Errorf("limit of %d bytes: error %v", size, err)
+		}
+		client.Close()
 	}
 }
 
@@ -317,9 +441,13 @@ func TestRepliesNotFromKamailio(t *testing.T) {
 		"a result with an id as text": {200, `{"jsonrpc":"2.0","result":{"uptime":1},"id":"1"}`},
 		"a page":                      {502, `<html>Bad Gateway</html>`},
 		"nothing":                     {204, ``},
+		"a redirect to nowhere":       {302, ``},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if test.status/100 != 3 {
+					w.Header().Set("Location", "/elsewhere")
+				}
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			}))
@@ -332,7 +460,7 @@ func TestRepliesNotFromKamailio(t *testing.T) {
 			if _, isFault := errors.AsType[*rpc.Fault](reply.Err); isFault || !reply.Received.IsZero() {
 				t.Errorf("got %+v, want an error that is not a fault, and no Received", reply)
 			}
-			if test.status == http.StatusOK && !isSyntax || test.status != http.StatusOK && (!isStatus || status.Code != test.status) {
+			if test.status == http.StatusOK && !isSyntax || test.status != http.StatusOK && (!isStatus || status.Code != test.status || status.Location != "") {
 				t.Errorf("error %v", reply.Err)
 			}
 		})
@@ -453,6 +581,36 @@ func TestNotSent(t *testing.T) {
 	}
 }
 
+// TestPartOfRequestIsSent has a TCP server that reads only the start of a request.
+func TestPartOfRequestIsSent(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer cancel()
+		conn, err := listener.Accept()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		t.Cleanup(func() { conn.Close() })
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetReadBuffer(1 << 16)
+		}
+		_, _ = conn.Read(make([]byte, 1))
+	}()
+	client := NewTCP(listener.Addr().String(), Options{})
+	defer client.Close()
+	large := strings.Repeat("x", 8<<20) // more than the buffers of both sockets
+	reply := client.Do(ctx, rpc.Call{Method: "x", Args: []any{large}})[0]
+	if !errors.Is(reply.Err, context.Canceled) || reply.NotSent {
+		t.Errorf("got %+v, want a canceled call of which a part was sent", reply)
+	}
+}
+
 // unused returns an address on which no server listens.
 func unused(t *testing.T) string {
 	t.Helper()
@@ -539,5 +697,22 @@ func TestLateNameServer(t *testing.T) {
 	lookup, ok := errors.AsType[*net.DNSError](reply.Err)
 	if !ok || !lookup.IsTimeout || lookup.Name != "kamailio.invalid" || !errors.Is(reply.Err, context.DeadlineExceeded) || !reply.NotSent || strings.Contains(reply.Err.Error(), "secret") {
 		t.Errorf("got %+v, want a net.DNSError", reply)
+	}
+}
+
+// TestTimeoutAfterLookup has a server that does not reply, and whose name is resolved: the error must not be about the name.
+func TestTimeoutAfterLookup(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body) // otherwise the server does not notice that the client has gone
+		cancel()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	client := NewHTTP(strings.Replace(server.URL, "127.0.0.1", "localhost", 1), Options{})
+	defer client.Close()
+	_, err := rpc.One(ctx, client, "core.uptime")
+	if _, ok := errors.AsType[*net.DNSError](err); ok || !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -35,6 +36,7 @@ func TestParse(t *testing.T) {
 		{"bare values", `[1,"x",null,true,false]`, []any{1, "x", nil, 1, 0}},
 		{"numbers", `[1.5,-1,18446744073709547189,0.000000,1e3,-0.001000]`, []any{1.5, -1, 1.8446744073709547e19, 0.0, 1000.0, -0.001}},
 		{"not UTF-8", "\"\xff\"", []any{"\uFFFD"}},
+		{"a null error after it", `1,"error":null`, []any{1}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -115,6 +117,20 @@ func TestLimits(t *testing.T) {
 	}
 	if _, err := Parse([]byte(result(`[[1]]`)), rpc.Limits{Depth: 2}); err != nil {
 		t.Errorf("depth 2 with a limit of 2: got error %v", err)
+	}
+}
+
+// TestParseAllocatesInProportionToReply has a small reply and limits that allow a large one.
+func TestParseAllocatesInProportionToReply(t *testing.T) {
+	reply := []byte(result(`"` + strings.Repeat("x", 10_000) + `"`))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := Parse(reply, rpc.Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	runtime.ReadMemStats(&after)
+	if got := after.TotalAlloc - before.TotalAlloc; got > 1_000_000 {
+		t.Errorf("%d bytes allocated for a reply of %d bytes", got, len(reply))
 	}
 }
 
