@@ -237,6 +237,19 @@ func TestHangingKamailio(t *testing.T) {
 	})
 }
 
+// TestMethodsWithoutSettingsDoNotFail has methods that are not called, because a setting is missing, before and after Kamailio ends.
+func TestMethodsWithoutSettingsDoNotFail(t *testing.T) {
+	client := &script{methods: []string{"core.uptime", "htable.get", "pv.shvGet"}, answers: map[string]answer{"core.uptime": uptimeAnswer}}
+	target, _ := newTestTarget(t, client, testOptions{Auto: true})
+	if got, want := successes(t, target), "[core.uptime] 1 "; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	client.methods, client.methodsErr = nil, errors.New("dial unix: no such file")
+	if got, want := successes(t, target), "[core.uptime] 0 "; got != want {
+		t.Errorf("after the end of Kamailio: %s, want %s", got, want)
+	}
+}
+
 // TestOnlyNamedMethodsFailIfKamailioAlwaysHangs has a Kamailio whose methods are not
 // known.
 func TestOnlyNamedMethodsFailIfKamailioAlwaysHangs(t *testing.T) {

@@ -362,9 +362,10 @@ func (s *rpcSource) collectors(wanted func(*collector.Collector) bool) []*collec
 }
 
 // expected returns the named collectors, and those whose methods the server had in
-// an earlier poll.
+// an earlier poll, without those that make no call.
 func (s *rpcSource) expected() []*collector.Collector {
-	return s.collectors(func(c *collector.Collector) bool { return slices.Contains(s.known, c) })
+	all := s.collectors(func(c *collector.Collector) bool { return slices.Contains(s.known, c) })
+	return slices.DeleteFunc(all, func(c *collector.Collector) bool { return len(c.Calls(s.module.Settings)) == 0 })
 }
 
 // sortForBatch sorts collectors into the order of collector.All, in which those with
