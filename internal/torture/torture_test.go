@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ func TestMain(m *testing.M) {
 	flag.Parse()
 	dir, err := os.MkdirTemp("", "torture")
 	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.Chmod(dir, 0o711); err != nil { // other users run the programs too
 		log.Fatal(err)
 	}
 	programs = dir
@@ -73,8 +77,14 @@ type exporter struct {
 // start starts an exporter on a free port. It ends with the test.
 func start(t *testing.T, args ...string) *exporter {
 	t.Helper()
+	return startAs(t, nil, args...)
+}
+
+// startAs starts an exporter as another user, or as this one if user is nil.
+func startAs(t *testing.T, user *syscall.Credential, args ...string) *exporter {
+	t.Helper()
 	log := child.NewLog()
-	pid, ended := startProgram(t, log, "kamailio_exporter", append([]string{"-l", "127.0.0.1:0"}, args...)...)
+	pid, ended := startProgram(t, log, user, "kamailio_exporter", append([]string{"-l", "127.0.0.1:0"}, args...)...)
 	listening, err := log.Await(child.Listening, ended, patience)
 	if err != nil {
 		t.Fatal(err)
@@ -82,13 +92,14 @@ func start(t *testing.T, args ...string) *exporter {
 	return &exporter{pid: pid, url: "http://" + listening[1], log: log, ended: ended}
 }
 
-// startProgram starts one of the programs, whose output goes to the log. It ends with the test.
-func startProgram(t *testing.T, log *child.Log, name string, args ...string) (pid int, ended <-chan struct{}) {
+// startProgram starts one of the programs as a user, this one if it is nil. Its output goes to the log. It ends with the test.
+func startProgram(t *testing.T, log *child.Log, user *syscall.Credential, name string, args ...string) (pid int, ended <-chan struct{}) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	cmd := exec.CommandContext(ctx, filepath.Join(programs, name), args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.WaitDelay = patience
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	process, err := child.Start(cmd)
 	if err != nil {
 		cancel()

@@ -44,7 +44,10 @@ func StartIn(dir string, cmd *exec.Cmd) (*Child, error) {
 	cmd.Args = append([]string{"sh", "-c", guard, "sh", dir, cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
 	cmd.Stdin = watchdog
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid = true
 	c := &Child{cmd: cmd, done: make(chan struct{})}
 	cmd.Cancel = func() error {
 		err := cmd.Process.Signal(syscall.SIGTERM)
