@@ -294,8 +294,8 @@ func (a *auth) allows(u *url.URL) bool {
 	}
 	addr = addr.Unmap()
 	return slices.ContainsFunc(a.hosts, func(allowed string) bool {
-		prefix, err := netip.ParsePrefix(allowed)
-		return allowed == addr.String() || err == nil && prefix.Contains(addr)
+		prefix, _ := netip.ParsePrefix(allowed) // that of a host is zero, and contains no address
+		return allowed == addr.String() || prefix.Contains(addr)
 	})
 }
 
@@ -303,23 +303,30 @@ func (a *auth) allows(u *url.URL) bool {
 const idleTimeout = 90 * time.Second
 
 // withoutAuth is the client of all targets of files without an auth.
-var withoutAuth = sync.OnceValues(func() (*http.Client, error) { return newHTTPClient(orDefault(nil)) })
+var withoutAuth = sync.OnceValue(func() *http.Client {
+	client, err := newHTTPClient(orDefault(nil))
+	if err != nil {
+		panic(err) // only settings with files or certificates can be wrong
+	}
+	return client
+})
 
 // clientOrDefault returns the client of the auth, or one without credentials if a is nil.
-func (a *auth) clientOrDefault() (*http.Client, error) {
+func (a *auth) clientOrDefault() *http.Client {
 	if a == nil {
 		return withoutAuth()
 	}
-	return a.client, nil
+	return a.client
 }
 
 // newHTTPClient returns a client with credentials and TLS settings. It uses no proxy except one that the settings name.
 func newHTTPClient(settings *promconfig.HTTPClientConfig) (*http.Client, error) {
 	client, err := promconfig.NewClientFromConfig(*settings, "kamailio", promconfig.WithHTTP2Disabled(), promconfig.WithIdleConnTimeout(idleTimeout))
-	if files := filesOf(settings); err == nil && len(files) > 0 {
-		client.Transport = &secretFiles{files, client.Transport}
+	if err != nil {
+		return nil, err
 	}
-	return client, err
+	client.Transport = &secretFiles{filesOf(settings), client.Transport}
+	return client, nil
 }
 
 // filesOf returns the files that a client with these settings reads for each request.

@@ -2,9 +2,13 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -260,5 +264,71 @@ func TestSecretFilesAreReadAgain(t *testing.T) {
 	contact(t, target)
 	if seen != "v q l" {
 		t.Errorf("with other files, the request has %q", seen)
+	}
+}
+
+// TestSecretFilesHaveALimit has files around the maximum size, and none.
+func TestSecretFilesHaveALimit(t *testing.T) {
+	path := filepath.Join(writeFiles(t, map[string]string{"secret": ""}), "secret")
+	for size, want := range map[int64]string{
+		maxFileSize - 1: "<nil>",
+		maxFileSize:     "<nil>",
+		maxFileSize + 1: "read " + path + ": more than 4194304 bytes",
+	} {
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkSecretFile(path); fmt.Sprint(err) != want {
+			t.Errorf("%d bytes: error %v, want %s", size, err, want)
+		}
+	}
+	if err := checkSecretFile(path + ".none"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: error %v", err)
+	}
+}
+
+// closeRecorder is the body of a request, and records that it was closed.
+type closeRecorder struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closeRecorder) Close() error {
+	c.closed = true
+	return nil
+}
+
+// TestRequestWithoutSecretIsClosed sends a request, with and without a body, whose secret is in a file that is gone.
+func TestRequestWithoutSecretIsClosed(t *testing.T) {
+	transport := &secretFiles{[]string{filepath.Join(t.TempDir(), "none")}, http.DefaultTransport}
+	body := &closeRecorder{Reader: strings.NewReader("x")}
+	for _, b := range []io.ReadCloser{body, nil} {
+		request := &http.Request{URL: &url.URL{Scheme: "http", Host: "127.0.0.1"}, Body: b}
+		response, err := transport.RoundTrip(request)
+		if !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("error %v", err)
+		}
+		if err == nil {
+			response.Body.Close()
+		}
+	}
+	if !body.closed {
+		t.Error("the body is not closed")
+	}
+}
+
+// idleTransport records that its idle connections were closed.
+type idleTransport struct {
+	http.RoundTripper
+	closed bool
+}
+
+func (i *idleTransport) CloseIdleConnections() { i.closed = true }
+
+func TestIdleConnectionsAreClosed(t *testing.T) {
+	next := &idleTransport{}
+	(&http.Client{Transport: &secretFiles{nil, next}}).CloseIdleConnections()
+	if !next.closed {
+		t.Error("the idle connections are open")
 	}
 }

@@ -2,8 +2,11 @@ package config
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
 
 // entryWith returns a file with an entry in which a part is replaced.
@@ -41,13 +44,29 @@ func TestCustomMetrics(t *testing.T) {
 	}
 }
 
-// TestArgumentsHaveTheTypeOfYAML checks the types, which Kamailio checks too.
-func TestArgumentsHaveTheTypeOfYAML(t *testing.T) {
-	cfg, err := load(t, entryWith("[calls, total]", "[a, 1, -1, 0x10, '5', 1.5, \"x y\"]"))
+// TestDefaultsOfCustomMetrics has a metric with type and help, and one without.
+func TestDefaultsOfCustomMetrics(t *testing.T) {
+	cfg, err := load(t, "custom_metrics: {a: {method: core.uptime, metrics: [{name: x_total, type: counter, help: X., value: '1'}, {name: y, value: '1'}]}}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprintf("%#v", cfg.CustomMetrics["calls"].Call.Args), `[]interface {}{"a", 1, -1, 16, "5", 1.5, "x y"}`; got != want {
+	for i, want := range []metric.Desc{
+		{Name: "x_total", Type: metric.Counter, Help: "X."},
+		{Name: "y", Type: metric.Gauge, Help: "Reply of core.uptime, as custom_metrics a of the configuration file reads it."},
+	} {
+		if got := *cfg.CustomMetrics["a"].Metrics[i].Desc; !reflect.DeepEqual(got, want) {
+			t.Errorf("got %+v, want %+v", got, want)
+		}
+	}
+}
+
+// TestArgumentsHaveTheTypeOfYAML checks the types, which Kamailio checks too.
+func TestArgumentsHaveTheTypeOfYAML(t *testing.T) {
+	cfg, err := load(t, entryWith("[calls, total]", "[a, 1, -1, 0x10, '5', 1.5, \"x y\", 2147483647, -2147483648]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprintf("%#v", cfg.CustomMetrics["calls"].Call.Args), `[]interface {}{"a", 1, -1, 16, "5", 1.5, "x y", 2147483647, -2147483648}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
@@ -72,13 +91,20 @@ func TestCustomMetricsErrors(t *testing.T) {
 		{"[calls, total]", "[true]", ":4: an argument must be a text or a number; put it in quotes to send it as text"},
 		{"[calls, total]", "[[a]]", ":4: an argument must be a text or a number"},
 		{"[calls, total]", "[4294967296]", ":4: an integer must be from -2147483648 to 2147483647; put others in quotes to send them as text"},
+		{"[calls, total]", "[2147483648]", ":4: an integer must be from -2147483648 to 2147483647"},
+		{"[calls, total]", "[-2147483649]", ":4: an integer must be from -2147483648 to 2147483647"},
+		{"[calls, total]", "[.inf]", `:4: ".inf" is not a number`},
+		{"[calls, total]", `["a\0b"]`, ":4: an argument must not contain a zero byte"},
 		{"[calls, total]", "calls", ":4: must be a list"},
+		{"'.[]'", "'" + strings.Repeat(" ", maxExpression-1) + ".'", ""},
+		{"'.[]'", "'" + strings.Repeat(" ", maxExpression) + ".'", ":5: a jq expression must have at most 65536 bytes"},
 		{"'.[]'", "'.['", `:5: the jq expression ".[" is not valid: unexpected EOF`},
 		{"'.[]'", "'nosuch'", `:5: the jq expression "nosuch" does not compile: function not defined: nosuch/0`},
 		{"'.[]'", "'env'", `:5: the jq expression "env" does not compile: env and $ENV are not available`},
 		{"'.[]'", "'input'", `:5: the jq expression "input" does not compile`},
 		{"value: .value", "value: '$x'", `:11: the jq expression "$x" does not compile: variable not defined: $x`},
 		{"      value: .value\n", "", ":7: a metric must have the keys name and value"},
+		{"- name: lab_calls\n      type", "- type", ":7: a metric must have the keys name and value"},
 		{"type: gauge", "type: histogram", `:7: the type of a metric must be gauge or counter, not "histogram"`},
 		{"lab_calls", "lab-calls", `:7: "lab-calls" is not the name of a metric: it must match [a-zA-Z_:][a-zA-Z0-9_:]*`},
 		{"lab_calls", "kamailio_up", ":7: the exporter itself has a metric with the name kamailio_up, or one that differs only in its ending: choose another one"},

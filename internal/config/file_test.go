@@ -96,6 +96,9 @@ target_files: [targets.d/*.yml, more.yml]
 		len(sbc1.Modules) != 2 || sbc1.Module("") != sbc1.Modules[0] || sbc1.Module("default") != sbc1.Modules[1] || sbc1.Module("other") != nil {
 		t.Errorf("target %+v", sbc1)
 	}
+	if want := filepath.Join(dir, "c.yml") + ":26"; sbc1.Origin != want {
+		t.Errorf("target sbc1 is from %s, want %s", sbc1.Origin, want)
+	}
 	if cfg.Targets[1].HTTP != sbc1.HTTP || cfg.Targets[2].HTTP != sbc1.HTTP {
 		t.Error("targets with the same auth have HTTP clients of their own")
 	}
@@ -182,6 +185,15 @@ func TestFileErrors(t *testing.T) {
 		{"auths: {a: {bearer_token: &PW}}\n", nil, "FILE:1: must be a text, which must not be empty"},
 		{"auths: {a: {basic_auth: {username: u, password:PW}}}\n", nil, "FILE:1: unknown key, allowed are password, password_file, username, username_file"},
 		{"auths: {a: {basic_auth: {PW: 1, PW: 2}}}\n", nil, "FILE:1: unknown key, allowed are password, password_file, username, username_file\nFILE:1: the key is repeated; it is also in line 1"},
+		{"auths: {a b: {}}\n", nil, "FILE:1: the name of an auth must match ^[A-Za-z0-9][A-Za-z0-9._-]*$ and must have at most 128 bytes"},
+		{"auths: {a: {authorization: {user: PW}}}\n", nil, "FILE:1: unknown key, allowed are credentials, credentials_file, type"},
+		{"auths: {a: {bearer_token_file: [PW]}}\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"auths: {a: {http_headers: {X: {secrets: [[PW]]}}}}\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"auths: {a: {tls_config: {min_version: TLS13, max_version: TLS12, PW: 1}}}\n", nil,
+			"FILE:1: unknown key, allowed are ca, ca_file, cert, cert_file, insecure_skip_verify, key, key_file, max_version, min_version, server_name"},
+		{"auths: {a: {tls_config: {min_version: TLS12, max_version: TLS12}}}\n", nil, "<nil>"},
+		{"auths: {a: {tls_config: {min_version: TLS12, max_version: TLS13}}}\n", nil, "<nil>"},
+		{"auths: {a: {tls_config: {min_version: TLS13}}}\n", nil, "<nil>"},
 		{"auths: {a: {http_headers: {'X PW': {}}}}\n", nil, "FILE:1: the key is not the name of an HTTP header"},
 		{"auths: {a: {http_headers: {X-Key: {}, x-key: {}}}}\n", nil, "FILE:1: the header is repeated; upper and lower case are the same"},
 		{"auths: {a: {http_headers: {X-Key: {values: [\"PW\\n\"]}}}}\n", nil, "FILE:1: must be a text without control characters, for example line breaks"},
@@ -194,6 +206,16 @@ func TestFileErrors(t *testing.T) {
 		{"auths: {a: {tls_config: {cert_file: c.yml}}}\n", nil, `FILE:1: auth "a": exactly one of key or key_file must be configured when a client certificate is configured`},
 		{"auths: {a: {tls_config: {ca_file: c.yml}}}\n", nil, `FILE:1: auth "a": unable to use specified CA cert file FILE`},
 		{"auths: {a: {tls_config: {cert: PW, key: PW}}}\n", nil, `FILE:1: auth "a": unable to use specified client cert (inline) & key (inline): tls: failed to find any PEM data in certificate input`},
+
+		{"custom_metrics: {a b: {}}\n", nil, "FILE:1: the name of an entry of custom_metrics must match ^[A-Za-z0-9][A-Za-z0-9._-]*$ and must have at most 128 bytes"},
+		{"custom_metrics: {a: {method: core.uptime, args: [[x]], metrics: []}}\n", nil, "FILE:1: an argument must be a text or a number"},
+		{"custom_metrics: {a: {method: core.uptime}}\n", nil, "FILE:1: an entry of custom_metrics must have the keys method and metrics"},
+		{"custom_metrics: {a: {method: core.uptime, metrics: []}}\n", nil, "FILE:1: an entry of custom_metrics must have at least one metric"},
+		{"custom_metrics: {a: {method: core.uptime, rows: [x], metrics: []}}\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"custom_metrics: {a: {method: core.uptime, metrics: [{name: [x]}]}}\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"custom_metrics: {a: {method: core.uptime, metrics: [{name: x, value: '1', labels: {a: [x]}}]}}\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"modules: {a: {custom_metrics: [x]}}\n", nil, `FILE:1: there is no entry "x" in custom_metrics; the entries are none`},
+		{"modules: {a: {custom_metrics: [[x]]}}\n", nil, "FILE:1: must be a text, which must not be empty"},
 
 		{"targets: [{uri: 'unix:/x'}, {name: a}]\n", nil, "FILE:1: the target must have the key name\nFILE:1: the target must have the key uri"},
 		{"targets:\n- {name: a, uri: ftp}\n", nil, `FILE:2: "ftp" is not the URI of a Kamailio: use unix:/path, unixd:/path (datagram), tcp://host:port or udp://host:port for ctl; http://host:port/RPC, https://, jsonrpc+unixgram:/path, jsonrpc+tcp:// or jsonrpc+udp:// for jsonrpcs`},
@@ -223,6 +245,14 @@ func TestFileErrors(t *testing.T) {
 		{"a: 1\nb: \xff\n", nil, "FILE:2: the file must be a text in UTF-8"},
 		{"target_files: ['[']\n", nil, `FILE:1: the pattern "[" is not valid`},
 
+		{"target_files: [[x]]\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"auths: {noc: {x: PW}}\ntargets: [{name: a, uri: 'http://h/RPC', auth: noc}]\n", nil,
+			"FILE:1: unknown key, allowed are authorization, basic_auth, bearer_token, bearer_token_file, enable_http2, follow_redirects, hosts, http_headers, tls_config"},
+
+		{"targets: [{name: a, uri: 'http://h/RPC', auth: [noc]}]\n", nil, "FILE:1: must be a text, which must not be empty"},
+		{"auths: {noc: {}, other: {}}\ntargets: [{name: a, uri: 'http://h/RPC', auth: none}]\n", nil, `FILE:2: there is no auth "none"; the auths are noc, other`},
+		{"auths: {noc: {}}\ntargets: [{name: a, uri: 'unix:/x', xhttp_prom_url: 'http://[::1/', xhttp_prom_auth: noc}]\n", nil,
+			"FILE:2: xhttp_prom_auth needs a xhttp_prom_url that begins with http:// or https://"},
 		{"targets: [{name: a, uri: 'http://h/RPC', auth: noc}]\n", nil, `FILE:1: there is no auth "noc"; the file of --config.file has no auths`},
 		{"auths: {noc: {bearer_token: PW}}\ntargets: [{name: a, uri: 'unix:/x', auth: noc}]\n", nil, "FILE:2: auth needs a uri that begins with http:// or https://"},
 		{"auths: {noc: {bearer_token: PW}}\ntargets: [{name: a, uri: 'http://h/RPC', xhttp_prom_auth: noc}]\n", nil, "FILE:2: xhttp_prom_auth needs a xhttp_prom_url that begins with http:// or https://"},
@@ -254,8 +284,12 @@ func TestFileErrors(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%q: error\n%s\nwant\n%s", test.content, got, test.want)
 		}
-		if _, ok := errors.AsType[*FileError](err); ok != strings.HasPrefix(test.want, "FILE") {
+		wrong, ok := errors.AsType[*FileError](err)
+		if ok != strings.HasPrefix(test.want, "FILE") {
 			t.Errorf("%q: the error is a FileError: %t", test.content, ok)
+		}
+		if ok && (len(wrong.Faults()) != strings.Count(test.want, "\n")+1 || errors.Join(wrong.Faults()...).Error() != err.Error()) {
+			t.Errorf("%q: the faults are %q", test.content, wrong.Faults())
 		}
 		if strings.Contains(got, "PW") {
 			t.Errorf("%q: the error has the secret: %s", test.content, got)
@@ -290,19 +324,21 @@ func TestTargetFilesCannotUseAuthsForOtherHosts(t *testing.T) {
 // TestEqual changes one thing at a time.
 func TestEqual(t *testing.T) {
 	const content = `
-modules: {default: {methods: [core.uptime]}, slow: {methods: [tm.stats]}}
+modules: {default: {methods: [core.uptime], sip: {sockets: auto}}, slow: {methods: [tm.stats], sip: {sockets: auto}}}
 auths: {noc: {bearer_token: one}, other: {bearer_token: one}}
-targets: [{name: a, uri: 'http://h/RPC', auth: noc, labels: {x: y}, xhttp_prom_url: 'http://h/m', xhttp_prom_auth: other}]
+targets: [{name: a, uri: 'http://h/RPC', auth: noc, labels: {x: y}, sip: ['sip:h'], xhttp_prom_url: 'http://h/m', xhttp_prom_auth: other}]
 `
 	first, err := load(t, content)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for change, equal := range map[string]bool{
-		"y}, xhttp=>z}, xhttp":                                 true,
+		"y}, sip=>z}, sip":                                     true,
 		"auth: noc, labels=>auth: other, labels":               false, // /probe?debug=true shows the name
 		"name: a=>name: b":                                     false,
 		"http://h/RPC=>http://h:81/RPC":                        false,
+		"sip:h=>sip:i":                                         false,
+		", sip: ['sip:h']=>":                                   false,
 		"http://h/m=>http://h/n":                               false,
 		"[core.uptime]=>[core.uptime, sl.stats]":               false,
 		"uri: 'http=>modules: [slow], uri: 'http":              false,

@@ -37,6 +37,7 @@ func TestLimits(t *testing.T) {
 		"alias of what has it":    {"modules: &a {x: *a}", ""},
 		"expression":              {entryWith("'.[]'", "'"+strings.Repeat("1//", 1_000_000)+"1'"), "c.yml:5: a jq expression must have at most 65536 bytes"},
 		"longest expression":      {entryWith("'.[]'", "'"+strings.Repeat("1//", 21_800)+"1'"), "<nil>"},
+		"largest size":            {strings.Repeat("#", maxFileSize), "c.yml:1: the file is empty"},
 		"size":                    {strings.Repeat("#", maxFileSize+1), "c.yml has more than 4194304 bytes"},
 		"long list without error": {"modules: {a: {stats_groups: [" + numbers(200_000, "g%d,") + "]}}", ""},
 	} {
@@ -103,6 +104,8 @@ func TestTargetFiles(t *testing.T) {
 		"directories that begin with a dot":               {"'./t/../t/*/*.yml'", map[string]string{"t/..data/a.yml": first, "t/x/b.yml": second}, "[b]"},
 		"directory of the pattern that begins with a dot": {"'.t/?.yml'", map[string]string{".t/a.yml": first, ".t/..a.yml": second}, "[a]"},
 		"pattern that begins with a dot":                  {"'t/.a*'", map[string]string{"t/.a.yml": first, "t/.b.yml": second}, "[a]"},
+		"directories in the order of paths":               {"'t/*/x.yml'", map[string]string{"t/1/x.yml": first, "t/1-/x.yml": second}, "[b a]"},
+		"tag":                                             {"a.t", map[string]string{"a.t": "!x []\n"}, "a.t:1: a value must not have a YAML tag: put a text that begins with ! in quotes"},
 		"directory with wildcards":                        {"'t/*/x.yml'", map[string]string{"t/1/x.yml": first, "t/2/x.yml": second}, "[a b]"},
 		"empty, with a comment alone, null":               {"'*.t'", map[string]string{"a.t": "", "b.t": "# none\n", "c.t": "---\n", "d.t": second}, "[b]"},
 		"byte order mark":                                 {"a.t", map[string]string{"a.t": "\ufeff" + first}, "[a]"},
@@ -149,6 +152,18 @@ func TestDirectoryOfFileIsNoPattern(t *testing.T) {
 	}
 }
 
+// TestAbsolutePattern has a pattern with the whole path, and a configuration file in another directory.
+func TestAbsolutePattern(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"t/x.t": "- {name: x, uri: 'unix:/a'}\n"})
+	cfg, err := load(t, "target_files: ['"+dir+"/t/../*/*.t']\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := targetNames(cfg); !slices.Equal(got, []string{"x"}) {
+		t.Errorf("the targets are %q", got)
+	}
+}
+
 // TestFlagsBesideAFile combines flags of a module and of a target with files.
 func TestFlagsBesideAFile(t *testing.T) {
 	const (
@@ -171,6 +186,8 @@ func TestFlagsBesideAFile(t *testing.T) {
 		{fleet, nil, "none"},
 		{fleet, []string{"-t", "7s"}, "none"},
 		{noTargets, nil, "none"},
+		{"target_files: ['none/*']\n", nil, "none"},
+		{standard, []string{"--web.max-requests=9"}, "unix:/var/run/kamailio/kamailio_ctl 3s"},
 		{fleet, []string{"-u", "unix:/var/run/kamailio/kamailio_ctl"}, "unix:/var/run/kamailio/kamailio_ctl 5s"},
 		{fleet, []string{"-u", "http://h/RPC", "--kamailio.http-config.file", http}, "http://h/RPC 5s"},
 		{standard, []string{"-t", "5s"}, given + "--kamailio.timeout"},

@@ -5,6 +5,7 @@ package config
 import (
 	"encoding/pem"
 	"errors"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -73,6 +74,34 @@ func TestUnreadableDirectory(t *testing.T) {
 		if err := os.Chmod(unreadable, 0o700); err != nil { // so that the test can remove it
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestDirectoryThatCannotBeOpened has a directory that even root cannot open, because it is a symbolic link to itself.
+func TestDirectoryThatCannotBeOpened(t *testing.T) {
+	for _, pattern := range []string{"t/u/*.yml", "t/*/a.yml", "*/*/*.yml", "t/u/*/a.yml", "t/*/v/*.yml"} {
+		dir := writeFiles(t, map[string]string{"c.yml": "target_files: ['" + pattern + "']\n", "t/file": ""})
+		loop := filepath.Join(dir, "t", "u")
+		if err := errors.Join(os.Symlink("u", loop), os.Symlink("none", filepath.Join(dir, "t", "dangling"))); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Parse([]string{"--config.file", filepath.Join(dir, "c.yml")})
+		if err == nil || !strings.Contains(err.Error(), "c.yml:1: open "+loop) || !strings.HasSuffix(err.Error(), ": too many levels of symbolic links") {
+			t.Errorf("%s: error %v", pattern, err)
+		}
+	}
+}
+
+// TestSocketInsteadOfFile has a socket, which cannot be opened.
+func TestSocketInsteadOfFile(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "socket")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if _, err := Parse([]string{"--config.file", socket}); err == nil || err.Error() != "--config.file: "+socket+" is not a regular file" {
+		t.Errorf("error %v", err)
 	}
 }
 

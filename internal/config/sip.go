@@ -148,7 +148,7 @@ func (f sipFlag) Set(text string) error {
 	return nil
 }
 
-// String returns the value in the form of Set.
+// String returns auto, off, or the sockets separated by commas.
 func (f sipFlag) String() string {
 	if f.sip == nil || *f.sip == nil {
 		return sipOff

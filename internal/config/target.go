@@ -186,7 +186,7 @@ func (t *targetReader) resolve(n node) error {
 	if err := t.resolveModules(n); err != nil {
 		return err
 	}
-	if err := t.resolveClients(n); err != nil {
+	if err := t.resolveClients(); err != nil {
 		return err
 	}
 	t.loader.targets = append(t.loader.targets, t.Target)
@@ -222,20 +222,16 @@ func (t *targetReader) resolveModules(n node) error {
 }
 
 // resolveClients finds the auths and makes the HTTP clients.
-func (t *targetReader) resolveClients(n node) error {
+func (t *targetReader) resolveClients() error {
 	uriAuth, err := t.resolveAuth("auth", "uri", t.uri)
 	if err != nil {
 		return err
-	}
-	uriClient, err := uriAuth.clientOrDefault()
-	if err != nil {
-		return n.wrong("%w", err)
 	}
 	if uriAuth != nil {
 		t.AuthName, t.auth = uriAuth.name, &uriAuth.http
 	}
 	if t.URI.Network == "http" {
-		t.HTTP = uriClient
+		t.HTTP = uriAuth.clientOrDefault()
 	}
 	pageAuth, err := t.resolveAuth("xhttp_prom_auth", "xhttp_prom_url", t.page)
 	if err != nil || t.page == "" {
@@ -244,11 +240,7 @@ func (t *targetReader) resolveClients(n node) error {
 	if pageAuth != nil {
 		t.pageAuth = &pageAuth.http
 	}
-	pageClient, err := pageAuth.clientOrDefault()
-	if err != nil {
-		return n.wrong("%w", err)
-	}
-	if t.XHTTPProm, err = xhttpprom.NewClient(t.page, pageClient); err != nil {
+	if t.XHTTPProm, err = xhttpprom.NewClient(t.page, pageAuth.clientOrDefault()); err != nil {
 		return t.nodes["xhttp_prom_url"].wrong("%w", err)
 	}
 	return nil
