@@ -9,11 +9,13 @@ import (
 	"io"
 	"math"
 	"net"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -279,16 +281,22 @@ func TestConnComparesCookiesAsNumbers(t *testing.T) {
 
 func TestConnFaultsAndEmptyReplies(t *testing.T) {
 	s, p := newPeer(t, Options{})
+	var sizes []int
+	send := func(packet []byte) {
+		sizes = append(sizes, len(packet))
+		p.send(packet)
+	}
 	play(t, func() {
 		cookie, _ := p.request()
 		fault, err := AppendFault(nil, cookie, &rpc.Fault{Code: 500, Reason: "command a not found"})
 		if err != nil {
 			t.Error(err)
 		}
-		p.send(fault)
+		send(fault)
 		cookie, _ = p.request()
-		p.send(reply(t, cookie))
-		p.echo()
+		send(reply(t, cookie))
+		cookie, call := p.request()
+		send(reply(t, cookie, call.Method))
 	})
 	replies := ask(deadline(t), s, "a", "b", "c")
 	fault, ok := errors.AsType[*rpc.Fault](replies[0].Err)
@@ -301,6 +309,9 @@ func TestConnFaultsAndEmptyReplies(t *testing.T) {
 	for i, reply := range replies {
 		if time.Since(reply.Received) > patience {
 			t.Errorf("reply %d was received at %v", i, reply.Received)
+		}
+		if want := sizes[i]; reply.Size != want {
+			t.Errorf("reply %d has %d bytes, want %d", i, reply.Size, want)
 		}
 	}
 	wantTexts(t, replies[2:], "c")
@@ -463,13 +474,14 @@ func TestConnOutOfStep(t *testing.T) {
 		send func(cookie uint32) []byte
 		want string
 	}{
-		{"unknown cookie", func(cookie uint32) []byte { return reply(t, cookie+7, "x") }, "out of step"},
+		{"unknown cookie", func(cookie uint32) []byte { return reply(t, cookie+7, "x") }, "out of step with the requests: the reply has cookie 0x19, the request b has 0x12"},
 		{"the next call's cookie", func(cookie uint32) []byte { return reply(t, cookie+1, "x") }, "out of step"},
 		{"garbage", func(uint32) []byte { return []byte("garbage\r\n") }, "0x67 instead of 0xa1"},
 		{"magic and garbage", func(uint32) []byte { return bytes.Repeat([]byte{0xa1}, 50) }, "unknown packet flags"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, p := newPeer(t, Options{})
+			s.cookie = 0x10
 			play(t, func() {
 				p.echo()
 				cookie, _ := p.request()
@@ -615,6 +627,35 @@ func TestConnServerCloses(t *testing.T) {
 			}
 		}
 	})
+	t.Run("only for requests", func(t *testing.T) {
+		s, p := newSocketPeer(t)
+		if err := p.conn.(*net.UnixConn).CloseRead(); err != nil { //nolint:errcheck // newSocketPeer uses a unix socket
+			t.Fatal(err)
+		}
+		wantError(t, ask(deadline(t), s, "a", "b"), syscall.EPIPE)
+	})
+}
+
+func TestConnClosedByServer(t *testing.T) {
+	for _, test := range []struct {
+		err            error
+		closed, broken bool // whether the result is ErrClosed, and contains err
+	}{
+		{io.EOF, true, false},
+		{syscall.ECONNRESET, true, true},
+		{syscall.EPIPE, true, true},
+		{os.ErrDeadlineExceeded, false, true},
+	} {
+		for _, replied := range []bool{false, true} {
+			var s Conn
+			s.replied.Store(replied)
+			got := s.closedByServer(&net.OpError{Op: "read", Err: test.err})
+			unanswered := test.closed && !replied
+			if errors.Is(got, rpc.ErrClosed) != test.closed || errors.Is(got, ErrClosedUnanswered) != unanswered || errors.Is(got, test.err) != test.broken {
+				t.Errorf("%v after a reply (%t): got %v", test.err, replied, got)
+			}
+		}
+	}
 }
 
 func TestConnClose(t *testing.T) {
@@ -754,14 +795,16 @@ func TestConnNoCalls(t *testing.T) {
 
 func TestConnReplyExceedsSizeLimit(t *testing.T) {
 	s, p := newPeer(t, Options{Limits: rpc.Limits{Size: 100}})
+	fits := strings.Repeat("a", 97) // and a zero byte, the type and the size
 	play(t, func() {
-		p.echo()
 		cookie, _ := p.request()
+		p.send(reply(t, cookie, fits))
+		cookie, _ = p.request()
 		p.request()
 		p.send(appendHeader(nil, KindReply, 101, cookie))
 	})
 	replies := ask(deadline(t), s, "a", "large", "c")
-	wantTexts(t, replies[:1], "a")
+	wantTexts(t, replies[:1], fits)
 	limit, ok := errors.AsType[*rpc.LimitError](replies[1].Err)
 	if !ok || *limit != (rpc.LimitError{What: "bytes", Limit: 100}) {
 		t.Errorf("got %v, want a rpc.LimitError", replies[1].Err)
@@ -919,14 +962,14 @@ func TestConnBatchLimits(t *testing.T) {
 		many[i] = 1
 	}
 	s, p := newPeer(t, Options{Limits: limits})
-	records := map[string][]any{"large": {large}, "many": many, "small": {"x"}}
+	records := map[string][]any{"large": {large}, "many": many, "small": {"x"}, "rest": {strings.Repeat("x", 15_000-9004-4)}}
 	serve := func(n int) {
 		for range n {
 			cookie, call := p.request()
 			p.send(reply(t, cookie, records[call.Method]...))
 		}
 	}
-	play(t, func() { serve(12) })
+	play(t, func() { serve(14) })
 	replies := ask(deadline(t), s, "large", "large", "small", "many", "many", "small")
 	for i, want := range []string{
 		"", "the reply is beyond the limit of 15000 bytes in all replies of a batch", "",
@@ -941,9 +984,11 @@ func TestConnBatchLimits(t *testing.T) {
 		}
 	}
 	wantUsable(t, s, true)
-	// The next batch starts with its full limits.
-	if again := ask(deadline(t), s, "large", "many", "small", "small", "small", "small"); slices.ContainsFunc(again, func(r rpc.Reply) bool { return r.Err != nil }) {
-		t.Errorf("next batch: got %v, want no errors", again)
+	// The next batches start with their full limits. One of them needs all bytes.
+	for _, methods := range [][]string{{"large", "many", "small", "small", "small", "small"}, {"large", "rest"}} {
+		if again := ask(deadline(t), s, methods...); slices.ContainsFunc(again, func(r rpc.Reply) bool { return r.Err != nil }) {
+			t.Errorf("batch %v: got %v, want no errors", methods, again)
+		}
 	}
 }
 

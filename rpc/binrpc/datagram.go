@@ -54,7 +54,7 @@ func NewDatagram(network, address string, options Options) *DatagramClient {
 		options: options.withDefaults(),
 		turn:    make(chan struct{}, 1),
 		cookie:  rand.Uint32(),
-		buf:     make([]byte, largestDatagram+1),
+		buf:     make([]byte, largestDatagram),
 	}
 }
 

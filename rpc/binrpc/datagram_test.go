@@ -3,15 +3,18 @@ package binrpc
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
 	"math"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
@@ -168,19 +171,65 @@ func TestDatagramMissingReply(t *testing.T) {
 	})
 }
 
-// TestDatagramLastCallMayTakeAllRemainingTime has a server that replies to the only call
-// after more than half of the time.
-func TestDatagramLastCallMayTakeAllRemainingTime(t *testing.T) {
+// recorder is a connection that records how it is used.
+type recorder struct {
+	net.Conn
+	deadlines []time.Time
+	closed    int // number of calls of Close
+}
+
+func (r *recorder) SetDeadline(end time.Time) error {
+	r.deadlines = append(r.deadlines, end)
+	return r.Conn.SetDeadline(end)
+}
+
+func (r *recorder) Close() error {
+	r.closed++
+	return r.Conn.Close()
+}
+
+// TestDatagramShares checks that the last call of a batch may take all of the time, and earlier ones half of the rest.
+func TestDatagramShares(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{})
-	const half = 2 * time.Second
+	socket, err := datagram.Dial(deadline(t), "unixgram", d.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &recorder{Conn: socket}
+	d.socket = r
 	play(t, func() {
-		cookie, _ := p.request()
-		time.Sleep(half + half/4) // no event marks the end of the share that another call would have
-		p.send(reply(t, cookie, "late"))
+		for range 3 {
+			p.echo()
+		}
 	})
-	ctx, cancel := context.WithTimeout(context.Background(), 2*half)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	wantTexts(t, ask(ctx, d, "a"), "late")
+	wantTexts(t, ask(ctx, d, "a", "b", "c"), "a", "b", "c")
+	var shares []time.Duration
+	for _, end := range r.deadlines {
+		shares = append(shares, time.Until(end).Round(time.Minute))
+	}
+	if want := []time.Duration{time.Hour / 2, time.Hour / 2, time.Hour}; !slices.Equal(shares, want) {
+		t.Errorf("the calls may take %v, want %v", shares, want)
+	}
+}
+
+// TestDatagramFailedWriteLeavesNothing checks that a call that cannot be sent does not close its socket again when the context ends.
+func TestDatagramFailedWriteLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		_ = theirs.Close() // the next write fails
+		r := &recorder{Conn: ours}
+		d := NewDatagram("unixgram", "/none", Options{})
+		d.socket = r
+		ctx, cancel := context.WithCancel(t.Context())
+		wantError(t, ask(ctx, d, "a"), io.ErrClosedPipe)
+		cancel()
+		synctest.Wait()
+		if r.closed != 1 {
+			t.Errorf("the socket was closed %d times, want 1", r.closed)
+		}
+	})
 }
 
 func TestDatagramStall(t *testing.T) {
@@ -481,15 +530,16 @@ func TestDatagramNotSent(t *testing.T) {
 
 func TestDatagramBatchLimits(t *testing.T) {
 	d, p := newDatagramPeer(t, "unixgram", Options{Limits: rpc.Limits{TotalSize: 1000}})
+	rest := strings.Repeat("x", 1000-604-4) // a string of this length takes four bytes more
 	play(t, func() {
 		for range 3 {
 			cookie, call := p.request()
-			p.send(reply(t, cookie, map[string]string{"large": strings.Repeat("x", 600), "small": "small"}[call.Method]))
+			p.send(reply(t, cookie, map[string]string{"large": strings.Repeat("x", 600), "rest": rest}[call.Method]))
 		}
 	})
-	replies := ask(deadline(t), d, "large", "large", "small")
+	replies := ask(deadline(t), d, "large", "large", "rest")
 	if limit, ok := errors.AsType[*rpc.LimitError](replies[1].Err); !ok || limit.What != "bytes in all replies of a batch" || limit.Limit != 1000 {
 		t.Errorf("got %v", replies[1].Err)
 	}
-	wantTexts(t, replies[2:], "small")
+	wantTexts(t, replies[2:], rest)
 }

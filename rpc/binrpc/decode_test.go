@@ -52,6 +52,7 @@ var decodeTests = []struct {
 	{"string without its zero byte", []byte{0x21, 'h', 'i'}, []any{"hi"}},
 	{"string with two zero bytes", []byte{0x31, 'h', 0, 0}, []any{"h\x00"}},
 	{"string of no bytes at all", []byte{0x01}, []any{""}},
+	{"string of no bytes with a separate size", []byte{0x91, 0x00}, []any{""}},
 	{"NULL", append([]byte{0x91, 14}, "<null string>\x00"...), []any{nil}},
 	{"almost NULL", append([]byte{0x91, 15}, "<null string>!\x00"...), []any{"<null string>!"}},
 	{"bytes", []byte{0x36, 1, 0, 0}, []any{[]byte{1, 0, 0}}},

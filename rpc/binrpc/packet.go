@@ -301,12 +301,10 @@ func readHeader(r *bufio.Reader, waiting func() error) (header, error) {
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			return h, err
 		}
-		have := len(b)
-		if have > 0 {
-			if err := waiting(); err != nil {
-				return h, err
-			}
+		if err := waiting(); err != nil {
+			return h, err
 		}
+		have := len(b)
 		if _, err := r.Peek(have + 1); err != nil {
 			if have > 0 {
 				err = &cutError{have, h.size, err}

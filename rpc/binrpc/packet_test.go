@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -47,7 +48,7 @@ func TestHeader(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
-	nested := packetOf(KindReply, 0x03, 0x04, 0x00, 0x00, 0x84, 0x83)
+	nested := packetOf(KindReply, 0x03, 0x00, 0x00, 0x04, 0x84, 0x83)
 	for _, test := range []struct {
 		limits rpc.Limits
 		what   string
@@ -55,7 +56,8 @@ func TestLimits(t *testing.T) {
 		{rpc.Limits{}, ""},
 		{rpc.Limits{Size: 6, Values: 4, Depth: 2}, ""},
 		{rpc.Limits{Size: 5}, "bytes"},
-		{rpc.Limits{Values: 3}, "values"},
+		{rpc.Limits{Values: 3}, "values"}, // the array is the fourth
+		{rpc.Limits{Values: 2}, "values"},
 		{rpc.Limits{Depth: 1}, "nested structs and arrays"},
 		{rpc.Limits{Size: -1, Values: -1, Depth: -1}, ""},
 	} {
@@ -67,6 +69,25 @@ func TestLimits(t *testing.T) {
 	}
 	if got, want := (rpc.Limits{}).WithDefaults(), (rpc.Limits{Size: 16 << 20, Values: 1_000_000, Depth: 64, TotalSize: 16 << 20, TotalValues: 1_000_000}); got != want {
 		t.Errorf("the default limits are %+v, want %+v", got, want)
+	}
+}
+
+// TestRead reads a packet, an invalid one, and another one from the same stream.
+func TestRead(t *testing.T) {
+	stream := slices.Concat(packetOf(KindReply, 0x10, 1), packetOf(KindReply, 0x10, 1, 0x17, 1), packetOf(KindReply, 0x10, 2))
+	r := bufio.NewReader(bytes.NewReader(stream))
+	for _, want := range []string{"1", "", "2"} {
+		message, err := Read(r, rpc.Limits{})
+		if want == "" {
+			checkOffset(t, err, 6)
+			continue
+		}
+		if err != nil || message.Cookie != 7 || message.Value.String() != want {
+			t.Errorf("got %+v, %v; want %s", message, err, want)
+		}
+	}
+	if _, err := Read(r, rpc.Limits{}); err != io.EOF { //nolint:errorlint // documented as not wrapped
+		t.Errorf("got %v at the end, want io.EOF", err)
 	}
 }
 
@@ -122,9 +143,14 @@ func TestMessageCall(t *testing.T) {
 
 func TestSyntaxErrorOffset(t *testing.T) {
 	_, err := Parse(packetOf(KindReply, 0x10, 1, 0x17, 1), rpc.Limits{})
-	syntax, ok := errors.AsType[*SyntaxError](err)
-	if !ok || syntax.Offset != 6 { // after four bytes of header and two of an int
-		t.Errorf("got %v, want byte 6", err)
+	checkOffset(t, err, 6) // after four bytes of header and two of an int
+}
+
+// checkOffset checks that err is a SyntaxError at that byte of a packet.
+func checkOffset(t *testing.T, err error, want int) {
+	t.Helper()
+	if syntax, ok := errors.AsType[*SyntaxError](err); !ok || syntax.Offset != want {
+		t.Errorf("got %v, want a SyntaxError at byte %d", err, want)
 	}
 }
 

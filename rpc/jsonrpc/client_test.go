@@ -194,6 +194,19 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestCancelWhileWaitingForAnotherBatch has another batch in progress.
+func TestCancelWhileWaitingForAnotherBatch(t *testing.T) {
+	client := NewTCP("127.0.0.1:1", Options{})
+	client.turn <- struct{}{}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for i, reply := range client.Do(ctx, rpc.Call{Method: "a"}, rpc.Call{Method: "b"}) {
+		if !errors.Is(reply.Err, context.Canceled) || !reply.NotSent {
+			t.Errorf("reply %d: got %+v", i, reply)
+		}
+	}
+}
+
 func TestClose(t *testing.T) {
 	for name, client := range servers(t) {
 		if err := errors.Join(client.Close(), client.Close()); err != nil || client.Usable() {
