@@ -27,7 +27,7 @@ func TestKamailioInTrouble(t *testing.T) {
 	options := lab.Options{Destinations: 400, Config: reloadAlways}
 	k := lab.StartTest(t, options)
 	o := outages{watch(t, k, options, start(t, "-u", k.URI("unix"), "-t", "30s"))}
-	stop := o.startClients(t)
+	defer o.startClients(t)()
 	for round := range rounds {
 		for name, trouble := range map[string]func(t *testing.T){
 			"a restart": o.restart, "a kill": o.kill, "a removed socket": o.removeSocket, "too many connections": o.takeConnections, "a reload": o.reload,
@@ -39,7 +39,6 @@ func TestKamailioInTrouble(t *testing.T) {
 			}
 		}
 	}
-	stop()
 	t.Logf("%d rounds of 5 troubles", rounds)
 }
 
@@ -111,7 +110,7 @@ func TestReload(t *testing.T) {
 	options := lab.Options{Destinations: 4000, Config: reloadAlways}
 	k := lab.StartTest(t, options)
 	w := watch(t, k, options, start(t, "-u", k.URI("unix"), "-t", "30s"))
-	w.startClients(t)
+	defer w.startClients(t)()
 	for range 100 {
 		reload(t, k)
 		w.recovers(t)

@@ -22,10 +22,10 @@ func TestPermissionTakenAway(t *testing.T) {
 	options := lab.Options{Minimal: true, Destinations: -labDestinations, Config: `modparam("ctl", "mode", 0666)`}
 	k := lab.StartTest(t, options)
 	w := watch(t, k, options, startAs(t, otherUser(t, k), "-u", k.URI("unix"), "-t", "15s"))
-	stop := w.startClients(t)
+	defer w.startClients(t)()
 	for range rounds {
 		must(t, os.Chmod(socketOf(k), 0))
-		w.awaitScrapes(t, 8)
+		w.awaitScrapes(t)
 		w.wantUp(t, 1)
 		must(t, k.Pause())
 		w.wantUp(t, 0)
@@ -37,7 +37,6 @@ func TestPermissionTakenAway(t *testing.T) {
 		must(t, os.Chmod(socketOf(k), 0o666))
 		w.recovers(t)
 	}
-	stop()
 	w.exporter.awaitLog(t, regexp.QuoteMeta(k.URI("unix")), "permission denied")
 }
 

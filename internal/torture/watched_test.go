@@ -145,19 +145,17 @@ func (w *watched) startClients(t *testing.T) (stop func()) {
 			}
 		})
 	}
-	stop = sync.OnceFunc(func() {
+	return func() {
 		close(end)
 		running.Wait()
 		t.Logf("%d scrapes by the clients, %d of them without a reply of Kamailio", w.scrapes.Load(), w.down.Load())
-	})
-	t.Cleanup(stop)
-	return stop
+	}
 }
 
-// awaitScrapes waits until the clients have scraped n times more.
-func (w *watched) awaitScrapes(t *testing.T, n int32) {
+// awaitScrapes waits until the clients have scraped eight times more.
+func (w *watched) awaitScrapes(t *testing.T) {
 	t.Helper()
-	for before := w.scrapes.Load(); w.scrapes.Load() < before+n && !t.Failed(); {
+	for before := w.scrapes.Load(); w.scrapes.Load() < before+8 && !t.Failed(); {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
