@@ -124,7 +124,15 @@ func TestLiveLargeReply(t *testing.T) {
 		t.Log("kamcmd accepts the reply too")
 	}
 	for _, uri := range []string{k.URI("unix"), k.JSONRPCURL()} {
-		stdout, stderr, status := kamrpc(t, "-u", uri, "-t", "1m", "dispatcher.list")
+		var stdout, stderr string
+		var status int
+		for range 10 {
+			stdout, stderr, status = kamrpc(t, "-u", uri, "-t", "1m", "dispatcher.list")
+			// Kamailio drops the rest of a reply that a busy machine does not read for 10 ms.
+			if !strings.Contains(stderr, "Kamailio stopped sending a reply that was not read") {
+				break
+			}
+		}
 		if n := strings.Count(stdout, `"DEST"`); n != 5+destinations || status != 0 {
 			t.Errorf("%s: %d destinations, want %d; status %d: %s", uri, n, 5+destinations, status, stderr)
 		}
