@@ -24,7 +24,7 @@ import (
 )
 
 func main() {
-	workers := flag.Int("workers", runtime.NumCPU(), "number of mutants that are tested at the same time")
+	workers := flag.Int("workers", 3*runtime.NumCPU(), "number of mutants that are tested at the same time; tests mostly wait")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
