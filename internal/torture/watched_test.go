@@ -84,7 +84,7 @@ var (
 	// settings matches families whose values are settings of Kamailio, which do not change.
 	settings = regexp.MustCompile(`^kamailio_(build_info|core_(shmmem_total|socket_info|tcp_info_(max_connections|readers))|` +
 		`dispatcher_destination_(priority|weight)|dns_cache_max_bytes|htable_(info|slots)|ratelimit_pipe_limit|` +
-		`registrar_default_expires_seconds|rtpengine_node_weight|shmem_total_bytes|tls_info_max_connections)$`)
+		`rtpengine_node_weight|shmem_total_bytes|tls_info_max_connections)$`)
 )
 
 // scrape returns the samples of a page, and checks those that must not be false.
