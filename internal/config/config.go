@@ -203,10 +203,8 @@ func (f *flags) chooseTarget(cfg *Config) error {
 	case f.onceTarget == "":
 		return wrong("once", errors.New("--target is needed too, which names one of the targets of --config.file"))
 	}
-	target, err := cfg.named(f.onceTarget)
-	if err == nil {
-		cfg.Target = target
-	}
+	var err error
+	cfg.Target, err = cfg.named(f.onceTarget)
 	return err
 }
 

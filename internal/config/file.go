@@ -44,9 +44,6 @@ type FileError struct{ err error }
 // Error implements error.
 func (e *FileError) Error() string { return e.err.Error() }
 
-// Unwrap returns the error of the content.
-func (e *FileError) Unwrap() error { return e.err }
-
 // Faults returns the faults, of which the text of the error has one on each line.
 func (e *FileError) Faults() []error {
 	var faults []error

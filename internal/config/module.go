@@ -98,11 +98,7 @@ func (l *loader) readModule(key, value node) error {
 	module.Set = slices.Sorted(maps.Keys(lines))
 	module.Settings.NoLegacySeries = !legacy
 	if err := module.resolve(func(key string) string { return key }); err != nil {
-		at, given := lines[err.setting]
-		if !given {
-			at = value
-		}
-		return at.wrong("module %q: %s: %w", module.Name, err.setting, err.err)
+		return lines[err.setting].wrong("module %q: %s: %w", module.Name, err.setting, err.err)
 	}
 	l.modules[module.Name] = &module
 	return nil

@@ -123,12 +123,12 @@ func (n node) readMapping(what string, read func(key, value node) error) error {
 	}
 	var wrong []error
 	lines := map[string]int{}
-	for i := 0; i+1 < len(n.Content); i += 2 {
+	for pair := range slices.Chunk(n.Content, 2) {
 		if ended, err := n.ended(); ended {
 			wrong = append(wrong, err)
 			break
 		}
-		key, value := n.at(n.Content[i]), n.at(n.Content[i+1])
+		key, value := n.at(pair[0]), n.at(pair[1])
 		if err := errors.Join(key.checkTag(), value.checkTag()); err != nil {
 			wrong = append(wrong, err)
 			continue
@@ -170,7 +170,7 @@ func (n node) readList(read func(node) error) error {
 
 // text reads a scalar that is not empty.
 func (n node) text() (string, error) {
-	if n.Kind != yaml.ScalarNode || n.Value == "" || n.Tag == "!!null" {
+	if n.Value == "" || n.Tag == "!!null" { // lists and mappings have no value
 		return "", n.wrong("must be a text, which must not be empty")
 	}
 	return n.Value, nil
@@ -226,10 +226,11 @@ func asIs(text string) (string, error) { return text, nil }
 
 // intoBool returns a function that reads true or false.
 func intoBool(dst *bool) func(node) error {
-	return func(n node) (err error) {
-		if *dst, err = strconv.ParseBool(n.Value); n.Kind != yaml.ScalarNode || n.Tag != "!!bool" || err != nil {
+	return func(n node) error {
+		if n.Tag != "!!bool" { // the YAML library reads true and false in lower, upper and title case
 			return n.wrong("must be true or false")
 		}
+		*dst = strings.EqualFold(n.Value, "true")
 		return nil
 	}
 }
@@ -271,9 +272,11 @@ func parseYAML(file string, content []byte, limits *limits) (node, error) {
 func decode(content []byte) (documents [2]yaml.Node, err error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
 	for i := range documents {
-		if err := decoder.Decode(&documents[i]); errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
+		err := decoder.Decode(&documents[i])
+		if errors.Is(err, io.EOF) {
+			return documents, nil
+		}
+		if err != nil {
 			return documents, err
 		}
 	}
@@ -312,7 +315,6 @@ var (
 
 // syntaxError returns an error of the YAML library with the file in front of the line, and without parts of the file.
 func (n node) syntaxError(content []byte, err error) error {
-	n.Node = &yaml.Node{Line: 1}
 	text := err.Error()
 	if match := unknownAnchor.FindStringSubmatch(text); match != nil {
 		alias := regexp.MustCompile(`\*` + regexp.QuoteMeta(match[1]) + `(?:[^\w-]|$)`).FindIndex(content)
