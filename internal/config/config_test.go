@@ -1,6 +1,8 @@
 package config
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -64,7 +66,7 @@ func TestEveryFlagSetsItsValue(t *testing.T) {
 		"--kamailio.short=dispatcher.list", "--kamailio.stats-groups=core", "--no-kamailio.legacy-series",
 		"--kamailio.xhttp-prom-url=http://127.0.0.1:5060/metrics", "--log.level=debug", "--log.format=json")
 	web := cfg.Web
-	if !slices.Equal(*web.Listen.WebListenAddresses, []string{"127.0.0.1:1", ":2"}) || web.RoutePrefix != "/a" || web.TelemetryPath != "/m" || web.MaxRequests != 7 || web.ExporterMetrics {
+	if !slices.Equal(*web.Listen.WebListenAddresses, []string{"127.0.0.1:1", ":2"}) || web.RoutePrefix != "/a" || web.TelemetryPath != "/m" || web.MaxRequests != 7 || web.ExporterMetrics || web.ExternalURL.String() != "https://example.net/a" {
 		t.Errorf("web %+v, listening on %v", web, *web.Listen.WebListenAddresses)
 	}
 	target := cfg.Target
@@ -111,7 +113,9 @@ func TestErrorsNameTheFlag(t *testing.T) {
 		t.Fatal(err)
 	}
 	ca := filepath.Join(writeFiles(t, map[string]string{"http.yml": "tls_config: {ca_file: none}\n"}), "http.yml")
+	web := filepath.Join(writeFiles(t, map[string]string{"web.yml": "nosuch: 1\n"}), "web.yml")
 	for want, args := range map[string][]string{
+		"--web.config.file: " + web + ": yaml: unmarshal errors:":                        {"--web.config.file", web},
 		"--kamailio.http-config.file: open ":                                             {"--kamailio.http-config.file", "/no/such/file"},
 		"--kamailio.http-config.file: unable to read CA cert: ":                          {"--kamailio.http-config.file", ca},
 		"--web.config.file: open /no/such/file":                                          {"--web.config.file", "/no/such/file"},
@@ -290,8 +294,9 @@ func TestManyTargetsAreNotNamed(t *testing.T) {
 
 // TestSetNamesTheGivenSettings has flags of a module, one of a target, and one of the exporter itself.
 func TestSetNamesTheGivenSettings(t *testing.T) {
-	cfg := parse(t, "-t", "1s", "--kamailio.sip-probe=auto", "--no-kamailio.legacy-series", "--kamailio.stats-groups=all", "-u", "unix:/x", "--web.max-requests=1")
-	if got, want := cfg.Target.Modules[0].Set, []string{"legacy_series", "sip", "stats_groups", "timeout"}; !slices.Equal(got, want) || cfg.Web.MaxRequests != 1 {
+	cfg := parse(t, "-t", "1s", "--kamailio.sip-probe=auto", "--no-kamailio.legacy-series", "--kamailio.stats-groups=all", "-m", "auto", "--kamailio.host=on",
+		"-u", "unix:/x", "--web.max-requests=1")
+	if got, want := cfg.Target.Modules[0].Set, []string{"host", "legacy_series", "methods", "sip", "stats_groups", "timeout"}; !slices.Equal(got, want) || cfg.Web.MaxRequests != 1 {
 		t.Errorf("the settings %q, and %d requests, are given, want %q, and 1", got, cfg.Web.MaxRequests, want)
 	}
 }
@@ -434,5 +439,38 @@ func TestReadsHost(t *testing.T) {
 		if got := target.Modules[0].ReadsHost(target.URI); got != test.want {
 			t.Errorf("%s with %q: %t, want %t", test.host, test.args, got, test.want)
 		}
+	}
+}
+
+// TestWebConfigFile has the users and the TLS settings of --web.config.file.
+func TestWebConfigFile(t *testing.T) {
+	const hash = "$2a$04$zINBUwZTcg7XFON/Kn861egqTRRsLAhD8ULIGA.qkDbXOtIFedgbC"
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	certificate := server.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := writeFiles(t, map[string]string{
+		"cert.pem": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Certificate[0]})),
+		"key.pem":  string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+	})
+	file := filepath.Join(dir, "web.yml")
+	for content, want := range map[string]string{
+		"": "[] false",
+		"basic_auth_users: {b: " + hash + ", a: " + hash + "}\n":        "[a b] false",
+		"tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n": "[] true",
+	} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		web := parse(t, "--web.config.file", file).Web
+		if got := fmt.Sprint(web.Users, web.TLS); got != want {
+			t.Errorf("%q: the users, and whether there is TLS, are %s, want %s", content, got, want)
+		}
+	}
+	if web := parse(t).Web; len(web.Users) > 0 || web.TLS {
+		t.Errorf("without a file, there are the users %q, TLS %t", web.Users, web.TLS)
 	}
 }

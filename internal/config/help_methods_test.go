@@ -1,6 +1,10 @@
 package config
 
 import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
@@ -44,5 +48,37 @@ func TestHelpMethodsListsEachMethod(t *testing.T) {
 		if !regexp.MustCompile(line).MatchString(list.String()) {
 			t.Errorf("the list does not have a line %s", line)
 		}
+	}
+}
+
+// TestHelpMethodsEndsTheProgram runs itself in a process that parses the flag, and writes to a file, and to one without space.
+func TestHelpMethodsEndsTheProgram(t *testing.T) {
+	if os.Getenv("HELP_METHODS_TEST") != "" {
+		_, err := Parse([]string{"--help-methods"})
+		fmt.Fprint(os.Stderr, err)
+		os.Exit(3)
+	}
+	run := func(stdout io.Writer) (stderr string, status int) {
+		var errs strings.Builder
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$")
+		cmd.Env = append(os.Environ(), "HELP_METHODS_TEST=1")
+		cmd.Stdout, cmd.Stderr = stdout, &errs
+		_ = cmd.Run() // the status is returned
+		return errs.String(), cmd.ProcessState.ExitCode()
+	}
+	var want, got strings.Builder
+	if err := printMethods(&want); err != nil {
+		t.Fatal(err)
+	}
+	if stderr, status := run(&got); status != 0 || stderr != "" || got.String() != want.String() {
+		t.Errorf("status %d, errors %s, output\n%s", status, stderr, got.String())
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("SKIPPED: needs /dev/full: ", err)
+	}
+	defer full.Close()
+	if stderr, status := run(full); status != 3 || !strings.Contains(stderr, "print the methods: write ") {
+		t.Errorf("without space: status %d, errors %s", status, stderr)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // targetNames returns the names of the targets of a configuration.
@@ -208,6 +210,42 @@ func TestFlagsBesideAFile(t *testing.T) {
 		}
 		if got != test.want {
 			t.Errorf("%q with %q: %s, want %s", test.content, test.args, got, test.want)
+		}
+	}
+}
+
+// TestReadingEnds has counts around each limit. The error is returned once.
+func TestReadingEnds(t *testing.T) {
+	for _, test := range []struct {
+		limits limits
+		want   string
+	}{
+		{limits{values: maxValues}, "<nil>"},
+		{limits{values: maxValues + 1}, "c.yml:3: the configuration must not have more than 1000000 values; an alias counts like what it stands for"},
+		{limits{bytes: maxBytes}, "<nil>"},
+		{limits{bytes: maxBytes + 1}, "c.yml:3: the files of target_files must not have more than 33554432 bytes together"},
+		{limits{errors: maxErrors - 1}, "<nil>"},
+		{limits{errors: maxErrors}, "c.yml:3: the file is not read further after 50 errors"},
+	} {
+		n := node{Node: &yaml.Node{Line: 3}, file: "c.yml", limits: &test.limits}
+		ended, err := n.ended()
+		if fmt.Sprint(err) != test.want || ended != (err != nil) {
+			t.Errorf("ended: %t, error %v, want %s", ended, err, test.want)
+		}
+		if again, err := n.ended(); again != ended || err != nil {
+			t.Errorf("%s: a second call returns %t, %v", test.want, again, err)
+		}
+	}
+}
+
+// TestLineOfErrorInALargeFile has the largest file in which the line of an error is searched, and one that is larger, with the line
+// in which the list begins.
+func TestLineOfErrorInALargeFile(t *testing.T) {
+	const content = "a: 1\nb:\n  - c: 1\n    d: 2\n   e: 3\n  - c: 4\n#"
+	for size, line := range map[int]string{maxSearched: "5", maxSearched + 1: "3"} {
+		_, err := load(t, content+strings.Repeat("x", size-len(content)))
+		if want := "c.yml:" + line + ": did not find expected '-' indicator"; !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%d bytes: error %v, want %s", size, err, want)
 		}
 	}
 }

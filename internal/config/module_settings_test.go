@@ -1,14 +1,21 @@
 package config
 
 import (
+	"encoding/pem"
+	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/sipprobe"
 )
 
 // parseModule parses a file that has the module "default" with the given lines, of which the first is line 3.
@@ -108,6 +115,45 @@ func TestModulesTakeNoValuesFromOthers(t *testing.T) {
 			if got := target.Module("").Timeout; got != test.want[i] {
 				t.Errorf("%s%q: the timeout of target %s is %v, want %v", test.modules, test.args, target.Name, got, test.want[i])
 			}
+		}
+	}
+}
+
+// TestSIPOfAModule has values of the key sip, and the settings that they mean.
+func TestSIPOfAModule(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	ca := string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	file := filepath.Join(writeFiles(t, map[string]string{"ca.pem": ca}), "ca.pem")
+	sockets := make([]sipprobe.Socket, MaxSIPSockets)
+	uris := make([]string, MaxSIPSockets)
+	for i := range sockets {
+		sockets[i] = sipprobe.Socket{Transport: "udp", Host: "h", Port: i + 1}
+		uris[i] = fmt.Sprintf("'sip:h:%d'", i+1)
+	}
+	most := strings.Join(uris, ",")
+	for value, want := range map[string]*SIP{
+		"{sockets: off}": nil,
+		"{sockets: auto, timeout: 3s, server_name: x}":        {Auto: true, Timeout: 3 * time.Second, ServerName: "x"},
+		"{sockets: ['sips:h:5061'], ca_file: '" + file + "'}": {Sockets: []sipprobe.Socket{{Transport: "tls", Host: "h", Port: 5061}}, Timeout: 2 * time.Second, CA: ca},
+		"{sockets: [" + most + "]}":                           {Sockets: sockets, Timeout: 2 * time.Second},
+	} {
+		module, err := parseModule(t, "sip: "+value)
+		if err != nil || !reflect.DeepEqual(module.SIP, want) {
+			t.Errorf("%s: got %+v, error %v, want %+v", value, module, err, want)
+		}
+	}
+	checkModuleError(t, "must have at most 32 URIs", "sip:", "  sockets: ["+most+",'sip:i']")
+}
+
+func TestBooleansOfAModule(t *testing.T) {
+	for value, want := range map[string]bool{"true": true, "True": true, "TRUE": true, "false": false, "False": false, "FALSE": false} {
+		module, err := parseModule(t, "legacy_series: "+value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := !module.Settings.NoLegacySeries; got != want {
+			t.Errorf("%s is %t", value, got)
 		}
 	}
 }
