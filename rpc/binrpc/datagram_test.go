@@ -3,7 +3,6 @@ package binrpc
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"math"
 	"net"
@@ -216,14 +215,17 @@ func TestDatagramShares(t *testing.T) {
 
 // TestDatagramFailedWriteLeavesNothing checks that a call that cannot be sent does not close its socket again when the context ends.
 func TestDatagramFailedWriteLeavesNothing(t *testing.T) {
+	socket, err := datagram.Dial(deadline(t), "udp", "127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	synctest.Test(t, func(t *testing.T) {
-		ours, theirs := net.Pipe()
-		_ = theirs.Close() // the next write fails
-		r := &recorder{Conn: ours}
-		d := NewDatagram("unixgram", "/none", Options{})
+		d := NewDatagram("udp", "127.0.0.1:1", Options{})
+		r := &recorder{Conn: socket}
 		d.socket = r
 		ctx, cancel := context.WithCancel(t.Context())
-		wantError(t, ask(ctx, d, "a"), io.ErrClosedPipe)
+		large := rpc.Call{Method: "beyond UDP", Args: []any{strings.Repeat("x", 65500)}}
+		wantError(t, d.Do(ctx, large), syscall.EMSGSIZE)
 		cancel()
 		synctest.Wait()
 		if r.closed != 1 {
@@ -281,7 +283,7 @@ func TestDatagramBadReplies(t *testing.T) {
 		{"garbage", func(p *datagramPeer, _ uint32) { p.send([]byte("garbage")) }, "0x67 instead of 0xa1"},
 		{"an empty datagram", func(p *datagramPeer, _ uint32) { p.send(nil) }, "EOF"},
 		{"half a header", func(p *datagramPeer, _ uint32) { p.send([]byte{0xa1, 0x10}) }, "EOF"},
-		{"more than its length", func(p *datagramPeer, cookie uint32) { p.send(append(reply(p.t, cookie, "x"), 0)) }, "1 bytes after the packet"},
+		{"more than its length", func(p *datagramPeer, cookie uint32) { p.send(append(reply(p.t, cookie, "x"), 0)) }, "1 bytes after the packet at byte 7"},
 		{"bad records", func(p *datagramPeer, cookie uint32) {
 			p.send(append(appendHeader(nil, KindReply, 1, cookie), 0x83))
 		}, "the end of a struct"},
@@ -289,6 +291,7 @@ func TestDatagramBadReplies(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			d, p := newDatagramPeer(t, "unixgram", Options{Limits: rpc.Limits{Size: 100}})
+			d.cookie = 5 // the next one has one byte
 			play(t, func() {
 				cookie, _ := p.request()
 				test.send(p, cookie)
@@ -383,6 +386,11 @@ func TestDatagramCancel(t *testing.T) {
 	replies := ask(ctx, d, "a", "b", "c")
 	wantTexts(t, replies[:1], "a")
 	wantError(t, replies[1:], context.Canceled)
+	for i, sent := range map[int]bool{1: true, 2: false} {
+		if errors.Is(replies[i].Err, rpc.ErrNoDatagram) != sent || replies[i].NotSent == sent {
+			t.Errorf("call %d: got %+v, sent: %t", i, replies[i], sent)
+		}
+	}
 	wantTexts(t, ask(deadline(t), d, "d"), "d")
 }
 
@@ -462,14 +470,15 @@ func TestDatagramCallsThatCannotBeEncodedOrSent(t *testing.T) {
 	replies := d.Do(deadline(t),
 		rpc.Call{Method: "bad", Args: []any{make(chan int)}},
 		rpc.Call{Method: "large", Args: []any{strings.Repeat("x", 65535)}},
-		rpc.Call{Method: "beyond UDP", Args: []any{strings.Repeat("x", 65512)}},
+		rpc.Call{Method: "beyond UDP", Args: []any{strings.Repeat("x", 65500)}},
 		rpc.Call{Method: "a"},
 	)
-	for i, reply := range replies[:3] {
+	for i, reply := range replies[:2] {
 		if reply.Err == nil {
 			t.Errorf("call %d: got a reply, want an error", i)
 		}
 	}
+	wantError(t, replies[2:3], syscall.EMSGSIZE)
 	wantTexts(t, replies[3:], "a")
 }
 
@@ -507,7 +516,7 @@ func TestDatagramTimeoutIsErrNoDatagram(t *testing.T) {
 			p.request()
 			p.request()
 		})
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 		defer cancel()
 		for i, reply := range ask(ctx, d, "a", "b") {
 			timeout, isTimeout := errors.AsType[net.Error](reply.Err)
