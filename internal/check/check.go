@@ -31,10 +31,10 @@ func Run(ctx context.Context, out io.Writer, cfg *config.Config, targets []*conf
 		if !r.up {
 			down = append(down, nameOf(target))
 		}
-		if r.serviceRefused {
+		switch {
+		case r.serviceRefused:
 			refused = append(refused, nameOf(target))
-		}
-		if r.up && r.hasFailed() {
+		case r.up && r.hasFailed():
 			faulty = append(faulty, nameOf(target))
 		}
 		if err := write(out, r.title, r.sections); err != nil {
@@ -76,8 +76,8 @@ func nameOf(target *config.Target) string {
 	return target.URI.Redacted()
 }
 
-// resultSection says whether kamailio_up would be 1. down are the names of the targets for which it would not, refused of those to
-// which only the user of the packaged service may not connect, and faulty of those of which it would be 1 although something failed.
+// resultSection returns the result for a number of targets. It names those whose kamailio_up would be 0 (down), those to which only
+// the user of the packaged service may not connect (refused), and others of which something else failed (faulty).
 func resultSection(targets int, down, refused, faulty []string) section {
 	s := section{title: "Result"}
 	switch {
@@ -122,7 +122,7 @@ type report struct {
 	serviceRefused bool
 }
 
-// hasFailed reports whether a line of the report says that something does not work.
+// hasFailed reports whether the report has a line with the state failed.
 func (r *report) hasFailed() bool {
 	return slices.ContainsFunc(r.sections, func(s section) bool {
 		return slices.ContainsFunc(s.lines, func(l line) bool { return l.state == failed })
