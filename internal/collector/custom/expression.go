@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -42,11 +43,13 @@ def tonumber: _limited | _tonumber;
 def fromjson: _limited | _fromjson;
 .`
 
-// searches are the functions of jq that search a text with a regular expression, except test. gojq counts the characters before each
-// match, so that the time for many matches grows with the square of the length of the text. The end of a poll does not stop that.
+// searches are the functions of jq that search a text with a regular expression, except test, and those that find its parts. gojq counts
+// the characters before each match, so that the time for many matches grows with the square of the length of the text. The end of a
+// poll does not stop that.
 var searches = []string{
 	"match($re)", "match($re; $flags)", "capture($re)", "capture($re; $flags)", "scan($re)", "scan($re; $flags)", "split($re; $flags)",
 	"splits($re)", "splits($re; $flags)", "sub($re; str)", "sub($re; str; $flags)", "gsub($re; str)", "gsub($re; str; $flags)",
+	"index($part)", "rindex($part)", "indices($part)",
 }
 
 // limitedSearches returns definitions with which the searches fail for a long text.
@@ -59,11 +62,36 @@ func limitedSearches() string {
 	return text.String() + "."
 }
 
-// ownDefs has the definitions as gojq represents them, searchDefs those of the searches.
-var (
-	ownDefs    = mustParse(definitions).FuncDefs
-	searchDefs = mustParse(limitedSearches()).FuncDefs
-)
+// comparisons has definitions of functions that compare each element of an array with each one of another. They fail for long arrays,
+// because the end of a poll does not stop them. withLimitedDifferences uses _difference.
+const comparisons = `
+def _compared($a; $b): if $a * $b > 1000000 then error("arrays of \($a) and \($b) elements are not compared, because there are too many pairs") else . end;
+def _elements: if type == "array" then length else 1 end;
+def _all: if type == "array" or type == "object" then [..] | length else 1 end;
+def _difference(a; b): b as $b | a as $a |
+	if ($a | type) == "array" and ($b | type) == "array" then _compared($a | length; $b | length) else . end | $a - $b;
+def _contains($b): contains($b);
+def contains($b): _compared(_all; $b | _all) | _contains($b);
+def inside($b): . as $a | $b | contains($a);
+def _index($b): index($b);
+def index($b): _compared(_elements; $b | _elements) | _index($b);
+def _rindex($b): rindex($b);
+def rindex($b): _compared(_elements; $b | _elements) | _rindex($b);
+def _indices($b): indices($b);
+def indices($b): _compared(_elements; $b | _elements) | _indices($b);
+.`
+
+// limits are definitions that only some expressions need. All of them would make the code of each expression ten times as large.
+var limits = []struct {
+	words []string // an expression with one of these needs the definitions
+	defs  []*gojq.FuncDef
+}{
+	{[]string{"match", "capture", "scan", "split", "sub", "index", "indices"}, mustParse(limitedSearches()).FuncDefs},
+	{[]string{"-", "contains", "inside", "index", "indices"}, mustParse(comparisons).FuncDefs},
+}
+
+// ownDefs has the definitions as gojq represents them.
+var ownDefs = mustParse(definitions).FuncDefs
 
 func mustParse(text string) *gojq.Query {
 	query, err := gojq.Parse(text)
@@ -82,6 +110,7 @@ func Compile(text string) (*Expression, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the jq expression %q is not valid: %w", text, err)
 	}
+	limitDifferences(reflect.ValueOf(query))
 	query.FuncDefs = slices.Concat(defsFor(text), query.FuncDefs)
 	readsEnvironment := false
 	code, err := gojq.Compile(query, gojq.WithEnvironLoader(func() []string {
@@ -97,14 +126,55 @@ func Compile(text string) (*Expression, error) {
 	return &Expression{code, text}, nil
 }
 
-// defsFor returns the definitions that an expression needs. Those of the searches would make the code of each expression ten times as large.
+// defsFor returns the definitions that an expression needs.
 func defsFor(text string) []*gojq.FuncDef {
-	for _, search := range searches {
-		if name, _, _ := strings.Cut(search, "("); strings.Contains(text, name) {
-			return slices.Concat(ownDefs, searchDefs)
+	defs := ownDefs
+	for _, l := range limits {
+		if slices.ContainsFunc(l.words, func(word string) bool { return strings.Contains(text, word) }) {
+			defs = slices.Concat(defs, l.defs)
 		}
 	}
-	return ownDefs
+	return defs
+}
+
+// limitDifferences replaces each a - b of a part of a query by a call of _difference.
+func limitDifferences(part reflect.Value) {
+	switch part.Kind() {
+	case reflect.Pointer:
+		if part.IsNil() {
+			return
+		}
+		limitDifferences(part.Elem())
+		if query, ok := part.Interface().(*gojq.Query); ok {
+			limitDifference(query)
+		}
+	case reflect.Slice:
+		for i := range part.Len() {
+			limitDifferences(part.Index(i))
+		}
+	case reflect.Struct:
+		for _, field := range part.Fields() {
+			limitDifferences(field)
+		}
+	}
+}
+
+// limitDifference replaces a query a - b by _difference(a; b), and a -= b by b as $_b | a |= _difference(.; $_b).
+func limitDifference(query *gojq.Query) {
+	a, b := query.Left, query.Right
+	switch query.Op {
+	case gojq.OpSub:
+		*query = *difference(a, b)
+	case gojq.OpUpdateSub:
+		name := "$_b"
+		update := &gojq.Query{Left: a, Op: gojq.OpModify, Right: difference(mustParse("."), mustParse(name))}
+		*query = gojq.Query{Left: b, Op: gojq.OpPipe, Patterns: []*gojq.Pattern{{Name: name}}, Right: update}
+	}
+}
+
+// difference returns the query _difference(a; b).
+func difference(a, b *gojq.Query) *gojq.Query {
+	return &gojq.Query{Term: &gojq.Term{Type: gojq.TermTypeFunc, Func: &gojq.Func{Name: "_difference", Args: []*gojq.Query{a, b}}}}
 }
 
 // maxOutputs is the maximum number of outputs of one expression.

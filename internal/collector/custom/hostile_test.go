@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/itchyny/gojq"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 	"github.com/kamailio-exporter/kamailio_exporter/v3/rpc"
 )
@@ -83,6 +85,9 @@ func TestLongTextsAreNotSearched(t *testing.T) {
 		{`sub("aa"; "1")`, "1"},
 		{`sub("a"; "1"; "g")`, "11"},
 		{`gsub("a"; "1")`, "11"},
+		{`index("a")`, "0"},
+		{`rindex("a")`, "1"},
+		{`indices("a") | length`, "2"},
 		{`gsub("(?<x>A)"; "\(.x | length)"; "i")`, "11"},
 	} {
 		got, err := entry(t, ".[]", `"x"`, ".value | "+test.expression).Evaluate(t.Context(), long)
@@ -94,6 +99,111 @@ func TestLongTextsAreNotSearched(t *testing.T) {
 			t.Errorf("%s: got %s, want %s, error %v", test.expression, text, test.want, err)
 		}
 	}
+}
+
+// TestLongArraysAreNotCompared evaluates functions that compare each element of an array with each one of another, which would need
+// minutes for arrays that are as long as those of a reply can be, and do not end with the poll.
+func TestLongArraysAreNotCompared(t *testing.T) {
+	long, short := listOf(t, 1001), listOf(t, 998)
+	for _, test := range []struct{ expression, want string }{
+		{`(.) - map(. + 1) | length`, "1"},
+		{`. as $a | {a: .} | .a -= ($a | map(. + 1)) | .a | length`, "1"},
+		{`[{a: .}, {a: [7]}] | .[].a -= .[0].a | map(.a | length) | add`, "0"},
+		{`contains(reverse) | if . then 1 else 0 end`, "1"},
+		{`{a: .} | contains({a: [.a[]]}) | if . then 1 else 0 end`, "1"},
+		{`reverse as $b | inside($b) | if . then 1 else 0 end`, "1"},
+		{`index(.)`, "0"},
+		{`rindex(.)`, "0"},
+		{`indices(.) | length`, "1"},
+	} {
+		got, err := entry(t, ".[]", `"x"`, ".list | "+test.expression).Evaluate(t.Context(), long)
+		if text := text(got); err != nil || !strings.Contains(text, "elements are not compared") {
+			t.Errorf("%s of a long array: got %.200s, error %v", test.expression, text, err)
+		}
+		got, err = entry(t, ".[]", `"x"`, ".list | "+test.expression).Evaluate(t.Context(), short)
+		if text := text(got); err != nil || text != "lab_trunk_calls [x] "+test.want+"\n" {
+			t.Errorf("%s: got %s, want %s, error %v", test.expression, text, test.want, err)
+		}
+	}
+}
+
+// listOf returns a reply with one record, whose member list is an array of numbers from 0.
+func listOf(t *testing.T, length int) rpc.Value {
+	t.Helper()
+	list := make([]any, length)
+	for i := range list {
+		list[i] = i
+	}
+	reply, err := rpc.ValueOf(rpc.Members{{Name: "list", Value: list}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
+
+// TestDifference evaluates subtractions as jq does: for several outputs, the right side is the outer loop.
+func TestDifference(t *testing.T) {
+	for _, test := range []struct{ expression, want string }{
+		{`7 - 2 - 1`, `[4]`},
+		{`7 - (2 - 1)`, `[6]`},
+		{`-2 - -3`, `[1]`},
+		{`[1, 2, 3, 2] - [2]`, `[[1,3]]`},
+		{`(1, 2) - (10, 20)`, `[-9,-8,-19,-18]`},
+		{`3 as $b | 10 - $b`, `[7]`},
+		{`{a: 5} | .a -= 2`, `[{"a":3}]`},
+		{`{a: 5, b: 3} | .a -= .b`, `[{"a":2,"b":3}]`},
+		{`{a: 5} | .a -= (1, 2)`, `[{"a":4},{"a":3}]`},
+		{`[5, 6] | .[] -= 1`, `[[4,5]]`},
+		{`[1, 2] | map(. - 1)`, `[[0,1]]`},
+		{`{a: (3 - 1), ("b" + (2 - 1 | tostring)): 1}`, `[{"a":2,"b1":1}]`},
+		{`"\(3 - 1)"`, `["2"]`},
+		{`[4, 5, 6] | .[3 - 1]`, `[6]`},
+		{`[4, 5, 6] | .[2 - 1:3 - 1]`, `[[5]]`},
+		{`def f($x): $x - 1; f(3 - 1)`, `[1]`},
+		{`if 1 - 1 == 0 then 2 - 1 else 3 - 1 end`, `[1]`},
+		{`reduce (3 - 1) as $x (5 - 1; . - $x)`, `[2]`},
+		{`[foreach (3, 4 - 1) as $x (9 - 1; . - $x; . - 1)]`, `[[4,1]]`},
+		{`{k: 2} as {("k" | .): $v} | 3 - $v`, `[1]`},
+		{`try (1 - "a") catch "no"`, `["no"]`},
+		{`label $out | 1 - 1, break $out`, `[0]`},
+		{`[1, 2, 1] | index(1), rindex(1), indices(1)`, `[0,2,[0,2]]`},
+		{`"abab" | index("b"), rindex("b"), indices("b")`, `[1,3,[1,3]]`},
+		{`null | index(1)`, `[null]`},
+		{`"abc" | contains("b"), ("b" | inside("abc"))`, `[true,true]`},
+		{`{a: [1, "xyz"], b: 2} | contains({a: ["y"]}), contains({c: 1})`, `[true,false]`},
+	} {
+		want, err := gojq.Parse(test.expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := allOf(want.Run(nil)); got != test.want {
+			t.Errorf("gojq: %s: got %s, want %s", test.expression, got, test.want)
+		}
+		expression, err := Compile(test.expression)
+		if err != nil {
+			t.Errorf("%s: %v", test.expression, err)
+			continue
+		}
+		if got := allOf(expression.code.Run(nil)); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.expression, got, test.want)
+		}
+	}
+}
+
+// allOf returns the outputs as a JSON array.
+func allOf(iter gojq.Iter) string {
+	all := []any{}
+	for output, ok := iter.Next(); ok; output, ok = iter.Next() {
+		if err, failed := output.(error); failed {
+			return err.Error()
+		}
+		all = append(all, output)
+	}
+	text, err := gojq.Marshal(all)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // replyOf returns a reply with one record, whose member value is a text.
