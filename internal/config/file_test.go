@@ -249,6 +249,9 @@ func TestFileErrors(t *testing.T) {
 		{"target_files: [c.yml/*.yml]\n", nil, "FILE:1: open FILE: not a directory"},
 		{"targets: [{name: a, uri: 'unix:/x', labels: {a: [x]}}]\n", nil, "FILE:1: must be a text, which must not be empty"},
 		{"targets: [{name: a, uri: 'unix:/x', xhttp_prom_url: 'x'}]\n", nil, "FILE:1: this is not the URL of a page, use for example http://127.0.0.1:5060/metrics"},
+		{"listen: !x 1\n? [x]\n: 1\nb: 1\nb: 2\nc: 1\n", nil,
+			"FILE:1: a value must not have a YAML tag: put a text that begins with ! in quotes\nFILE:2: a key must be a plain word\n" +
+				"FILE:4: unknown key \"b\", allowed are KEYS\nFILE:5: the key \"b\" is repeated; it is also in line 4\nFILE:6: unknown key \"c\", allowed are KEYS"},
 		{"target_files: [nosuch.yml]\n", nil, "FILE:1: open DIR/nosuch.yml: no such file or directory"},
 		{"target_files: [.]\n", nil, "FILE:1: DIR is a directory, not a file"},
 		{"a: 1\nb: \"x\x01\"\n", nil, "FILE:2: the file has the character U+0001, which is not allowed"},

@@ -101,7 +101,7 @@ func TestTargetFiles(t *testing.T) {
 		"no file":                                         {"'*.yaml'", nil, "[]"},
 		"no directory":                                    {"'targets.d/*.yml'", nil, "[]"},
 		"order of patterns and names":                     {"'b*.yml', 'a*.yml'", map[string]string{"a.yml": first, "b.yml": second}, "[b a]"},
-		"file of two patterns":                            {"'t/*.yml', t/a.yml, './t/../t/a.yml'", map[string]string{"t/a.yml": first, "t/b.yml": second}, "[a b]"},
+		"file of two patterns":                            {"'t/a.yml', 't/*.yml', './t/../t/a.yml'", map[string]string{"t/a.yml": first, "t/b.yml": second}, "[a b]"},
 		"files that begin with a dot":                     {"'t/*'", map[string]string{"t/.a.yml.swp": "\x00", "t/b": second}, "[b]"},
 		"directories that begin with a dot":               {"'./t/../t/*/*.yml'", map[string]string{"t/..data/a.yml": first, "t/x/b.yml": second}, "[b]"},
 		"directory of the pattern that begins with a dot": {"'.t/?.yml'", map[string]string{".t/a.yml": first, ".t/..a.yml": second}, "[a]"},
