@@ -32,7 +32,7 @@ func (o Options) withDefaults() Options {
 // ErrOutOfStep is the error of a call if the next packet is not its reply. The
 // connection is closed, because the packets after it could be taken for the replies
 // to other calls.
-var ErrOutOfStep = errors.New("the server's answers are out of step with the requests")
+var ErrOutOfStep = errors.New("the server's replies are out of step with the requests")
 
 // ErrClosedUnanswered is the error of calls if the server closed the connection
 // before it sent any reply. ctl does so if it already has 128 connections. The error
