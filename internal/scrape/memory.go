@@ -1,6 +1,7 @@
 package scrape
 
 import (
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync"
@@ -10,7 +11,7 @@ import (
 // memory returns memory of this process to the operating system.
 var memory = &memoryReturner{
 	inUse: memoryInUse,
-	free:  debug.FreeOSMemory,
+	free:  freeMemory,
 	after: func(f func()) { time.AfterFunc(returnDelay, f) },
 	every: time.Second,
 }
@@ -23,6 +24,13 @@ const (
 	// minimum time between two returns.
 	returnDelay = time.Minute
 )
+
+// freeMemory collects garbage twice, because a sync.Pool keeps its contents until the second time, and returns the memory to the
+// operating system.
+func freeMemory() {
+	runtime.GC()
+	debug.FreeOSMemory()
+}
 
 // memoryReturner returns memory to the operating system a minute after a poll that
 // needed much of it. Go's runtime does so too, but it keeps the memory of a peak for

@@ -1,8 +1,11 @@
 package scrape
 
 import (
+	"runtime"
 	"runtime/debug"
+	"sync"
 	"testing"
+	"weak"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/metric"
 )
@@ -38,6 +41,21 @@ func TestMemoryIsReturnedAfterLargePoll(t *testing.T) {
 	if len(scheduled) != 2 {
 		t.Error("no second return is scheduled")
 	}
+}
+
+// TestFreeMemory checks that the memory of a sync.Pool is freed too.
+func TestFreeMemory(t *testing.T) {
+	var pool sync.Pool
+	large := new([1 << 20]byte)
+	freed := weak.Make(large)
+	pool.Put(large)
+	large = nil
+	freeMemory()
+	if freed.Value() != nil {
+		t.Error("the memory of a pool is in use")
+	}
+	runtime.KeepAlive(&pool)
+	_ = large
 }
 
 // TestMemoryInUse allocates memory and returns it.
