@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"runtime/metrics"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,32 +67,59 @@ func TestManyClients(t *testing.T) {
 	e.awaitResources(t, before)
 }
 
-// pauses finds out when this process, with all clients, did not run, for example because the machine had other work.
-type pauses struct{ last atomic.Pointer[time.Time] } // the end of the last pause, nil if there was none
+// pauses finds out when clients of this process could not run although they had something to read, for example because the machine had
+// other work.
+type pauses struct {
+	mu     sync.Mutex
+	last   time.Time // the end of the last pause, zero if there was none
+	ticked time.Time // of the last tick
+	delays uint64    // number of goroutines so far that could run and waited for longer than pause
+}
+
+// pause is less than the 500 ms after which the exporter disconnects a client that does not read while another one waits. The exporter
+// may be late itself.
+const pause = 250 * time.Millisecond
 
 // watch records the pauses until ctx ends.
 func (p *pauses) watch(ctx context.Context) {
-	const (
-		period = 10 * time.Millisecond
-		// pause is less than the 500 ms after which the exporter disconnects a client that does not read while another one waits.
-		pause = 400 * time.Millisecond
-	)
-	ticker := time.NewTicker(period)
+	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for before := time.Now(); ctx.Err() == nil; {
+	for ctx.Err() == nil {
 		<-ticker.C
-		now := time.Now()
-		if now.Sub(before) > pause {
-			p.last.Store(&now)
-		}
-		before = now
+		p.tick()
 	}
+}
+
+// tick records a pause if the process did not run since the last tick, or if Go's scheduler did not run a goroutine for so long.
+func (p *pauses) tick() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, delays := time.Now(), delays()
+	if delays > p.delays || !p.ticked.IsZero() && now.Sub(p.ticked) > pause {
+		p.last = now
+	}
+	p.ticked, p.delays = now, delays
+}
+
+// delays returns the number of goroutines that have waited for longer than pause until they ran.
+func delays() (count uint64) {
+	sample := []metrics.Sample{{Name: "/sched/latencies:seconds"}}
+	metrics.Read(sample)
+	histogram := sample[0].Value.Float64Histogram()
+	for i, n := range histogram.Counts {
+		if histogram.Buckets[i] >= pause.Seconds() {
+			count += n
+		}
+	}
+	return count
 }
 
 // since reports whether a pause ended after a time.
 func (p *pauses) since(begin time.Time) bool {
-	last := p.last.Load()
-	return last != nil && last.After(begin)
+	p.tick()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last.After(begin)
 }
 
 // keepOpen sends a text and reads no response, until ctx ends or the exporter closes the connection.
