@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"cmp"
 	"maps"
 	"os/exec"
 	"path/filepath"
@@ -192,6 +193,30 @@ func TestDirectories(t *testing.T) {
 		}
 		if !strings.Contains(page, "| `"+dir+"` |") {
 			t.Errorf("ARCHITECTURE.md has no row for %s", dir)
+		}
+	}
+}
+
+var (
+	startsGoroutine  = regexp.MustCompile(`(?m)^\s*(go [\w.]+\(|.*\.Go\(func).*`)
+	checksGoroutines = regexp.MustCompile(`goleak\.(VerifyTestMain|Find)\(`)
+)
+
+// TestGoroutinesAreChecked checks that goleak is in the tests of each package that starts goroutines, as docs/reliability.md says.
+func TestGoroutinesAreChecked(t *testing.T) {
+	for dir := range strings.Lines(run(t, "..", "go", "list", "-f", "{{.Dir}}", "./...")) {
+		files, err := filepath.Glob(filepath.Join(strings.TrimSpace(dir), "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		start, checked := "", false
+		for _, file := range files {
+			text := readPage(t, file)
+			start = cmp.Or(start, startsGoroutine.FindString(text))
+			checked = checked || checksGoroutines.MatchString(text)
+		}
+		if start != "" && !checked {
+			t.Errorf("%s starts a goroutine, which no test checks with goleak: %s", strings.TrimSpace(dir), start)
 		}
 	}
 }

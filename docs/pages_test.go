@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // programs is the directory of the exporter and kamrpc, which TestMain builds.
@@ -28,6 +30,10 @@ func TestMain(m *testing.M) {
 		log.Printf("build the programs: %v: %s", err, out)
 	} else {
 		code = m.Run()
+		if err := goleak.Find(); err != nil {
+			log.Print(err)
+			code = 1
+		}
 	}
 	if err := os.RemoveAll(dir); err != nil {
 		log.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // undo has the steps that restore the machine. It is locked while something changes the machine.
@@ -47,5 +49,5 @@ func endInterrupted() {
 
 func TestMain(m *testing.M) {
 	go endInterrupted()
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(m, goleak.IgnoreCurrent())
 }

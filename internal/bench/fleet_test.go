@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
 
@@ -66,7 +68,8 @@ const emptyServerVariable = "KAMAILIO_EXPORTER_BENCH_EMPTY_SERVER"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(emptyServerVariable) == "" {
-		os.Exit(m.Run())
+		goleak.VerifyTestMain(m)
+		return
 	}
 	if err := serveEmpty(); err != nil {
 		fmt.Fprintln(os.Stderr, err)

@@ -23,6 +23,7 @@ import (
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
+	"go.uber.org/goleak"
 
 	"github.com/kamailio-exporter/kamailio_exporter/v3/internal/lab/child"
 )
@@ -63,7 +64,12 @@ func buildAndRun(m *testing.M) int {
 		log.Printf("build the programs: %v: %s", err, out)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if err := goleak.Find(); err != nil {
+		log.Print(err)
+		return 1
+	}
+	return code
 }
 
 // exporter is a running exporter.
