@@ -93,7 +93,7 @@ type Method struct {
 	// Error is the text of the last error of the method, and Hint says what the user can do. Error may have text of a server. Both
 	// are "" if there is none. If no call could be made, there is a [Problem] instead.
 	Error, Hint string
-	// Failed is the time of the last poll in which the method failed.
+	// Failed is the time of the last poll that had Error.
 	Failed time.Time
 	// Skips are the parts of replies that were dropped or shortened since the exporter started, by reason.
 	Skips map[metric.Reason]int
@@ -329,7 +329,7 @@ func (m *moduleHistory) addProblem(p *poll, problem problem, failed map[string]b
 	for _, collector := range problem.collectors {
 		failed[collector] = true
 		if method := m.methods[collector]; method != nil {
-			method.Error, method.Hint = text, advice
+			method.Error, method.Hint, method.Failed = text, advice, p.begun
 		}
 	}
 }
@@ -339,10 +339,10 @@ func (m *Method) setFailing(failing bool, begun time.Time) {
 	if failing != m.Failing {
 		m.Failing, m.Since = failing, begun
 	}
-	if failing {
-		m.Failed = begun
-	}
 }
+
+// HasError reports whether the last poll of the method had Error.
+func (m Method) HasError() bool { return m.Failing && m.Error != "" && m.Failed.Equal(m.Polled) }
 
 // addComplete remembers the results of a poll of all methods of the module.
 func (m *moduleHistory) addComplete(p *poll, set *metric.Set, all summary) {

@@ -126,6 +126,28 @@ func TestHistoryOfProblemWithoutMethod(t *testing.T) {
 	})
 }
 
+// TestErrorOfEarlierPoll has a method that fails, and then a server that cannot be connected. The error of the method is that of the
+// earlier poll.
+func TestErrorOfEarlierPoll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		failing := map[string]answer{"sl.stats": {err: &rpc.Fault{Code: 500, Reason: "out of memory"}}}
+		client := &script{methods: []string{"sl.stats"}, answers: failing}
+		target, _ := newTestTarget(t, client, testOptions{Auto: true, Named: named(t, "sl.stats")})
+		start := time.Now()
+		pollOnce(t, selected(t, target, ""))
+		if m := target.Status().Methods[0]; !m.HasError() || m.Failed != start || !strings.Contains(m.Error, "out of memory") {
+			t.Errorf("after the fault: %+v", m)
+		}
+		time.Sleep(time.Minute)
+		client.methodsErr = errors.New("connection refused")
+		pollOnce(t, selected(t, target, ""))
+		d := target.Status()
+		if m := d.Methods[0]; len(d.Problems) != 1 || !m.Failing || m.HasError() || m.Failed != start || !strings.Contains(m.Error, "out of memory") {
+			t.Errorf("without a connection: problems %+v, method %+v", d.Problems, m)
+		}
+	})
+}
+
 // TestHistoryIsBounded polls more often than is remembered.
 func TestHistoryIsBounded(t *testing.T) {
 	var h history

@@ -276,6 +276,7 @@ func sickStatus() scrape.Status {
 			{Name: "core.uptime", Since: ago(time.Hour), Took: time.Millisecond, Series: 2, Error: "no reply arrived in time", Hint: "raise the timeout", Failed: ago(2 * time.Hour)},
 			{Name: "sl.stats", Failing: true, Since: ago(5 * time.Minute), Error: "fault 500: out of memory", Hint: "give it memory"},
 			{Name: "tm.stats", Module: "slow", Failing: true, Since: ago(5 * time.Minute), Error: "fault 500: out of memory", Hint: "give it memory", Skips: map[metric.Reason]int{metric.TooLong: 3}},
+			{Name: "usrloc.dump", Failing: true, Since: ago(time.Minute), Error: "the error of an earlier poll", Failed: ago(time.Hour), Polled: ago(time.Second)},
 		},
 		SIP: []scrape.SIPSocket{
 			{Result: sipprobe.Result{Socket: sipprobe.Socket{Transport: "tls", Host: "192.0.2.1", Port: 5061}, Code: 200, Response: time.Millisecond, Expiry: now.Add(24 * time.Hour)}, Since: ago(time.Hour)},
@@ -316,6 +317,9 @@ func TestTargetPage(t *testing.T) {
 	}
 	if strings.Count(b.String(), "out of memory") != 1 {
 		t.Error("an error is repeated for each of its methods")
+	}
+	if strings.Contains(b.String(), "an earlier poll") {
+		t.Error("the page has an error of an earlier poll")
 	}
 	if first := page.Methods[0]; first.Name != "sl.stats" || page.SIP[0].Socket != "udp:192.0.2.1:5060" {
 		t.Errorf("what is broken is not first: %+v, %+v", first, page.SIP[0])

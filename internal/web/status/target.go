@@ -157,7 +157,7 @@ func errorsOf(s scrape.Status, now time.Time) []Error {
 	}
 	byText := map[string]int{} // index in all
 	for _, method := range s.Methods {
-		if !method.Failing || method.Error == "" {
+		if !method.HasError() {
 			continue
 		}
 		i, ok := byText[method.Error]
