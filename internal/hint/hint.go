@@ -77,7 +77,7 @@ func hint(err error, target dial.Target) string {
 	case errors.Is(err, syscall.EAGAIN) && socket:
 		return "Kamailio does not accept the connection: it is overloaded, or it hangs"
 	case errors.Is(err, syscall.EPROTOTYPE) && socket:
-		return "the socket is of the other type: use unix: for a stream socket, unixd: for a datagram socket"
+		return hintOnSocketType(target)
 	case errors.Is(err, binrpc.ErrClosedUnanswered):
 		return "Kamailio closed the connection before it replied: ctl serves at most 128 connections at once and closes all others. " +
 			"Stop programs that keep connections to it open, or wait until ctl closes idle connections"
@@ -91,6 +91,14 @@ func hint(err error, target dial.Target) string {
 		return hintOnLostReply(target)
 	}
 	return hintOnReply(err, target)
+}
+
+// hintOnSocketType returns the hint for a datagram socket with the URI of a stream socket, and the reverse.
+func hintOnSocketType(target dial.Target) string {
+	if target.Network == "unix" {
+		return fmt.Sprintf("it is a datagram socket: use unixd:%[1]s if it is of the Kamailio module ctl, jsonrpc+unixgram:%[1]s if it is of jsonrpcs", target.Address)
+	}
+	return fmt.Sprintf("it is a stream socket, which only the Kamailio module ctl has: use unix:%s", target.Address)
 }
 
 // hintOnFile returns the hint for a path that is not a socket, "" for other errors. The

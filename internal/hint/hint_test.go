@@ -41,7 +41,8 @@ func TestHintsOfErrors(t *testing.T) {
 	}{
 		{"permission", permission, "unix:" + socket, []string{"mode 0600", `modparam("ctl", "mode", 0660)`, "group", "belongs to"}},
 		{"permission of a directory", permission, "unix:/no/such/kamailio_ctl", []string{`modparam("ctl", "mode", 0660)`, "directories above the socket"}},
-		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd: for a datagram socket"}},
+		{"wrong kind of socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unix:" + file, []string{"unixd:" + file + " if it is of the Kamailio module ctl", "jsonrpc+unixgram:" + file}},
+		{"stream socket", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EPROTOTYPE)}, "unixd:" + file, []string{"use unix:" + file}},
 		{"full backlog", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EAGAIN)}, "unix:" + file, []string{"overloaded, or it hangs"}},
 		{"no descriptors", &net.OpError{Op: "dial", Err: os.NewSyscallError("socket", syscall.EMFILE)}, "tcp://127.0.0.1:2046", []string{"LimitNOFILE="}},
 		{"not BINRPC", fmt.Errorf("%w: %w", binrpc.ErrOutOfStep, &binrpc.SyntaxError{}), "tcp://127.0.0.1:5060", []string{"does not speak BINRPC as Kamailio does", "SETTING uri"}},
@@ -112,7 +113,7 @@ func TestHintsOfRealErrors(t *testing.T) {
 		"http://" + nobody + "/RPC":            "jsonrpc_dispatch()",
 		"jsonrpc+unixgram:" + dir + "/nobody":  `modparam("jsonrpcs", "dgram_socket", "` + dir + `/nobody")`,
 		"unixd:" + dir + "/nobody":             `modparam("ctl", "binrpc", "unixd:` + dir + `/nobody")`,
-		"unix:" + datagram:                     "unixd: for a datagram socket",
+		"unix:" + datagram:                     "jsonrpc+unixgram:" + datagram,
 	}
 	for uri, want := range tests {
 		t.Run(uri, func(t *testing.T) {
