@@ -35,6 +35,18 @@ func TestLiveCheck(t *testing.T) {
 			t.Errorf("%q is not in the report:\n%s", want, out)
 		}
 	}
+	if err := os.Chmod(k.Dir, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd = &exec.Cmd{Path: cmd.Path, Args: cmd.Args, Env: cmd.Env, SysProcAttr: cmd.SysProcAttr}
+	out, _ = cmd.Output()
+	if err := os.Chmod(k.Dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text = strings.ReplaceAll(string(out), "\n          ", " ")
+	if want := "The exporter's user may not enter the directory " + k.Dir + ", which has mode 0600"; !strings.Contains(text, want) || strings.Contains(text, "0660") {
+		t.Errorf("%q is not in the report, or the mode of the socket is:\n%s", want, out)
+	}
 }
 
 // refuse has a command run as a user who may not connect to a socket. That is another user if the test runs as root.

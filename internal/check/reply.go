@@ -110,7 +110,11 @@ func (f *facts) modulesSection() section {
 		s.add(ok, "Loaded, with methods that the exporter can call: "+strings.Join(with, ", "))
 	}
 	if len(without) > 0 {
-		s.add(note, "Loaded, without such methods: "+strings.Join(without, ", "))
+		statistics := ""
+		if slices.Contains(loaded, "kex") {
+			statistics = ", but stats.fetch has the statistics of some"
+		}
+		s.add(note, "Loaded, without such methods"+statistics+": "+strings.Join(without, ", "))
 	}
 	f.addModulesToLoad(&s, loaded)
 	return s

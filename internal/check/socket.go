@@ -197,7 +197,7 @@ func (f *facts) addServiceAccess(s *section) {
 	service := f.users.Service
 	switch {
 	case service == nil && f.users.Current.UID == 0:
-		s.add(note, "root may connect to every socket. Run the check as the user that the exporter has, too: sudo -u USER kamailio_exporter check")
+		s.add(note, "root may connect to every socket. Run the check as the user that the exporter has, too, with the same flags: sudo -u USER kamailio_exporter check")
 		return
 	case !f.knowsService():
 		return

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -263,6 +264,10 @@ func isBufferFault(fault *rpc.Fault) bool {
 
 // hintOnPermission returns the hint for a socket that the user may not connect to.
 func hintOnPermission(target dial.Target) string {
+	if dir, info := closedDirectory(target.Address); dir != "" {
+		return fmt.Sprintf("the exporter's user may not enter the directory %s, which has mode %04o%s: add the user to that group, "+
+			"let the group enter the directory, for example with chmod g+x, and restart the exporter", dir, info.Mode().Perm(), owner(info))
+	}
 	if target.Protocol == dial.JSONRPC {
 		return `set modparam("jsonrpcs", "dgram_mode", 0660) and modparam("jsonrpcs", "dgram_group", "kamailio") in Kamailio's configuration, and add the exporter's user to that group`
 	}
@@ -274,6 +279,24 @@ func hintOnPermission(target dial.Target) string {
 		return text + ". That user must also be allowed to enter the directories above the socket"
 	}
 	return fmt.Sprintf("the socket has mode %04o%s. %s", info.Mode().Perm(), owner(info), text)
+}
+
+// closedDirectory returns the first directory on the way to a file that this process may not enter, "" if there is none or it is not known.
+func closedDirectory(path string) (dir string, info fs.FileInfo) {
+	for i, c := range path {
+		if c != '/' {
+			continue
+		}
+		dir := path[:i+1]
+		info, err := os.Stat(dir)
+		if err != nil {
+			return "", nil
+		}
+		if _, err := os.Stat(dir + "."); errors.Is(err, fs.ErrPermission) {
+			return filepath.Clean(dir), info
+		}
+	}
+	return "", nil
 }
 
 // configOf returns the lines of Kamailio's configuration that open the socket of a target.
