@@ -118,6 +118,13 @@ func load() (*config.Config, error) {
 	if _, ok := errors.AsType[*config.FileError](err); ok || err == nil {
 		return cfg, err
 	}
+	wrong, ok := errors.AsType[*cli.ArgumentError](err)
+	switch {
+	case ok && (wrong.Argument == checkCommand || wrong.Argument == customMetricsCommand):
+		return nil, fmt.Errorf("%w: a command must be the first argument", err)
+	case ok:
+		return nil, fmt.Errorf("%w: the commands are %s and %s; see --help for the flags", err, checkCommand, customMetricsCommand)
+	}
 	return nil, fmt.Errorf("%w; see --help", err)
 }
 

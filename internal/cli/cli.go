@@ -76,9 +76,19 @@ func Parse(app *kingpin.Application, args []string) error {
 		return nil
 	}
 	if argument, ok := strings.CutPrefix(err.Error(), "unexpected "); ok {
-		return fmt.Errorf("unexpected argument %q", Redacted(argument))
+		return &ArgumentError{argument}
 	}
 	return err
+}
+
+// ArgumentError is the error of an argument that is neither a flag nor the value of one.
+type ArgumentError struct {
+	// Argument is the argument. It may have a password, which Error does not show.
+	Argument string
+}
+
+func (e *ArgumentError) Error() string {
+	return fmt.Sprintf("unexpected argument %q", Redacted(e.Argument))
 }
 
 // Fatal prints each error on a line of standard error, and ends the program with status 1.

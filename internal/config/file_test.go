@@ -177,6 +177,7 @@ func TestFileErrors(t *testing.T) {
 		{"modules:\n  a:\n    htable_keys: [calls]\n", nil, `FILE:3: "calls" names no key of a hash table, use table=>key or table:key`},
 		{"modules: {a: {hosts: auto}}\n", nil, `FILE:1: unknown key "hosts", allowed are KEYS`},
 		{"modules: {a: {host: true}}\n", nil, `FILE:1: "true" is not one of auto, on, full, off`},
+		{"modules: {a: {sip: off}}\n", nil, "FILE:1: must be a mapping, for example {sockets: auto}; it has the keys ca_file, server_name, sockets, timeout"},
 		{"modules: {a: {sip: {timeout: 1s}}}\n", nil, "FILE:1: sip must have the key sockets: auto, off or a list of URIs"},
 		{"modules: {a: {sip: {sockets: on}}}\n", nil, `FILE:1: must be auto, off or a list of URIs such as ["sip:192.0.2.1:5060"]`},
 		{"modules: {a: {sip: {sockets: []}}}\n", nil, "FILE:1: must have at least one URI; off switches probes off"},

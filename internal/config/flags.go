@@ -59,7 +59,7 @@ func keyOf(flag string) string {
 // newApp returns an application, and the flags that it sets when it parses.
 func newApp() (*kingpin.Application, *flags) {
 	f := &flags{given: map[string]*bool{}}
-	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server. The command check says what to change.")
+	app := cli.New("kamailio_exporter", "Prometheus exporter for the Kamailio SIP server. Its commands are check and custom-metrics test.")
 	addHelpMethods(app)
 	f.addWebFlags(app)
 	f.addKamailioFlags(app)

@@ -99,7 +99,7 @@ func hintOnSocketType(target dial.Target) string {
 	if target.Network == "unix" {
 		return fmt.Sprintf("it is a datagram socket: use unixd:%[1]s if it is of the Kamailio module ctl, jsonrpc+unixgram:%[1]s if it is of jsonrpcs", target.Address)
 	}
-	return fmt.Sprintf("it is a stream socket, which only the Kamailio module ctl has: use unix:%s", target.Address)
+	return "it is a stream socket, which only the Kamailio module ctl has: use unix:" + target.Address
 }
 
 // hintOnFile returns the hint for a path that is not a socket, "" for other errors. The
