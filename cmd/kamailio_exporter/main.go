@@ -258,8 +258,11 @@ func withListenFlag(err error, flags *toolkit.FlagConfig) error {
 	if flags.WebSystemdSocket != nil && *flags.WebSystemdSocket {
 		return fmt.Errorf("--web.systemd-socket: %w", err)
 	}
-	if errors.Is(err, syscall.EADDRINUSE) {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
 		err = fmt.Errorf("%w: another program listens there, choose another address", err)
+	case errors.Is(err, syscall.EACCES):
+		err = fmt.Errorf("%w: a port below 1024 needs the capability CAP_NET_BIND_SERVICE, choose a higher one", err)
 	}
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return fmt.Errorf("--web.listen-address: %w", err)

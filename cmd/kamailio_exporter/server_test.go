@@ -15,8 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	toolkit "github.com/prometheus/exporter-toolkit/web"
 )
 
 func TestExternalURLAndRoutePrefix(t *testing.T) {
@@ -131,4 +134,17 @@ func TestStreamsAreLimited(t *testing.T) {
 		}
 	}
 	t.Error("the number of requests on a connection is not limited")
+}
+
+// TestListenErrors has errors of listening, whose hints say what to change.
+func TestListenErrors(t *testing.T) {
+	for code, want := range map[syscall.Errno]string{
+		syscall.EADDRINUSE: "another program listens there",
+		syscall.EACCES:     "CAP_NET_BIND_SERVICE",
+	} {
+		err := withListenFlag(&net.OpError{Op: "listen", Net: "tcp", Err: os.NewSyscallError("bind", code)}, &toolkit.FlagConfig{})
+		if text := err.Error(); !strings.HasPrefix(text, "--web.listen-address: listen tcp: bind: ") || !strings.Contains(text, want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
 }
