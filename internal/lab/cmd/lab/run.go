@@ -81,7 +81,8 @@ func runLab(ctx context.Context, exporter string, args []string) (err error) {
 // export runs the exporter until it or ctx ends.
 func export(ctx context.Context, exporter, uri string, args []string) error {
 	cmd := exec.CommandContext(ctx, exporter, append([]string{"-u", uri}, args...)...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, announcer{log: os.Stderr, out: os.Stdout}
+	announced := &announcer{log: os.Stderr, out: os.Stdout}
+	cmd.Stdout, cmd.Stderr = os.Stdout, announced
 	cmd.WaitDelay = exporterGrace
 	c, err := child.Start(cmd)
 	if err != nil {
@@ -89,18 +90,25 @@ func export(ctx context.Context, exporter, uri string, args []string) error {
 	}
 	err = c.Wait()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		if !announced.listens {
+			fmt.Println("The exporter did not start. If its port is in use, choose another one: make run ARGS='-l :9495'")
+		}
 		return exporterStatus(max(1, exit.ExitCode())) // -1 is an exporter that a signal ended
 	}
 	return err
 }
 
 // announcer writes the exporter's log to log, and the URL of the metrics to out when the exporter listens.
-type announcer struct{ log, out io.Writer }
+type announcer struct {
+	log, out io.Writer
+	listens  bool // the exporter listens
+}
 
 // Write implements io.Writer.
-func (a announcer) Write(text []byte) (int, error) {
+func (a *announcer) Write(text []byte) (int, error) {
 	n, err := a.log.Write(text)
 	if match := child.Listening.FindSubmatch(text); match != nil {
+		a.listens = true
 		address := strings.Replace(string(match[1]), "[::]", "localhost", 1)
 		_, err = fmt.Fprintf(a.out, "Metrics: http://%s/metrics (Ctrl-C ends everything)\n", address)
 	}

@@ -99,8 +99,9 @@ func TestAnnouncer(t *testing.T) {
 		`level=INFO msg="another line" address=127.0.0.1:9494`:                    "",
 	} {
 		var log, out strings.Builder
-		if _, err := fmt.Fprintln(announcer{&log, &out}, line); err != nil || log.String() != line+"\n" {
-			t.Errorf("log %q, %v; want %q", log.String(), err, line)
+		a := &announcer{log: &log, out: &out}
+		if _, err := fmt.Fprintln(a, line); err != nil || log.String() != line+"\n" || a.listens != (want != "") {
+			t.Errorf("log %q, %v, listens %t; want %q", log.String(), err, a.listens, line)
 		}
 		if !strings.HasPrefix(out.String(), want) || (want == "") != (out.String() == "") {
 			t.Errorf("%s prints %q, want %q", line, out.String(), want)
