@@ -51,7 +51,7 @@ simulate: ## reply like many Kamailios for an hour; ARGS='-targets 1000 -target-
 	@bin/simulate $(ARGS)
 
 .PHONY: check
-check: lint ## run everything that needs no live server: format, linters, vet, tests, go.mod; takes less than a minute
+check: lint ## run everything that needs no live server: format, linters, vet, tests, go.mod; takes about a minute
 	go vet ./...
 	go test -short ./...
 	go mod tidy -diff
@@ -84,7 +84,7 @@ test-platforms: ## run vet for other operating systems, and the tests without a 
 
 # It has the version in mixin/go.mod. Its own dependencies are not in that file.
 .PHONY: prometheus
-prometheus: ## build Prometheus 3 into bin/, a few minutes; PROMETHEUS=$$PWD/bin/prometheus lets the tests use it
+prometheus: ## build Prometheus 3 into bin/, a few minutes; PROMETHEUS=$PWD/bin/prometheus lets the tests use it
 	@mkdir -p bin
 	@cp mixin/go.mod bin/prometheus.mod && cp mixin/go.sum bin/prometheus.sum
 	cd mixin && go build -modfile=$(CURDIR)/bin/prometheus.mod -mod=mod -tags remove_all_sd -o $(CURDIR)/bin/prometheus \
