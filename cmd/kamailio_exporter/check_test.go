@@ -51,9 +51,9 @@ func TestCheckErrors(t *testing.T) {
 func TestCheckHelp(t *testing.T) {
 	t.Parallel()
 	for want, args := range map[string][]string{
-		"usage: kamailio_exporter check [<flags>]":        {"check", "--help"},
-		"Its commands are check and custom-metrics test.": {"--help"},
-		"are check and custom\\-metrics test.\n.SH OPTIONS":               {"--help-man"},
+		"usage: kamailio_exporter check [<flags>]":          {"check", "--help"},
+		"Its commands are check and custom-metrics test.":   {"--help"},
+		"are check and custom\\-metrics test.\n.SH OPTIONS": {"--help-man"},
 	} {
 		cmd := command(t.Context(), args...)
 		cmd.Env = append(cmd.Env, "COLUMNS=400")
