@@ -90,7 +90,7 @@ func showCustomMetrics(c *collector.Collector, value rpc.Value, timeout time.Dur
 	set := metric.NewSet()
 	failed := prepared.Add(set, collector.Settings{}, c)
 	for _, skip := range set.Skips() {
-		_, _ = fmt.Fprintf(problems, "%d values were dropped or shortened: %s, for example %s\n", skip.Count, skip.Reason, cli.Printable(skip.Example))
+		_, _ = fmt.Fprintf(problems, "Values dropped or shortened as %s: %d, for example %s\n", skip.Reason, skip.Count, cli.Printable(skip.Example))
 	}
 	if len(set.Families()) == 0 && failed == nil {
 		_, _ = fmt.Fprintln(problems, "The reply has no samples.")

@@ -30,7 +30,7 @@ var wrongValues = map[string][]struct{ value, want string }{
 	"web.route-prefix":             all("must not have", "/a/../b", "/a b", "/a//b", "/a?b", "/{a}"),
 	"web.max-requests":             all("is not a whole number from 1 to 2147483647", "", "abc", "0", "-1", "1.5", "2147483648"),
 	"kamailio.scrape-uri":          append(all("is not the URI of a Kamailio", "", "kamailio", "ftp://host", "unix:", "unix:kamailio_ctl", "tcp:*:2046", "tcp:2046", "udp://*:2046", "tcp://host", "tcp://host:0", "tcp://host:65536", "tcp://:2046", "udp://ho st:2046", "http://", "http:/RPC", " unix:/run/kamailio_ctl", "jsonrpc+unixgram:"), all("", "unix:/"+strings.Repeat("x", 200))...),
-	"kamailio.methods":             append(all("has an empty name", "", ",", "tm.stats,,sl.stats", " "), all("known methods are auto, ", "nosuch.method", "AUTO", "tm.stats sl.stats")...),
+	"kamailio.methods":             append(all("has an empty name", "", ",", "tm.stats,,sl.stats", " "), all("the known methods ", "nosuch.method", "AUTO", "tm.stats sl.stats")...),
 	"kamailio.timeout":             all("is not a time with a unit, above 0 and at most 24h, for example 5s or 500ms", "", "0", "0s", "-1s", "-5", "5", "abc", "5 s", " 5s", "5d", "1e9s", "24h1s", "9999999999999999999s", "NaN"),
 	"kamailio.max-series":          all("is not a whole number from 0 to 2147483647", "", "abc", "-1", "1.5", "1e5", "0x10", " 5", "2147483648", "99999999999999999999"),
 	"kamailio.short":               append(all("has an empty name", "", ","), all("has no short form; the methods with one are dispatcher.list", "core.uptime", "nosuch")...),

@@ -68,7 +68,7 @@ custom_metrics:
 	}{
 		{"calls", `{"slot":[{"name":"a","value":3}]}`, nil, 0, "# HELP lab_calls Calls.\n# TYPE lab_calls gauge\nlab_calls{key=\"a\"} 3\n", ""},
 		{"calls", `[]`, nil, 0, "", "The reply has no samples.\n"},
-		{"calls", `{"slot":[{"name":"a","value":"x"}]}`, nil, 0, "", "1 values were dropped or shortened: not_a_number, for example lab_calls: \"x\" is not a number\nThe reply has no samples.\n"},
+		{"calls", `{"slot":[{"name":"a","value":"x"}]}`, nil, 0, "", "Values dropped or shortened as not_a_number: 1, for example lab_calls: \"x\" is not a number\nThe reply has no samples.\n"},
 		{"calls", `{"slot":1}`, nil, 1, "", "rows of custom metrics calls: cannot iterate over: number (1)"},
 		{"calls", `{"slot":`, nil, 1, "", "the reply is not valid"},
 		{"calls", `{}}, "x":{`, nil, 1, "", "the reply is not valid"},

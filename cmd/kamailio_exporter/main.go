@@ -14,6 +14,7 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -122,10 +123,17 @@ func load() (*config.Config, error) {
 	switch {
 	case ok && (wrong.Argument == checkCommand || wrong.Argument == customMetricsCommand):
 		return nil, fmt.Errorf("%w: a command must be the first argument", err)
+	case ok && endsWithComma(os.Args):
+		return nil, fmt.Errorf("%w: a list must not have spaces after its commas", err)
 	case ok:
 		return nil, fmt.Errorf("%w: the commands are %s and %s; see --help for the flags", err, checkCommand, customMetricsCommand)
 	}
 	return nil, fmt.Errorf("%w; see --help", err)
+}
+
+// endsWithComma reports whether an argument ends with a comma.
+func endsWithComma(args []string) bool {
+	return slices.ContainsFunc(args, func(argument string) bool { return strings.HasSuffix(argument, ",") })
 }
 
 const (

@@ -40,6 +40,7 @@ func TestWrongFlagsEndTheProgram(t *testing.T) {
 		{[]string{"--web.external-url", "https://example.net/a%20b"}, []string{"--web.external-url", "must not have"}},
 		{[]string{"--nosuch"}, []string{"unknown long flag '--nosuch'"}},
 		{[]string{"stray"}, []string{`unexpected argument "stray": the commands are check and custom-metrics; see --help for the flags`}},
+		{[]string{"-m", "tm.stats,", "sl.stats"}, []string{`unexpected argument "sl.stats": a list must not have spaces after its commas`}},
 		{[]string{"-t", "5s", "check"}, []string{`unexpected argument "check": a command must be the first argument`}},
 		{[]string{"-t", "5s", "custom-metrics", "test"}, []string{`"custom-metrics": a command must be the first argument`}},
 		{[]string{"-t", "5s", "-t", "6s"}, []string{"flag 'kamailio.timeout' cannot be repeated"}},

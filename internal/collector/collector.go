@@ -282,7 +282,7 @@ func hasRows(reply Reply) bool {
 }
 
 // Select returns the collectors of the methods, in the order of their calls. The
-// error for an unknown method lists the known ones.
+// error for an unknown method lists the known ones, or those with the same first word.
 func Select(methods []string) ([]*Collector, error) {
 	var selected []*Collector
 	for _, c := range All {
@@ -292,10 +292,25 @@ func Select(methods []string) ([]*Collector, error) {
 	}
 	for _, method := range methods {
 		if !slices.ContainsFunc(All, func(c *Collector) bool { return c.Method == method }) {
-			return nil, fmt.Errorf("unknown method %q, the known methods are auto, %s", method, strings.Join(Methods(), ", "))
+			return nil, fmt.Errorf("unknown method %q, %s", method, knownMethods(method))
 		}
 	}
 	return selected, nil
+}
+
+// knownMethods lists the methods with the same first word as an unknown one, or all if there are none.
+func knownMethods(unknown string) string {
+	group, _, _ := strings.Cut(unknown, ".")
+	var similar []string
+	for _, method := range Methods() {
+		if strings.HasPrefix(method, group+".") {
+			similar = append(similar, method)
+		}
+	}
+	if len(similar) == 0 {
+		return "the known methods are auto, " + strings.Join(Methods(), ", ")
+	}
+	return fmt.Sprintf("the known methods of %s are %s", group, strings.Join(similar, ", "))
 }
 
 // Methods returns the names of all collectors, sorted.

@@ -290,6 +290,10 @@ func TestSelect(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), `"nosuch.method"`) || !strings.Contains(err.Error(), "core.shmmem, core.sockets_list") {
 		t.Errorf("error %v, want one with the unknown method and the known methods", err)
 	}
+	_, err = Select([]string{"dlg.statsactive"})
+	if want := `unknown method "dlg.statsactive", the known methods of dlg are dlg.profile_get_size, dlg.stats_active`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
 }
 
 // TestAllCollectors checks the fields of all collectors.

@@ -62,6 +62,9 @@ const forms = "unix:/path, unixd:/path (datagram), tcp://host:port or udp://host
 func ParseTarget(uri string) (Target, error) {
 	scheme, rest, found := strings.Cut(uri, ":")
 	target, known := schemeOf(scheme)
+	if !found && strings.HasPrefix(uri, "/") {
+		return Target{}, fmt.Errorf("%[1]q is not the URI of a Kamailio: use unix:%[1]s for a socket of ctl, jsonrpc+unixgram:%[1]s for one of jsonrpcs", redacted(uri))
+	}
 	if !found || !known {
 		return Target{}, fmt.Errorf("%q is not the URI of a Kamailio: use %s", redacted(uri), forms)
 	}

@@ -81,7 +81,7 @@ func TestRedacted(t *testing.T) {
 func TestParseTargetErrors(t *testing.T) {
 	for _, test := range []struct{ uri, want string }{
 		{"", "is not the URI of a Kamailio: use unix:/path"},
-		{"/run/kamailio_ctl", "use unix:/path"},
+		{"/run/kamailio_ctl", "use unix:/run/kamailio_ctl for a socket of ctl, jsonrpc+unixgram:/run/kamailio_ctl"},
 		{"unix", "use unix:/path"},
 		{"ftp://localhost:80", "use unix:/path"},
 		{"http://", "the host is missing"},
