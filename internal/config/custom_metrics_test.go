@@ -76,7 +76,7 @@ func TestCustomMetricsErrors(t *testing.T) {
 	for _, test := range []struct{ old, replacement, want string }{
 		{"    method: htable.get\n", "", ":3: an entry of custom_metrics must have the keys method and metrics"},
 		{"htable.get", "nosuch.method", ":3: nosuch.method is not in the table of known RPC methods: if you are sure that it only reads, add read_only: true"},
-		{"htable.get", `"core.kill\0x"`, ":3: must be a text without control characters"}, // Kamailio would see core.kill
+		{"htable.get", `"core.kill\0x"`, ":3: method: must be a text without control characters"}, // Kamailio would see core.kill
 		{"htable.get", "HTABLE.GET", ":3: HTABLE.GET is not in the table of known RPC methods"},
 		{"htable.get", "nosuch.method\n    read_only: true", ""},
 		{"htable.get", "htable.seti", ":3: htable.seti must not be called, because it changes the state of Kamailio: it sets a key of a hash table"},
@@ -95,7 +95,7 @@ func TestCustomMetricsErrors(t *testing.T) {
 		{"[calls, total]", "[-2147483649]", ":4: an integer must be from -2147483648 to 2147483647"},
 		{"[calls, total]", "[.inf]", `:4: ".inf" is not a number`},
 		{"[calls, total]", `["a\0b"]`, ":4: an argument must not contain a zero byte"},
-		{"[calls, total]", "calls", ":4: must be a list"},
+		{"[calls, total]", "calls", ":4: args: must be a list"},
 		{"'.[]'", "'" + strings.Repeat(" ", maxExpression-1) + ".'", ""},
 		{"'.[]'", "'" + strings.Repeat(" ", maxExpression) + ".'", ":5: a jq expression must have at most 65536 bytes"},
 		{"'.[]'", "'.['", `:5: the jq expression ".[" is not valid: unexpected EOF`},

@@ -54,9 +54,9 @@ func TestSharedVariablesOfAModule(t *testing.T) {
 		t.Errorf("methods %q, want %q", got, want)
 	}
 	checkModuleError(t, `"a\tb" names no shared variable, use name for $shv(name)`, "shv:", `- "a\tb"`)
-	checkModuleError(t, "must be a text, which must not be empty", "shv:", `- ""`)
-	checkModuleError(t, `the list has "a" twice`, "timeout: 1s", `shv: [a, a]`)
-	checkModuleError(t, "must be a list", "timeout: 1s", `shv: maintenance`)
+	checkModuleError(t, "shv: must be a text, which must not be empty", "shv:", `- ""`)
+	checkModuleError(t, `shv: the list has "a" twice`, "timeout: 1s", `shv: [a, a]`)
+	checkModuleError(t, "shv: must be a list", "timeout: 1s", `shv: maintenance`)
 }
 
 func TestKafkaTopicsOfAModule(t *testing.T) {
@@ -71,7 +71,7 @@ func TestKafkaTopicsOfAModule(t *testing.T) {
 		t.Errorf("methods %q, want %q", got, want)
 	}
 	checkModuleError(t, `"a b" names no topic of Kafka, use letters, digits, dots, underscores and hyphens`, "kafka_topics:", `- "a b"`)
-	checkModuleError(t, `the list has "a" twice`, "timeout: 1s", `kafka_topics: [a, a]`)
+	checkModuleError(t, `kafka_topics: the list has "a" twice`, "timeout: 1s", `kafka_topics: [a, a]`)
 }
 
 func TestDispatcherSetsOfAModule(t *testing.T) {
@@ -92,7 +92,7 @@ func TestDispatcherSetsOfAModule(t *testing.T) {
 	for _, name := range []string{"", `""`, "~", "[a]", "{a: b}"} {
 		checkModuleError(t, "must be a text, which must not be empty", "dispatcher_sets:", "  1: "+name)
 	}
-	checkModuleError(t, "must be a mapping of ids of dispatcher sets to names, for example {1: carriers}", "timeout: 1s", "dispatcher_sets: [carriers]")
+	checkModuleError(t, "dispatcher_sets: must be a mapping of ids of dispatcher sets to names, for example {1: carriers}", "timeout: 1s", "dispatcher_sets: [carriers]")
 	checkModuleError(t, `the key "1" is repeated`, "dispatcher_sets: {1: a,", "  1: b}")
 }
 

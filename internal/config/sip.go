@@ -43,7 +43,7 @@ const (
 func readSIP(dst **SIP) func(node) error {
 	return func(n node) error {
 		if n.Kind == yaml.ScalarNode {
-			return n.wrong("must be a mapping, for example {sockets: %s}; it has the keys ca_file, server_name, sockets, timeout", sipAuto)
+			return n.wrongValue("must be a mapping, for example {sockets: %s}; it has the keys ca_file, server_name, sockets, timeout", sipAuto)
 		}
 		sip := &SIP{Timeout: defaultSIPTimeout}
 		off, given := false, false

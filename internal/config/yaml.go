@@ -40,6 +40,8 @@ type node struct {
 	limits *limits // of all files together
 	// private reports whether the value is in an auth. Errors do not show such values, and no unknown keys, which may be secrets too.
 	private bool
+	// key is the key that has the value or the list with the value, "" if it is not known.
+	key string
 }
 
 // at returns a child, or what an alias stands for.
@@ -56,6 +58,14 @@ func (n node) at(child *yaml.Node) node {
 func (n node) wrong(format string, args ...any) error {
 	n.limits.errors++
 	return errors.New(cli.Printable(fmt.Sprintf("%s:%d: %v", n.file, n.Line, fmt.Errorf(format, args...))))
+}
+
+// wrongValue is wrong with the key of the value, for errors that would be the same for another key.
+func (n node) wrongValue(format string, args ...any) error {
+	if n.key == "" {
+		return n.wrong(format, args...)
+	}
+	return n.wrong("%s: %w", n.key, fmt.Errorf(format, args...))
 }
 
 // ended reports whether a limit has been reached, so that no more children may be read. Its error is nil if an earlier call
@@ -104,6 +114,7 @@ func (n node) readFieldsOf(known fields, allowed string) error {
 		if !ok {
 			return key.wrong("unknown key%s, allowed are %s", key.quoted(), allowed)
 		}
+		value.key = key.Value
 		return read(value)
 	})
 }
@@ -119,7 +130,7 @@ func (n node) quoted() string {
 // readMapping calls read for each key of a mapping. A key that occurs twice is an error. what describes the mapping.
 func (n node) readMapping(what string, read func(key, value node) error) error {
 	if n.Kind != yaml.MappingNode {
-		return n.wrong("must be a mapping %s", what)
+		return n.wrongValue("must be a mapping %s", what)
 	}
 	var wrong []error
 	lines := map[string]int{}
@@ -129,6 +140,7 @@ func (n node) readMapping(what string, read func(key, value node) error) error {
 			break
 		}
 		key, value := n.at(pair[0]), n.at(pair[1])
+		value.key = ""
 		if err := errors.Join(key.checkTag(), value.checkTag()); err != nil {
 			wrong = append(wrong, err)
 			continue
@@ -150,7 +162,7 @@ func (n node) readMapping(what string, read func(key, value node) error) error {
 // readList calls read for each element of a list.
 func (n node) readList(read func(node) error) error {
 	if n.Kind != yaml.SequenceNode {
-		return n.wrong("must be a list, for example [a, b]")
+		return n.wrongValue("must be a list, for example [a, b]")
 	}
 	var wrong []error
 	for _, child := range n.Content {
@@ -171,7 +183,7 @@ func (n node) readList(read func(node) error) error {
 // text reads a scalar that is not empty.
 func (n node) text() (string, error) {
 	if n.Value == "" || n.Tag == "!!null" { // lists and mappings have no value
-		return "", n.wrong("must be a text, which must not be empty")
+		return "", n.wrongValue("must be a text, which must not be empty")
 	}
 	return n.Value, nil
 }
@@ -180,7 +192,7 @@ func (n node) text() (string, error) {
 func (n node) line() (string, error) {
 	text, err := n.text()
 	if err == nil && hasControl(text) {
-		return "", n.wrong("must be a text without control characters, for example line breaks")
+		return "", n.wrongValue("must be a text without control characters, for example line breaks")
 	}
 	return text, err
 }
@@ -212,7 +224,7 @@ func intoList[T comparable](dst *[]T, parse func(string) (T, error)) func(node) 
 				return element.wrong("%w", err)
 			}
 			if seen[parsed] {
-				return element.wrong("the list has %q twice", text)
+				return element.wrongValue("the list has %q twice", text)
 			}
 			seen[parsed] = true
 			*dst = append(*dst, parsed)
@@ -228,7 +240,7 @@ func asIs(text string) (string, error) { return text, nil }
 func intoBool(dst *bool) func(node) error {
 	return func(n node) error {
 		if n.Tag != "!!bool" { // the YAML library reads true and false in lower, upper and title case
-			return n.wrong("must be true or false")
+			return n.wrongValue("must be true or false")
 		}
 		*dst = strings.EqualFold(n.Value, "true")
 		return nil
@@ -243,7 +255,7 @@ func intoValue(dst kingpin.Value) func(node) error {
 			return err
 		}
 		if err := dst.Set(text); err != nil {
-			return n.wrong("%w", err)
+			return n.wrongValue("%w", err)
 		}
 		return nil
 	}
