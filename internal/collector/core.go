@@ -353,14 +353,27 @@ var corePsx = &Collector{
 	collect: each(func(out *metric.Writer, reply rpc.Reply) {
 		count := map[string]float64{}
 		for process := range reply.Value.Rows() {
-			if description, ok := keys(out, process, "DSC"); ok {
-				count[Role(description[0])]++
+			if role, ok := roleOf(out, process, "DSC"); ok {
+				count[role]++
 			}
 		}
 		for _, r := range slices.Sorted(maps.Keys(count)) {
 			out.Add(processes, count[r], r)
 		}
 	}),
+}
+
+// roleOf returns the role of a process. ok is false if the description is empty: Kamailio sets it when the process runs already, so
+// that it can be empty while Kamailio starts. Source: fork_process in Kamailio's src/core/pt.c.
+func roleOf(out *metric.Writer, process rpc.Value, name string) (role string, ok bool) {
+	if v := process.Get(name); v.Kind() == rpc.KindString && v.Text() == "" {
+		return "", false
+	}
+	description, ok := keys(out, process, name)
+	if !ok {
+		return "", false
+	}
+	return Role(description[0]), true
 }
 
 // processDetails matches the part of a description that distinguishes processes

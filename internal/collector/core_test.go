@@ -212,6 +212,7 @@ func TestProcessRows(t *testing.T) {
 		rpc.Members{{Name: "IDX", Value: 0}, {Name: "DSC", Value: "timer"}},
 		rpc.Members{{Name: "IDX", Value: 1}},
 		rpc.Members{{Name: "IDX", Value: 2}, {Name: "DSC", Value: "timer"}},
+		rpc.Members{{Name: "IDX", Value: 3}, {Name: "DSC", Value: ""}}, // it has just been started
 	))
 	checkSamples(t, got, `kamailio_core_processes{role="timer"} 2`)
 	checkSkips(t, skips, metric.Skip{Collector: "core.psx", Reason: metric.BadValue, Count: 1, Example: "DSC is missing"})

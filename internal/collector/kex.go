@@ -98,8 +98,8 @@ func collectProcesses(out *metric.Writer, processes rpc.Value) {
 		if !ok {
 			continue
 		}
-		if description, ok := keys(out, process, "desc"); ok {
-			addProcess(out, process, entry, Role(description[0]))
+		if role, ok := roleOf(out, process, "desc"); ok {
+			addProcess(out, process, entry, role)
 		}
 	}
 }
@@ -151,11 +151,10 @@ func collectRoles(out *metric.Writer, processes rpc.Value) {
 		if !hasPkg(process) {
 			continue
 		}
-		description, ok := keys(out, process, "desc")
+		r, ok := roleOf(out, process, "desc")
 		if !ok {
 			continue
 		}
-		r := Role(description[0])
 		if roles[r] == nil {
 			roles[r] = map[*pkgRoleField]float64{}
 		}

@@ -130,6 +130,10 @@ func TestRowsWithoutKey(t *testing.T) {
 				bad[i].Value = value
 				got, skips := collectRows(bad, test.row)
 				checkSamples(t, got, want...)
+				if (test.c == pkgStats || test.c == corePsx) && (key == "desc" || key == "DSC") && value == "" { // Kamailio has just started the process
+					checkSkips(t, skips)
+					continue
+				}
 				if len(skips) != 1 || !strings.HasPrefix(skips[0].Example, key+" is ") {
 					t.Errorf("%s with %s %v: dropped %+v", test.c.Method, key, value, skips)
 				}
