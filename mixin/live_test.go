@@ -332,10 +332,15 @@ func (l *live) fill() {
 }
 
 // renew makes Kamailio use a new certificate, as a program that renews certificates does.
+//
+// Kamailio 5.6 cannot load a certificate while another of its processes, here for a probe of the exporter, makes a connection over TLS.
 func (l *live) renew(validity time.Duration) {
 	l.t.Helper()
 	l.authority.issue(l.t, validity)
-	l.rpc(l.carrier, "tls.reload")
+	awaitTrue(l.t, "tls.reload", func() bool {
+		out, err := l.carrier.Kamcmd(l.t.Context(), "tls.reload")
+		return err == nil && !strings.HasPrefix(out, "error:")
+	})
 }
 
 // signalReceivers sends a signal to the processes of sip that receive over UDP.
